@@ -1,0 +1,35 @@
+"""The `jmpose` command: `jmpose NAME …` runs `python -m experiments.NAME …`."""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "quickstart": "the whole road on the embedded data set: data, training, evaluation, report",
+    "prepare": "annotations and frames to TFRecord shards",
+    "train": "train a model from a config",
+    "evaluate": "PoseTrack AP of a trained model, or of prediction files",
+    "predict": "poses on a video: overlay, JSON and CSV",
+    "convert": "a published PyTorch checkpoint to a checkpoint of ours",
+    "doctor": "versions, devices, and what this machine can run",
+}
+
+
+def usage() -> str:
+    lines = [f"  {name:<11} {text}" for name, text in COMMANDS.items()]
+    return "usage: jmpose COMMAND [flags]\n\n" + "\n".join(lines) + "\n\n`jmpose COMMAND --help` lists its flags."
+
+
+def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help", "help"):
+        print(usage())
+        sys.exit(0)
+    name = sys.argv[1]
+    if name not in COMMANDS:
+        print(f"jmpose: no command {name!r}; the commands are {', '.join(COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+    module = importlib.import_module(f"experiments.{name}")
+    module.main([f"jmpose {name}", *sys.argv[2:]])
+
+
+if __name__ == "__main__":
+    main()

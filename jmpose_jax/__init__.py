@@ -1,0 +1,1 @@
+"""Video human-pose estimation in JAX: JM-Pose and its family."""

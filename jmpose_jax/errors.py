@@ -1,0 +1,9 @@
+"""Faults of the user's input, as opposed to faults of this program."""
+
+
+class InputError(Exception):
+    """A file, flag, key or shape that the user gave is at fault.
+
+    The message is one line that names the culprit and says what to do. The commands print it on standard error and
+    exit with status 2; library callers catch it like any exception.
+    """

@@ -1,1 +1,1 @@
-
+"""State, step, loop, checkpoints and writers: written once for every system."""

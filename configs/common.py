@@ -1,0 +1,104 @@
+"""What every experiment's config holds; the experiments override it."""
+
+from ml_collections import ConfigDict
+
+
+def base() -> ConfigDict:
+    """Every key that a config has, with the defaults of the lineage (HRNet, DCPose, TDMI, JM-Pose)."""
+    config = ConfigDict()
+    config.seed = 0
+
+    # Where the model's variables come from before training: {submodule: workdir or checkpoint}; empty trains all anew.
+    config.init = ConfigDict({"backbone": ""})
+
+    config.dataset = ConfigDict()
+    config.dataset.root = ""  # output folder of `jmpose prepare`
+    config.dataset.train_split = "train"
+    config.dataset.eval_split = "val"
+    config.dataset.boxes = "ground_truth"  # or a detector's box file, for evaluation
+    config.dataset.skeleton = "posetrack15"
+    config.dataset.delta = 0  # supporting frames on each side of the key frame
+    config.dataset.input_size = (384, 288)  # height, width
+    config.dataset.flow_source = "none"  # none, dis (OpenCV), exact (embedded data set), raft (in the model)
+    config.dataset.flow_pairs = "consecutive"
+    config.dataset.num_workers = 0  # loader processes; 0 uses threads
+    config.dataset.num_threads = 2
+    config.dataset.augment = ConfigDict()
+    config.dataset.augment.rotation = 45.0  # degrees, standard deviation; clipped at this value (paper: [-45, 45])
+    config.dataset.augment.rotation_probability = 0.6
+    config.dataset.augment.scale = 0.35  # standard deviation; clipped at +-this value (paper: [0.65, 1.35])
+    config.dataset.augment.half_body_probability = 0.3
+    config.dataset.augment.flip_probability = 0.5
+
+    config.loss = ConfigDict()
+    config.loss.sigma = 3.0  # heatmap pixels
+    config.loss.target = "official"  # official: centre rounded to a pixel; exact: sub-pixel centre
+    config.loss.temperature = 0.1  # of the softmax over pixels in the information terms
+    # Weights of the terms. Arrays of the compiled step: sweeping them compiles nothing anew.
+    config.loss.weights = ConfigDict()
+    config.loss.weights.heatmap = 1.0
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 1e-4
+    config.optimizer.weight_decay = 0.01  # PyTorch's default, which the lineage leaves
+    config.optimizer.schedule = "step"  # step, cosine, stable
+    config.optimizer.warmup_steps = 0
+    config.optimizer.boundaries = (5.0, 10.0, 15.0)  # epochs after which the rate falls, for "step"
+    config.optimizer.decay_factor = 0.1
+    config.optimizer.decay_steps = 0  # for "stable"
+    config.optimizer.clip_norm = 0.0
+    config.optimizer.frozen = ()  # regular expressions over parameter paths
+
+    config.train = ConfigDict()
+    config.train.batch_size = 32
+    config.train.epochs = 20.0
+    config.train.steps = 0  # overrides epochs where positive
+    config.train.log_every = 20
+    config.train.save_every = 1000
+    config.train.keep = 2
+    config.train.keep_steps = ()
+
+    config.eval = ConfigDict()
+    config.eval.batch_size = 32
+    config.eval.flip_test = True
+    config.eval.shift_heatmap = True  # flipped heatmaps move one pixel to the right before averaging
+    config.eval.decode = "dark"
+    config.eval.blur_kernel = 11
+    return config
+
+
+def embedded(config: ConfigDict) -> ConfigDict:
+    """What the embedded data set changes: small crops, sub-pixel targets, mild augmentation, rates for short runs."""
+    config.dataset.input_size = (128, 96)
+    config.dataset.augment.rotation = 0.0
+    config.dataset.augment.rotation_probability = 0.0
+    config.dataset.augment.scale = 0.0
+    config.dataset.augment.half_body_probability = 0.0
+    config.loss.sigma = 1.5
+    config.loss.target = "exact"
+    # The mean over pixels makes the loss small; the factor brings the gradient's scale to where Adam's epsilon is nothing.
+    config.loss.weights.heatmap = 100.0
+    config.optimizer.learning_rate = 3e-3
+    config.optimizer.weight_decay = 1e-4
+    config.optimizer.schedule = "stable"
+    config.optimizer.warmup_steps = 60
+    config.eval.batch_size = 64
+    config.eval.flip_test = False
+    config.eval.blur_kernel = 5
+    return config
+
+
+def tiny_hrnet() -> ConfigDict:
+    """A three-branch HRNet of 0.2 M parameters that two CPU cores train in minutes."""
+    return ConfigDict(
+        {
+            "width": 16,
+            "num_joints": 15,
+            "stem_features": (16, 16),
+            "stem_blocks": 1,
+            "stem_bottleneck": False,
+            "stage_modules": (1, 1),
+            "blocks_per_branch": 1,
+        }
+    )

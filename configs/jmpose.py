@@ -1,0 +1,62 @@
+"""Stage 2: JM-Pose on the frozen backbone of stage 1.
+
+Variants:
+  tiny (default): on the embedded data set; a minute or two on two CPU cores.
+  paper: HRNet-W48, 384x288, delta 2, four mutual-learning layers, 48 channels, RAFT, AdamW 1e-4 with the paper's decays
+    (section 4.1). Give --config.init.backbone and --config.init.flow_network (both from `jmpose convert`).
+
+  jmpose train --config configs/jmpose.py:tiny --workdir runs/jmpose --config.dataset.root=DIR \
+    --config.init.backbone=runs/backbone
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(variant: str = "tiny") -> ConfigDict:
+    config = common.base()
+    config.dataset.delta = 2
+    config.model = ConfigDict({"name": "jmpose", "num_joints": 15, "delta": 2, "backbone_trainable": False})
+    config.optimizer.frozen = ("backbone/", "flow_network/")
+    # Eq. 16. The information terms are in units of L_H times a few (embedded data set): alpha well below 1.
+    config.loss.weights.relevancy = 0.05
+    config.loss.weights.complement = 0.05
+    config.loss.weights.redundancy = 0.05
+    config.loss.weights.predictor_fit = 1.0
+    if variant == "tiny":
+        common.embedded(config)
+        for term in ("relevancy", "complement", "redundancy"):
+            config.loss.weights[term] = 0.05 * config.loss.weights.heatmap
+        config.loss.weights.predictor_fit = config.loss.weights.heatmap
+        config.dataset.flow_source = "dis"
+        config.dataset.flow_pairs = "support_to_key"
+        config.model.update(
+            {
+                "backbone": common.tiny_hrnet(),
+                "channels": 16,
+                "num_layers": 2,
+                "offset_groups": 4,
+                "qkv_kernel": 1,
+                "gate": "conv1x1",
+                "head": "residual",
+                "aggregation": "residual",
+                "alignment": "joint_flow",
+                "flow_source": "batch",
+                "flow_pairs": "support_to_key",
+            }
+        )
+        config.train.batch_size = 16
+        config.train.steps = 400
+        config.optimizer.warmup_steps = 40
+        config.optimizer.schedule = "cosine"
+        config.train.save_every = 200
+    elif variant == "paper":
+        config.model.backbone = ConfigDict({"width": 48, "num_joints": 15})
+        config.dataset.flow_source = "raft"
+        config.model.flow_source = "raft"
+        config.init.flow_network = ""
+        config.train.batch_size = 16
+    else:
+        raise ValueError(f"configs/jmpose.py has no variant {variant!r}; use tiny or paper")
+    return config

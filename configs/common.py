@@ -77,7 +77,7 @@ def embedded(config: ConfigDict) -> ConfigDict:
     config.dataset.augment.half_body_probability = 0.0
     config.loss.sigma = 1.5
     config.loss.target = "exact"
-    # The mean over pixels makes the loss small; the factor brings the gradient's scale to where Adam's epsilon is nothing.
+    # The mean over pixels makes the loss small; the factor lifts the gradient far above Adam's epsilon.
     config.loss.weights.heatmap = 100.0
     config.optimizer.learning_rate = 3e-3
     config.optimizer.weight_decay = 1e-4

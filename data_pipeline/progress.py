@@ -56,3 +56,56 @@ def _state(count: int, total: int | None, elapsed: float) -> str:
     if total is None:
         return f"{count}, {rate:.3g} a second"
     return f"{count}/{total} ({100 * count / max(total, 1):.0f} %), {(total - count) / rate:.0f} s to go"
+
+
+class ProgressBar:
+    """The same report for a loop that counts by itself: training steps, frames of a video."""
+
+    def __init__(
+        self, total: int | None, description: str, *, initial: int = 0, enabled: bool = True, interval: float = 10.0
+    ):
+        """Start the clock.
+
+        Args:
+          total: the count at the end; None where unknown.
+          description: a word or two that name the task.
+          initial: what was done before (a run that goes on).
+          enabled: False reports nothing.
+          interval: seconds between two plain lines where standard error is no terminal.
+        """
+        self._total, self._description, self._interval = total, description, interval
+        self._initial = self._count = initial
+        self._note = ""
+        self._enabled = enabled
+        self._start = self._last = time.monotonic()
+        self._bar = None
+        if enabled and sys.stderr.isatty():
+            self._bar = tqdm(total=total, initial=initial, desc=description, dynamic_ncols=True)
+
+    def update(self, steps: int = 1) -> None:
+        """Count steps done."""
+        self._count += steps
+        if self._bar is not None:
+            self._bar.update(steps)
+            return
+        now = time.monotonic()
+        if self._enabled and now - self._last >= self._interval and self._count != self._total:
+            self._last = now
+            # The rate of this run alone: what a resumed run had done before took another run's time.
+            elapsed = (now - self._start) * self._count / max(self._count - self._initial, 1)
+            print(f"{self._description}: {_state(self._count, self._total, elapsed)}{self._note}", file=sys.stderr)
+
+    def note(self, text: str) -> None:
+        """A few words that stand behind the count from now on, e.g. the loss."""
+        self._note = f"; {text}"
+        if self._bar is not None:
+            self._bar.set_postfix_str(text, refresh=False)
+
+    def close(self) -> None:
+        """The last line, or the end of the bar."""
+        if self._bar is not None:
+            self._bar.close()
+        elif self._enabled and self._count > self._initial:
+            seconds = time.monotonic() - self._start
+            done = self._count - self._initial
+            print(f"{self._description}: {done} done in {seconds:.1f} s{self._note}", file=sys.stderr, flush=True)

@@ -139,7 +139,9 @@ def _initialised(state: TrainState, config: ConfigDict) -> TrainState:
             state = replace_subtree(state, inner, name)
         except ValueError as error:
             model = found.get("model", {}).get("name", "?")
-            raise InputError(f"config.init.{name}={path} (a {model!r} model) does not fit config.model: {error}") from None
+            raise InputError(
+                f"config.init.{name}={path} (a {model!r} model) does not fit config.model: {error}"
+            ) from None
     return state
 
 
@@ -156,7 +158,9 @@ def _write_json(path: pathlib.Path, content: Any) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    config = config_flags.DEFINE_config_file("config", None, "Config file, e.g. configs/jmpose.py:tiny.", lock_config=True)
+    config = config_flags.DEFINE_config_file(
+        "config", None, "Config file, e.g. configs/jmpose.py:tiny.", lock_config=True
+    )
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run; a run found there goes on.")
 
     def run() -> None:

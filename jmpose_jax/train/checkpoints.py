@@ -108,7 +108,9 @@ def find_checkpoint(path: str | os.PathLike) -> pathlib.Path:
     folder = start / FOLDER if (start / FOLDER).is_dir() else start
     steps = sorted((int(p.name), p) for p in folder.iterdir() if p.name.isdigit() and (p / "variables").is_dir())
     if not steps:
-        raise InputError(f"{start} holds no checkpoint; give a workdir of `jmpose train` or an output of `jmpose convert`")
+        raise InputError(
+            f"{start} holds no checkpoint; give a workdir of `jmpose train` or an output of `jmpose convert`"
+        )
     return steps[-1][1]
 
 

@@ -1,0 +1,89 @@
+"""One step: the weighted total, batch statistics, and the loss going down."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jmpose_jax.records import ClipBatch, PoseOutput
+from jmpose_jax.train.optimizers import create_optimizer
+from jmpose_jax.train.state import check_same_structure, create_state, replace_subtree
+from jmpose_jax.train.step import make_train_step, weighted_total
+
+
+class Small(nn.Module):
+    """A model of the common signature, small enough to compile in a second."""
+
+    @nn.compact
+    def __call__(self, batch, train=False):
+        x = batch.frames[:, 0, ::4, ::4].astype(jnp.float32) / 255
+        x = nn.Conv(4, (3, 3), padding=((1, 1), (1, 1)), name="body")(x)
+        x = nn.BatchNorm(use_running_average=not train, name="norm")(x)
+        maps = nn.Conv(2, (1, 1), name="head")(x)
+        return PoseOutput(heatmaps=maps, initial_heatmaps=maps[:, None])
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(0)
+    return ClipBatch(
+        frames=rng.integers(0, 255, (4, 1, 16, 16, 3), np.uint8),
+        keypoints=np.zeros((4, 2, 2), np.float32),
+        joint_weights=np.ones((4, 2), np.float32),
+        transform=np.zeros((4, 2, 3), np.float32),
+        box_score=np.ones(4, np.float32),
+        index=np.arange(4, dtype=np.int32),
+        valid=np.ones(4, np.float32),
+    )
+
+
+def loss(output, batch):
+    error = jnp.square(output.heatmaps - 0.3)
+    return {"near": (error.sum(), jnp.float32(error.size)), "other": (jnp.abs(output.heatmaps).sum(), jnp.float32(1))}
+
+
+def test_weighted_total_takes_means_and_needs_every_weight():
+    terms = {"a": (jnp.float32(6), jnp.float32(3)), "b": (jnp.float32(5), jnp.float32(0))}
+    total, means = weighted_total(terms, {"a": jnp.float32(10), "b": jnp.float32(1)})
+    assert float(total) == 25.0
+    assert float(means["b"]) == 5.0  # an empty count divides by one, not by zero
+    with pytest.raises(KeyError):
+        weighted_total(terms, {"a": jnp.float32(1)})
+
+
+def test_step_trains_and_weights_are_arguments_not_constants(batch):
+    model, optimizer = Small(), create_optimizer("adam", lambda step: 0.05)
+    state = create_state(model, optimizer, jax.random.key(0), batch)
+    traces = 0
+
+    def counted(*arguments):
+        nonlocal traces
+        traces += 1
+        return make_train_step(model, optimizer, loss)(*arguments)
+
+    step = jax.jit(counted)
+    history = []
+    for i in range(30):
+        state, metrics = step(state, batch, {"near": np.float32(1.0), "other": np.float32(0.0 if i else 1e-9)})
+        history.append(float(metrics["loss/near"]))
+    assert traces == 1
+    assert int(state.step) == 30
+    assert history[-1] < 0.3 * history[0]
+    assert np.any(np.asarray(state.batch_stats["norm"]["mean"]) != 0)
+
+
+def test_replace_subtree_takes_a_submodule_and_names_what_does_not_fit(batch):
+    model, optimizer = Small(), create_optimizer("adam", lambda step: 0.05)
+    state = create_state(model, optimizer, jax.random.key(0), batch)
+    other = create_state(model, optimizer, jax.random.key(1), batch)
+    replaced = replace_subtree(state, {"params": other.params["body"]}, "body")
+    np.testing.assert_array_equal(replaced.params["body"]["kernel"], other.params["body"]["kernel"])
+    np.testing.assert_array_equal(replaced.params["head"]["kernel"], state.params["head"]["kernel"])
+    with pytest.raises(ValueError, match=r"params/body: 1 missing \(e.g. bias\)"):
+        replace_subtree(state, {"params": {"kernel": other.params["body"]["kernel"]}}, "body")
+
+
+def test_check_same_structure_names_shapes():
+    with pytest.raises(ValueError, match=r"x: 1 of another shape \(e.g. a/b\)"):
+        check_same_structure({"a": {"b": np.zeros(2)}}, {"a": {"b": np.zeros(3)}}, "x")

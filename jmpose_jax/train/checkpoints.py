@@ -1,7 +1,7 @@
 """Checkpoints: variables, optimiser, input position and config of a run, by Orbax.
 
-A workdir holds `checkpoints/<step>/` with the items `variables` (what a model needs to run), `config` (what it was built
-from), and, while training, `optimizer` and `data`. A converted or published model has the first two alone.
+A workdir holds `checkpoints/<step>/` with the items `variables` (what a model needs to run), `config` (what it was
+built from), and, while training, `optimizer` and `data`. A converted or published model has the first two alone.
 """
 
 import contextlib

@@ -71,7 +71,7 @@ def create_optimizer(
       name: "adamw" or "adam".
       schedule: learning rate by step.
       weight_decay: decoupled decay of AdamW (PyTorch's default is 0.01, optax's 1e-4: always stated in our configs).
-      frozen: regular expressions; a parameter whose path (`backbone/conv1/kernel`) matches one from its start is frozen.
+      frozen: regular expressions; a parameter whose path (`backbone/conv1/kernel`) begins with a match is frozen.
       clip_norm: largest global norm of the gradient; 0 does not clip (the lineage clips nothing).
 
     Returns:

@@ -1,0 +1,116 @@
+"""Person boxes: from the annotations, clipped to the image, or from a detector's file."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from data_pipeline.checks import field, numbers, read_json, typed
+from jmpose_jax.errors import InputError
+
+SCORE_THRESHOLD = 0.2  # IMAGE_THRE of the published PoseTrack configurations
+PERSON_CATEGORY = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Detection:
+    """One detected person.
+
+    Attributes:
+      box: float32 [4], (x, y, width, height) in image pixels.
+      score: the detector's confidence.
+      image_name: path of the image as the file gives it, or None where it gives an id.
+      image_id: the data set's id of the image, or None where the file gives a path.
+    """
+
+    box: np.ndarray
+    score: float
+    image_name: str | None
+    image_id: int | None
+
+
+def clip_box(box: np.ndarray, width: int, height: int) -> np.ndarray | None:
+    """The part of a box inside the image.
+
+    Args:
+      box: float [4], (x, y, width, height).
+      width: of the image.
+      height: of the image.
+
+    Returns:
+      float32 [4], or None where the box is empty or lies outside.
+    """
+    x, y, w, h = (float(v) for v in box)
+    left, top = max(x, 0.0), max(y, 0.0)
+    right, bottom = min(x + w, float(width)), min(y + h, float(height))
+    if w <= 0 or h <= 0 or right <= left or bottom <= top:
+        return None
+    return np.asarray([left, top, right - left, bottom - top], np.float32)
+
+
+def read_detections(path: pathlib.Path, threshold: float = SCORE_THRESHOLD) -> list[Detection]:
+    """A detector's boxes, in either published form.
+
+    A flat list of {"image_name": path, "bbox", "score", "category_id"} (DCPose and its descendants) or of {"image_id":
+    number, "bbox", "score", "category_id"} (mmpose). Entries of other categories, and those below the threshold, are
+    left out; boxes without area too.
+
+    Args:
+      path: the JSON file.
+      threshold: least score that is kept.
+
+    Returns:
+      The detections in the order of the file.
+
+    Raises:
+      InputError: naming the file and the entry of the first fault.
+    """
+    entries = typed(read_json(path), list, f"{path}: the content")
+    detections = []
+    for i, entry in enumerate(entries):
+        where = f"{path}: [{i}]"
+        box = np.asarray(numbers(field(entry, "bbox", list, where), 4, f"{where}: 'bbox'"), np.float32)
+        score = field(entry, "score", float, where)
+        name = field(entry, "image_name", str, where, default=None)
+        identity = None if name is not None else field(entry, "image_id", int, where, default=None)
+        if name is None and identity is None:
+            raise InputError(
+                f"{where}: neither 'image_name' nor 'image_id' is given; boxes cannot be assigned to frames"
+            )
+        category = field(entry, "category_id", int, where, default=PERSON_CATEGORY)
+        if category == PERSON_CATEGORY and score >= threshold and box[2] > 0 and box[3] > 0:
+            detections.append(Detection(box, score, name, identity))
+    return detections
+
+
+def frame_key(file_name: str) -> str:
+    """What identifies a frame whatever folder a file name starts from: the video's folder and the image's name."""
+    return "/".join(pathlib.PurePosixPath(file_name.replace("\\", "/")).parts[-2:])
+
+
+def match_detections(
+    detections: list[Detection], file_names: list[str], image_ids: list[int]
+) -> tuple[list[tuple[int, Detection]], int]:
+    """Assign detections to frames.
+
+    Args:
+      detections: what `read_detections` gave.
+      file_names: of the frames.
+      image_ids: of the same frames.
+
+    Returns:
+      (frame index, detection) for each one that names a listed frame, ordered by frame and, within it, as in the file;
+      and the number of those that name no listed frame.
+    """
+    by_name = {frame_key(name): i for i, name in enumerate(file_names)}
+    by_id = {int(identity): i for i, identity in enumerate(image_ids)}
+    matched = []
+    for detection in detections:
+        if detection.image_name is not None:
+            frame = by_name.get(frame_key(detection.image_name))
+        else:
+            frame = by_id.get(detection.image_id)
+        if frame is not None:
+            matched.append((frame, detection))
+    matched.sort(key=lambda pair: pair[0])
+    return matched, len(detections) - len(matched)

@@ -1,0 +1,108 @@
+"""Reading JSON whose author we do not know: every fault becomes one line that names the file and the place in it."""
+
+import json
+import math
+import pathlib
+from typing import Any
+
+from jmpose_jax.errors import InputError
+
+_MISSING = object()
+_NAMES = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+}
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """The content of a JSON file.
+
+    Args:
+      path: the file.
+
+    Returns:
+      Dicts, lists, strings and numbers.
+
+    Raises:
+      InputError: naming the file, and line and column where it is malformed or ends too early.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; check the path") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}: not valid JSON (line {error.lineno} column {error.colno}: {error.msg}); "
+            "the file may be cut off, download or copy it again"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text in UTF-8 (byte {error.start}); the file is damaged") from error
+    except (RecursionError, ValueError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}); download or copy the file again") from error
+
+
+def field(mapping: Any, key: str, kind: type, where: str, default: Any = _MISSING) -> Any:
+    """One typed entry of a JSON object.
+
+    Args:
+      mapping: what should be the object.
+      key: the entry's name.
+      kind: dict, list, str, int, float or bool; an int passes for a float, a whole float for an int, 0 and 1 for a bool.
+      where: file and place, the start of the message.
+      default: returned where the key is missing or null; without it a missing key is a fault.
+
+    Returns:
+      The entry, of type `kind`.
+
+    Raises:
+      InputError: where the key is missing or of another type.
+    """
+    if not isinstance(mapping, dict):
+        raise InputError(f"{where}: expected an object with the key {key!r}, found {_short(mapping)}")
+    value = mapping.get(key)
+    if value is None:
+        if default is _MISSING:
+            raise InputError(f"{where}: key {key!r} is missing; the file is not of the expected form")
+        return default
+    return typed(value, kind, f"{where}: {key!r}")
+
+
+def typed(value: Any, kind: type, where: str) -> Any:
+    """`value` as `kind` (see `field`), or InputError that says what was found at `where`."""
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool) and _finite(value):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind is int and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
+        return value
+    if kind is bool and isinstance(value, (bool, int)) and value in (0, 1):
+        return bool(value)
+    if kind in (dict, list, str) and isinstance(value, kind):
+        return value
+    raise InputError(f"{where} must be {_NAMES[kind]}, found {_short(value)}")
+
+
+def numbers(value: Any, length: int | None, where: str) -> list[float]:
+    """A JSON list of finite numbers, of exactly `length` entries where that is given."""
+    values = [typed(entry, float, f"{where}[{i}]") for i, entry in enumerate(typed(value, list, where))]
+    if length is not None and len(values) != length:
+        raise InputError(f"{where} has {len(values)} numbers, {length} are expected; correct or remove the entry")
+    return values
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value) and abs(value) < 3e38
+    except OverflowError:  # an integer beyond the range of a double
+        return False
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

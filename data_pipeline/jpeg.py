@@ -1,0 +1,72 @@
+"""JPEG files: their size and whether they are whole, without decoding; and decoding to RGB."""
+
+import pathlib
+
+import cv2
+import numpy as np
+
+START, END = b"\xff\xd8", b"\xff\xd9"
+HEAD_BYTES = 64 * 1024
+TAIL_BYTES = 4096
+# Start-of-frame markers (C0..CF without the Huffman, arithmetic and reserved ones): they carry the size.
+_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def size_of(data: bytes) -> tuple[int, int] | None:
+    """(height, width) that the header of a JPEG gives, or None where `data` does not reach it or is no JPEG."""
+    position = 2
+    if data[:2] != START:
+        return None
+    while position + 9 <= len(data):
+        if data[position] != 0xFF:
+            return None
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+        elif marker in _FRAME_MARKERS:
+            height, width = (int.from_bytes(data[position + i : position + i + 2], "big") for i in (5, 7))
+            return (height, width) if height and width else None
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return None
+
+
+def inspect(path: pathlib.Path) -> tuple[tuple[int, int] | None, str]:
+    """Size of a JPEG file, and what is wrong with it.
+
+    The markers of start, size and end are checked, not the compressed data between them. Only a file that does not end
+    in the end marker is decoded: some writers append bytes, which is harmless, while a cut-off file has none at all.
+
+    Args:
+      path: an existing file.
+
+    Returns:
+      ((height, width), "") or (None, reason).
+    """
+    with open(path, "rb") as file:
+        head = file.read(HEAD_BYTES)
+        if head[:2] != START:
+            return None, "not a JPEG file" if head else "empty file"
+        file.seek(0, 2)
+        length = file.tell()
+        file.seek(max(0, length - TAIL_BYTES))
+        tail = file.read()
+        size = size_of(head)
+        if size is None and length > HEAD_BYTES:  # long metadata
+            file.seek(0)
+            size = size_of(file.read())
+        if tail[-2:] != END:
+            if END not in tail:
+                return None, "truncated (no end marker)"
+            file.seek(0)
+            if decode(file.read()) is None:
+                return None, "cannot be decoded"
+    return (size, "") if size else (None, "no image size in its header")
+
+
+def decode(data: bytes) -> np.ndarray | None:
+    """The image: uint8 RGB [H, W, 3], or None where it cannot be decoded. Orientation tags are not applied."""
+    if not data:
+        return None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)

@@ -1,0 +1,190 @@
+"""What of a split goes into the shards: which frames, which clips, and why the rest is left out."""
+
+import collections
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from data_pipeline import jpeg
+from data_pipeline.annotations import NUM_KEYPOINTS, Frame, Person, Video
+from data_pipeline.boxes import Detection, clip_box, match_detections
+from data_pipeline.clips import ClipTable
+from data_pipeline.posetrack import PERSON_EXTRAS
+from data_pipeline.progress import progress
+from jmpose_jax.errors import InputError
+
+MAX_EXAMPLES = 20  # of each reason, in the summary
+
+
+@dataclasses.dataclass
+class Report:
+    """Counts of what was read, kept and skipped in a split, with the first examples of what was skipped."""
+
+    counts: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    skipped: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    examples: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+
+    def skip(self, reason: str, example: str) -> None:
+        self.skipped[reason] += 1
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < MAX_EXAMPLES:
+            examples.append(example)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**self.counts, "skipped": dict(self.skipped), "skipped_examples": self.examples}
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredFrame:
+    """A frame that becomes a record: the video it is of, and its (height, width)."""
+
+    video: Video
+    frame: Frame
+    size: tuple[int, int]
+
+
+def plan_split(
+    videos: list[Video], detections: list[Detection], max_delta: int, report: Report, show_progress: bool = True
+) -> tuple[list[StoredFrame], ClipTable]:
+    """Choose the records of a split and build its clip table.
+
+    Args:
+      videos: of the split, in the order of their names.
+      detections: of a detector file, or empty; labelled frames that carry one are stored even without annotated people.
+      max_delta: frames further than this from every key frame are left out.
+      report: filled with counts and reasons.
+      show_progress: report progress on standard error.
+
+    Returns:
+      The stored frames by video and time, and the table.
+
+    Raises:
+      InputError: where a frame with annotated people is missing on disk, or nothing is left.
+    """
+    detected = _detected_frames(videos, detections, report)
+    stored: list[StoredFrame] = []
+    for video in progress(videos, len(videos), "checking frames", enabled=show_progress):
+        report.counts["videos"] += 1
+        report.counts["frames_listed"] += len(video.frames)
+        report.counts["frames_labeled"] += sum(frame.is_labeled for frame in video.frames)
+        keys = [f.number for f in video.frames if f.is_labeled and (f.persons or f.image_id in detected)]
+        needed = {number + d for number in keys for d in range(-max_delta, max_delta + 1)}
+        report.counts["frames_not_needed"] += sum(frame.number not in needed for frame in video.frames)
+        stored += _checked(video, (frame for frame in video.frames if frame.number in needed), report)
+    report.counts["frames_stored"] = len(stored)
+    table = _table(stored, report)
+    report.counts["clips"] = len(table)
+    if not stored:
+        raise InputError(
+            f"{videos[0].annotation_file.parent}: no labelled frame with people and a readable image; "
+            "leave the split out with --split, or give detections with --boxes"
+        )
+    return stored, table
+
+
+def _detected_frames(videos: list[Video], detections: list[Detection], report: Report) -> set[int]:
+    frames = [frame for video in videos for frame in video.frames]
+    matched, unmatched = match_detections(
+        detections, [frame.file_name for frame in frames], [frame.image_id for frame in frames]
+    )
+    if detections:
+        report.counts["detections"] = len(matched)
+        report.counts["detections_on_no_listed_frame"] = unmatched
+    return {frames[i].image_id for i, _ in matched}
+
+
+def _checked(video: Video, frames: Iterable[Frame], report: Report) -> list[StoredFrame]:
+    stored = []
+    for frame in frames:
+        if not frame.path.is_file():
+            if frame.is_labeled and frame.persons:
+                raise InputError(
+                    f"{video.annotation_file}: names {frame.file_name}, but {frame.path} does not exist; "
+                    "add the image, or choose the splits that have theirs with --split"
+                )
+            report.skip("frame missing on disk (no people annotated)", str(frame.path))
+            continue
+        try:
+            size, fault = jpeg.inspect(frame.path)
+        except OSError as error:
+            size, fault = None, f"cannot be read ({error.strerror})"
+        if size is None:
+            report.skip(f"frame {fault}", str(frame.path))
+            if frame.is_labeled and frame.persons:
+                report.counts["people_in_unreadable_frames"] += len(frame.persons)
+        else:
+            stored.append(StoredFrame(video, frame, size))
+    return stored
+
+
+def _table(stored: list[StoredFrame], report: Report) -> ClipTable:
+    videos = list(dict.fromkeys(item.video.name for item in stored))
+    number = {name: i for i, name in enumerate(videos)}
+    frames = {
+        "frame_video": np.asarray([number[s.video.name] for s in stored], np.int32),
+        "frame_number": np.asarray([s.frame.number for s in stored], np.int64),
+        "frame_image_id": np.asarray([s.frame.image_id for s in stored], np.int64),
+        "frame_file_name": np.asarray([s.frame.file_name for s in stored], str),
+        "frame_is_labeled": np.asarray([s.frame.is_labeled for s in stored], bool),
+        "frame_size": np.asarray([s.size for s in stored], np.int32).reshape(-1, 2),
+    }
+    rows: list[tuple[int, int, np.ndarray]] = []  # record, person index, clipped box
+    for record, item in enumerate(stored):
+        for index, person in enumerate(item.frame.persons):
+            report.counts["persons"] += 1
+            place = f"{item.frame.file_name} person {index}"
+            box = clip_box(person.box, item.size[1], item.size[0])
+            if not item.frame.is_labeled:
+                report.skip("person in a frame that is not labelled", place)
+            elif not person.annotated.any():
+                report.skip("person without annotated joints", place)
+            elif box is None:
+                report.skip("person's box is empty or outside the image", place)
+            else:
+                report.counts["boxes_clipped"] += not np.allclose(box, person.box, atol=1e-3)
+                rows.append((record, index, box))
+    people = [stored[record].frame.persons[index] for record, index, _ in rows]
+    records = np.asarray([record for record, _, _ in rows], np.int64)
+    keypoints = _stack([p.keypoints for p in people], (NUM_KEYPOINTS, 3))
+    annotated = _stack([p.annotated for p in people], (NUM_KEYPOINTS,)).astype(bool)
+    clips = {
+        "key_record": records,
+        "person_index": np.asarray([index for _, index, _ in rows], np.int32),
+        "box": _stack([box for _, _, box in rows], (4,)),
+        "box_score": np.ones(len(rows), np.float32),
+        "head_box": _stack([p.head_box for p in people], (4,)),
+        "keypoints": np.where(annotated[..., None], keypoints[..., :2], 0).astype(np.float32),
+        "annotated": annotated,
+        "visibility": keypoints[..., 2],
+        "track_id": np.asarray([p.track_id for p in people], np.int64),
+        "image_id": frames["frame_image_id"][records],
+        "video": frames["frame_video"][records],
+    }
+    return ClipTable(clips | _analysis_columns(stored, rows, people), frames, tuple(videos))
+
+
+def _stack(arrays: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    return np.stack(arrays).astype(np.float32) if arrays else np.zeros((0, *shape), np.float32)
+
+
+def _analysis_columns(stored: list[StoredFrame], rows: list[Any], people: list[Person]) -> dict[str, np.ndarray]:
+    """Columns for the extras that every clip of the split carries, on the person, its frame or its video."""
+    columns = {}
+    for name in PERSON_EXTRAS:
+        values = []
+        for (record, _, _), person in zip(rows, people):
+            owners = (person.extras, stored[record].frame.extras, stored[record].video.extras)
+            values.append(next((extras[name] for extras in owners if name in extras), None))
+        if not values or any(value is None for value in values):
+            continue
+        try:
+            column = np.asarray(values)
+        except ValueError:  # lists of different lengths
+            column = np.asarray([], object)
+        if column.dtype.kind not in "biufU":
+            file = stored[rows[0][0]].video.annotation_file.parent
+            raise InputError(f"{file}: {name!r} is not of one shape and type over the people; correct or remove it")
+        columns[name] = column
+    return columns

@@ -1,0 +1,67 @@
+"""`jmpose prepare`: annotations and frames to TFRecord shards.
+
+Example: jmpose prepare --dataset posetrack18 --source ~/posetrack18 --output ~/posetrack18-shards
+"""
+
+import json
+
+from absl import flags
+
+from data_pipeline.prepare import DATASETS, prepare
+from experiments.launch import launch
+from jmpose_jax.errors import InputError
+
+FLAGS = flags.FLAGS
+FLAG_NAMES = ("dataset", "source", "output", "split", "boxes", "box_threshold", "shards", "max_delta")
+
+
+def define_flags() -> None:
+    flags.DEFINE_enum("dataset", "posetrack18", DATASETS, "Form of the source folder.")
+    flags.DEFINE_string("source", None, "Folder with images/ and annotations/; synthetic renders its own without it.")
+    flags.DEFINE_string("output", None, "Folder to write; it appears when it is complete.")
+    flags.DEFINE_list("split", None, "Splits, separated by commas; by default all that the source has.")
+    flags.DEFINE_string("boxes", None, "Detector boxes (JSON) to keep beside the annotated ones.")
+    flags.DEFINE_float("box_threshold", 0.2, "Least detector score that is kept.")
+    flags.DEFINE_integer("shards", 8, "Shards a split.", lower_bound=1)
+    flags.DEFINE_integer("max_delta", 2, "Furthest neighbour frame that training may ask for.", lower_bound=0)
+
+
+def run() -> None:
+    if FLAGS.output is None:
+        raise InputError("--output is needed: the folder to write")
+    summary = prepare(
+        FLAGS.dataset,
+        FLAGS.source,
+        FLAGS.output,
+        splits=FLAGS.split,
+        boxes=FLAGS.boxes,
+        num_shards=FLAGS.shards,
+        max_delta=FLAGS.max_delta,
+        box_threshold=FLAGS.box_threshold,
+    )
+    print(describe(summary))
+    print(f"wrote {FLAGS.output}")
+
+
+def describe(summary: dict) -> str:
+    """The summary for a reader: one line of counts a split, then one line for each reason that something was skipped."""
+    lines = []
+    for split, content in summary["splits"].items():
+        counts = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in content.items() if _is_count(value))
+        lines.append(f"{split}: {counts}")
+        for reason, count in content["skipped"].items():
+            lines.append(f"{split}: skipped {count} × {reason}, e.g. {content['skipped_examples'][reason][0]}")
+    return "\n".join(lines) if lines else json.dumps(summary)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int)
+
+
+def main(argv: list[str] | None = None) -> None:
+    define_flags()
+    launch(run, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""The poses of one video as columns of arrays, ground truth and predictions alike: what the PoseTrack metrics read."""
+
+import dataclasses
+
+import numpy as np
+
+from jmpose_jax.errors import InputError
+from jmpose_jax.records import Predictions
+
+# What the official evaluator puts where a prediction carries no score.
+MISSING_SCORE = -9999.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequence:
+    """F frames and N persons of one video; persons are ordered by frame, within a frame as in the file.
+
+    Attributes:
+      name: the video's name, the stem of its file.
+      image_ids: int64 [F], in the order of time.
+      labelled: bool [F], frames with an annotated person; only those are compared.
+      frame: int64 [N], the frame (index into `image_ids`) of each person, ascending.
+      keypoints: float64 [N, 15, 2], image pixels, order of `skeletons.POSETRACK15`.
+      present: bool [N, 15], annotated or predicted joints.
+      scores: float64 [N, 15].
+      head_sizes: float64 [N], 0.6 × diagonal of the head box; NaN for predictions.
+      track_ids: int64 [N].
+      person_index: int64 [N], position among the annotations of the frame. In predictions: of the annotated person in
+        whose box the pose was estimated, -1 where the box came from a detector.
+      ignore_regions: for each frame its polygons, float64 [P, 2] each; empty for predictions.
+      has_ids: whether the file gives image ids; frames of PoseTrack17 files are paired by position.
+      source: where it was read, for messages.
+    """
+
+    name: str
+    image_ids: np.ndarray
+    labelled: np.ndarray
+    frame: np.ndarray
+    keypoints: np.ndarray
+    present: np.ndarray
+    scores: np.ndarray
+    head_sizes: np.ndarray
+    track_ids: np.ndarray
+    person_index: np.ndarray
+    ignore_regions: tuple[tuple[np.ndarray, ...], ...] = ()
+    has_ids: bool = True
+    source: str = ""
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.image_ids)
+
+    @property
+    def num_persons(self) -> int:
+        return len(self.frame)
+
+    def label(self) -> str:
+        return self.source or self.name
+
+
+PERSON_COLUMNS = ("frame", "keypoints", "present", "scores", "head_sizes", "track_ids", "person_index")
+
+
+def keep_persons(sequence: Sequence, keep: np.ndarray) -> Sequence:
+    """The sequence with the persons where bool [N] `keep` holds."""
+    return dataclasses.replace(sequence, **{name: getattr(sequence, name)[keep] for name in PERSON_COLUMNS})
+
+
+def keep_frames(sequence: Sequence, frames: np.ndarray) -> Sequence:
+    """The sequence with the frames of int [M] `frames`, in that order."""
+    new_index = np.full(sequence.num_frames, -1, np.int64)
+    new_index[frames] = np.arange(len(frames))
+    persons = keep_persons(sequence, new_index[sequence.frame] >= 0)
+    order = np.argsort(new_index[persons.frame], kind="stable")
+    persons = keep_persons(persons, order)
+    return dataclasses.replace(
+        persons,
+        frame=new_index[persons.frame],
+        image_ids=sequence.image_ids[frames],
+        labelled=sequence.labelled[frames],
+        ignore_regions=tuple(sequence.ignore_regions[i] for i in frames) if sequence.ignore_regions else (),
+    )
+
+
+def align_frames(predictions: Sequence, ground_truth: Sequence) -> Sequence:
+    """The predictions with their frames in the order of the ground truth.
+
+    Raises:
+      InputError: where the frames are not the same ones.
+    """
+    if np.array_equal(predictions.image_ids, ground_truth.image_ids):
+        return predictions
+    if predictions.num_frames != ground_truth.num_frames:
+        raise InputError(
+            f"{predictions.label()}: {predictions.num_frames} images, the ground truth of {ground_truth.name} has "
+            f"{ground_truth.num_frames}; list every image of the video, also those without a pose"
+        )
+    if not (predictions.has_ids and ground_truth.has_ids):
+        return predictions
+    place = {image_id: i for i, image_id in enumerate(predictions.image_ids.tolist())}
+    missing = [i for i in ground_truth.image_ids.tolist() if i not in place]
+    if missing:
+        raise InputError(
+            f"{predictions.label()}: {len(missing)} of {ground_truth.num_frames} image ids of the ground truth are "
+            f"absent, the first is {missing[0]}; write the ids of the annotation file"
+        )
+    return keep_frames(predictions, np.array([place[i] for i in ground_truth.image_ids.tolist()], np.int64))
+
+
+def from_predictions(predictions: Predictions, person_index: np.ndarray | None = None) -> Sequence:
+    """The in-memory predictions of a video as a sequence.
+
+    Args:
+      predictions: N poses.
+      person_index: int [N], the annotated person whose box each pose was estimated in; None for detections.
+
+    Raises:
+      InputError: where a pose names an image that is not listed.
+    """
+    image_ids = np.array([image["id"] for image in predictions.images], np.int64)
+    place = {image_id: i for i, image_id in enumerate(image_ids.tolist())}
+    strangers = sorted(set(predictions.image_id.tolist()) - place.keys())
+    if strangers:
+        raise InputError(f"predictions of {predictions.video}: image id {strangers[0]} is not among the images")
+    frame = np.array([place[i] for i in predictions.image_id.tolist()], np.int64)
+    count = len(frame)
+    index = np.full(count, -1, np.int64) if person_index is None else np.asarray(person_index, np.int64)
+    sequence = Sequence(
+        name=predictions.video,
+        image_ids=image_ids,
+        labelled=np.isin(np.arange(len(image_ids)), frame),
+        frame=frame,
+        keypoints=np.asarray(predictions.keypoints, np.float64).reshape(count, -1, 2),
+        present=np.ones((count, predictions.keypoints.shape[1]), bool),
+        scores=np.asarray(predictions.scores, np.float64),
+        head_sizes=np.full(count, np.nan),
+        track_ids=np.asarray(predictions.track_id, np.int64),
+        person_index=index,
+    )
+    return keep_persons(sequence, np.argsort(frame, kind="stable"))

@@ -74,9 +74,7 @@ def read_detections(path: pathlib.Path, threshold: float = SCORE_THRESHOLD) -> l
         name = field(entry, "image_name", str, where, default=None)
         identity = None if name is not None else field(entry, "image_id", int, where, default=None)
         if name is None and identity is None:
-            raise InputError(
-                f"{where}: neither 'image_name' nor 'image_id' is given; boxes cannot be assigned to frames"
-            )
+            raise InputError(f"{where}: neither 'image_name' nor 'image_id' is given; its frame is unknown")
         category = field(entry, "category_id", int, where, default=PERSON_CATEGORY)
         if category == PERSON_CATEGORY and score >= threshold and box[2] > 0 and box[3] > 0:
             detections.append(Detection(box, score, name, identity))

@@ -53,7 +53,7 @@ def field(mapping: Any, key: str, kind: type, where: str, default: Any = _MISSIN
     Args:
       mapping: what should be the object.
       key: the entry's name.
-      kind: dict, list, str, int, float or bool; an int passes for a float, a whole float for an int, 0 and 1 for a bool.
+      kind: dict, list, str, int, float or bool; an int passes for a float, a whole float for an int, 0, 1 for a bool.
       where: file and place, the start of the message.
       default: returned where the key is missing or null; without it a missing key is a fault.
 

@@ -24,7 +24,7 @@ def find_splits(source: pathlib.Path, dataset: str) -> dict[str, list[pathlib.Pa
       dataset: a key of `ANNOTATION_FOLDERS`.
 
     Returns:
-      Split name to files, one a video; or the single merged file `…_{split}.json` where there is no folder for the split.
+      Split name to files, one a video; or the merged file `…_{split}.json` where there is no folder for the split.
 
     Raises:
       InputError: where the folder is missing, or holds no annotations.
@@ -179,9 +179,7 @@ def _in_time_order(path: pathlib.Path, frames: list[Frame]) -> tuple[Frame, ...]
     ordered = sorted(frames, key=lambda frame: frame.number)
     for a, b in zip(ordered, ordered[1:]):
         if a.number == b.number:
-            raise InputError(
-                f"{path}: {a.file_name} and {b.file_name} are the same frame number {a.number}; remove one"
-            )
+            raise InputError(f"{path}: {a.file_name} and {b.file_name} are both frame {a.number}; remove one")
     return tuple(ordered)
 
 

@@ -1,4 +1,4 @@
-"""From a data set as it is published to the folder that training reads: shards, clip tables, TFDS description, summary."""
+"""From a data set as it is published to the folder that training reads: shards, clip tables, summary."""
 
 import contextlib
 import json

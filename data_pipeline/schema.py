@@ -1,4 +1,4 @@
-"""One record of the shards is one frame: its image as it came, its people, its ignore regions, and flow if there is any.
+"""One record of the shards is one frame: its image as it came, its people, its ignore regions, and any flow.
 
 Feature names and types are also written as a TFDS description, so that the folder is a TFDS data set folder.
 """

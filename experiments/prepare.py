@@ -44,7 +44,7 @@ def run() -> None:
 
 
 def describe(summary: dict) -> str:
-    """The summary for a reader: one line of counts a split, then one line for each reason that something was skipped."""
+    """The summary for a reader: a line of counts a split, then a line for each reason that something was skipped."""
     lines = []
     for split, content in summary["splits"].items():
         counts = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in content.items() if _is_count(value))

@@ -1,0 +1,175 @@
+"""Clips by number, and their transformation into the arrays of one example: what the loader's threads and workers run."""
+
+import collections
+import threading
+from collections.abc import Callable
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+from data_pipeline import example, jpeg
+from data_pipeline.clips import ClipTable
+from data_pipeline.flow import stored_flow
+from data_pipeline.tfrecord import TFRecordSource
+from data_pipeline.transforms import Augmentation, crop_keypoints, example_affine
+from jmpose_jax.errors import InputError
+from jmpose_jax.ops.geometry import invert_affine, warp
+from jmpose_jax.records import Clip
+from jmpose_jax.skeletons import POSETRACK17_TO_15, Skeleton
+
+CACHE_BYTES = 48 * 2**20
+
+
+class ClipSource:
+    """The clips of a table, with decoded frames: a Grain random-access source of (`Clip`, row number, valid).
+
+    Neighbouring rows share frames (several people in a frame, windows that overlap), so the last decoded frames are
+    kept, up to a bound of bytes.
+    """
+
+    def __init__(
+        self,
+        table: ClipTable,
+        records: TFRecordSource,
+        delta: int,
+        skeleton: Skeleton,
+        length: int,
+        stored_pairs: str | None = None,
+    ):
+        """Args:
+        table: the clips.
+        records: the frames.
+        delta: neighbours on each side.
+        skeleton: order of the joints.
+        length: number of clips to give; those past the table's end repeat its last row with valid = 0.
+        stored_pairs: name of the pairs whose stored flow is read with the frames; None reads none.
+        """
+        self._table, self._records, self._length = table, records, length
+        self._windows, self._offsets = table.windows(delta)
+        self._joints = list(POSETRACK17_TO_15) if skeleton.num_joints == 15 else list(range(17))
+        self._stored_pairs = stored_pairs
+        self._open()
+
+    def _open(self) -> None:
+        self._cache: collections.OrderedDict[int, tuple[np.ndarray, dict[str, Any]]] = collections.OrderedDict()
+        self._cached_bytes = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, record_key: SupportsIndex) -> tuple[Clip, int, float]:
+        row = int(record_key)
+        valid = float(row < len(self._table))
+        row = min(row, len(self._table) - 1)
+        clips = self._table.clips
+        offsets = tuple(int(v) for v in self._offsets[row])
+        frames = {int(record): self._frame(int(record)) for record in np.unique(self._windows[row])}
+        images = tuple(frames[int(record)][0] for record in self._windows[row])
+        video = self._table.videos[clips["video"][row]]
+        flow = None
+        if self._stored_pairs is not None:
+            features = [frames[int(record)][1] for record in self._windows[row]]
+            place = f"video {video} frame {int(clips['image_id'][row])}"
+            flow = stored_flow(features, offsets, self._stored_pairs, place)
+        clip = Clip(
+            frames=images,
+            frame_offsets=offsets,
+            box=clips["box"][row],
+            box_score=float(clips["box_score"][row]),
+            keypoints=clips["keypoints"][row][self._joints],
+            joint_visibility=clips["annotated"][row][self._joints].astype(np.float32),
+            video=video,
+            image_id=int(clips["image_id"][row]),
+            person_index=int(clips["person_index"][row]),
+            track_id=int(clips["track_id"][row]),
+            flow=flow,
+        )
+        return clip, row, valid
+
+    def _frame(self, record: int) -> tuple[np.ndarray, dict[str, Any]]:
+        with self._lock:
+            if record in self._cache:
+                self._cache.move_to_end(record)
+                return self._cache[record]
+        features = example.decode(self._records[record])
+        image = jpeg.decode(features.pop("image/encoded", b""))
+        if image is None:
+            name = features.get("image/file_name", b"").decode()
+            raise InputError(
+                f"record {record} ({name}): its JPEG cannot be decoded; remove the image and prepare again"
+            )
+        image.flags.writeable = False  # it is shared
+        if self._stored_pairs is None:
+            features = {}
+        with self._lock:
+            if record not in self._cache:
+                self._cache[record] = (image, features)
+                self._cached_bytes += image.nbytes
+            while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+                self._cached_bytes -= self._cache.popitem(last=False)[1][0].nbytes
+        return image, features
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_cache", "_cached_bytes", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def __repr__(self) -> str:
+        return f"ClipSource(clips={len(self)}, {self._records!r})"
+
+
+class ToExample:
+    """`Clip` to the arrays of one example: crops by one affine, joints, flow; augmented where it is told how to."""
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        skeleton: Skeleton,
+        augmentation: Augmentation | None,
+        flow: Callable[[np.ndarray, np.ndarray | None, np.ndarray], np.ndarray | None],
+    ):
+        """Args:
+        size: (width, height) of the crops.
+        skeleton: order of the joints.
+        augmentation: None for the plain crop.
+        flow: what `flow.crop_flow` gives.
+        """
+        self._size, self._skeleton, self._augmentation, self._flow = size, skeleton, augmentation, flow
+
+    def __call__(
+        self, element: tuple[Clip, int, float], rng: np.random.Generator | None = None
+    ) -> dict[str, np.ndarray]:
+        """The fields of `ClipBatch` without the batch axis.
+
+        Args:
+          element: clip, row number and valid (1 or 0).
+          rng: the example's own generator; None for the plain crop.
+        """
+        clip, row, valid = element
+        skeleton = self._skeleton
+        affine, flip = example_affine(
+            clip.box, self._size, clip.keypoints, clip.joint_visibility, skeleton, self._augmentation, rng
+        )
+        crops: dict[int, np.ndarray] = {}  # a repeated frame is warped once
+        for frame in clip.frames:
+            if id(frame) not in crops:
+                crops[id(frame)] = warp(frame, affine, self._size)
+        frames = np.stack([crops[id(frame)] for frame in clip.frames])
+        permutation = skeleton.flip_permutation if flip else None
+        keypoints, weights = crop_keypoints(clip.keypoints, clip.joint_visibility, affine, self._size, permutation)
+        arrays = {
+            "frames": frames,
+            "keypoints": keypoints,
+            "joint_weights": weights * np.float32(valid),
+            "transform": invert_affine(affine).astype(np.float32),
+            "box_score": np.float32(clip.box_score),
+            "index": np.int32(row),
+            "valid": np.float32(valid),
+        }
+        flow = self._flow(frames, clip.flow, affine)
+        if flow is not None:
+            arrays["flow"] = flow
+        return arrays

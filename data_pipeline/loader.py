@@ -1,0 +1,205 @@
+"""Batches of clips from a prepared folder, through Grain: shuffled, sharded over hosts, with a state of a few bytes."""
+
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import grain
+from absl import flags
+
+from data_pipeline.boxes import SCORE_THRESHOLD, read_detections
+from data_pipeline.clip_source import ClipSource, ToExample
+from data_pipeline.clips import ClipTable
+from data_pipeline.flow import check_flow, crop_flow
+from data_pipeline.schema import DATASET_NAME
+from data_pipeline.tfrecord import TFRecordSource
+from data_pipeline.transforms import Augmentation
+from jmpose_jax.errors import InputError
+from jmpose_jax.records import ClipBatch
+from jmpose_jax.skeletons import SKELETONS
+
+__all__ = ["ClipTable", "Loader", "make_loader"]
+
+
+class Loader(Iterator[ClipBatch]):
+    """An iterator of `ClipBatch` with NumPy leaves, whose position can be saved and restored.
+
+    Attributes:
+      table: the clips; `batch.index` counts its rows.
+    """
+
+    def __init__(self, dataset: grain.MapDataset, table: ClipTable, records: TFRecordSource, settings: dict[str, Any]):
+        """Use `make_loader`."""
+        self.table = table
+        self._records = records
+        self._settings = settings
+        workers = settings["num_workers"]
+        if workers and not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()  # Grain's workers inherit absl's flags and refuse to start without them
+        self._iterator = iter(
+            grain.experimental.ElasticIterator(
+                dataset,
+                settings["batch_size"] * settings["process_count"],
+                grain.sharding.ShardOptions(settings["process_index"], settings["process_count"], drop_remainder=True),
+                read_options=grain.ReadOptions(
+                    num_threads=settings["num_threads"], prefetch_buffer_size=max(settings["prefetch"], 1)
+                ),
+                multiprocessing_options=grain.MultiprocessingOptions(num_workers=workers) if workers else None,
+            )
+        )
+
+    def __len__(self) -> int:
+        """Batches an epoch: in training without the incomplete last one, in evaluation with it (padded)."""
+        return self._settings["batches"]
+
+    def __next__(self) -> ClipBatch:
+        return ClipBatch(**next(self._iterator))
+
+    def get_state(self) -> dict[str, int]:
+        """The position, as a small JSON-able dict; equal on all hosts and for any number of workers."""
+        return {**self._iterator.get_state(), **self._identity()}
+
+    def set_state(self, state: Mapping[str, int]) -> None:
+        """Go on where the state was taken.
+
+        Raises:
+          InputError: where the state is of another seed or data set, so that the order of clips would differ.
+        """
+        for name, value in self._identity().items():
+            if state.get(name, value) != value:
+                raise InputError(
+                    f"input position was saved with {name}={state[name]}, this run has {value}; "
+                    "use the data set and seed of the earlier run, or a new workdir"
+                )
+        self._iterator.set_state({"global_next_index": int(state["global_next_index"])})
+
+    def _identity(self) -> dict[str, int]:
+        return {"seed": self._settings["seed"], "clips": len(self.table)}
+
+    def close(self) -> None:
+        """Stop the threads and workers and close the shards."""
+        self._iterator.close()
+        self._records.close()
+
+
+def make_loader(
+    folder: str | pathlib.Path,
+    split: str,
+    *,
+    delta: int,
+    input_size: tuple[int, int],
+    batch_size: int,
+    skeleton: str = "posetrack15",
+    seed: int = 0,
+    train: bool = False,
+    augment: Mapping[str, Any] | None = None,
+    flow_source: str = "none",
+    flow_pairs: str = "consecutive",
+    flow_stride: int = 4,
+    boxes: str | pathlib.Path = "ground_truth",
+    box_threshold: float = SCORE_THRESHOLD,
+    repeat: bool | None = None,
+    num_workers: int = 0,
+    num_threads: int = 2,
+    process_index: int = 0,
+    process_count: int = 1,
+    prefetch: int = 4,
+) -> Loader:
+    """A loader of a split of a prepared folder.
+
+    Training batches are shuffled anew each epoch and augmented; the same seed gives the same batches whatever the
+    number of threads, workers or processes. Evaluation goes through the table once in its order; the last batch is
+    padded by repetitions with `valid` 0.
+
+    Args:
+      folder: output of `jmpose prepare`.
+      split: its split.
+      delta: neighbours on each side; clips have T = 2 * delta + 1 frames.
+      input_size: (height, width) of the crops in pixels.
+      batch_size: clips a batch of this process.
+      skeleton: "posetrack15" or "posetrack17", the order of the joints.
+      seed: of order and augmentation.
+      train: shuffle, and augment if `augment` is given; else fixed order, plain crops.
+      augment: fields of `transforms.Augmentation`; None for none.
+      flow_source: "none", "dis", "exact", or "raft" (in the model: the batch carries none).
+      flow_pairs: "consecutive", "key_to_support" or "support_to_key".
+      flow_stride: crop pixels a cell of the flow.
+      boxes: "ground_truth"; "detections", those given to `jmpose prepare`; or a detector's file. Evaluation only.
+      box_threshold: least detector score that is kept.
+      repeat: go on for ever; by default in training and not in evaluation.
+      num_workers: processes that load; 0 loads in threads of this process.
+      num_threads: threads of each process.
+      process_index: number of this host's process.
+      process_count: number of processes that share the batches.
+      prefetch: batches kept ready.
+
+    Returns:
+      The loader.
+
+    Raises:
+      InputError: naming the setting or file at fault.
+    """
+    if skeleton not in ("posetrack15", "posetrack17"):
+        raise InputError(f"skeleton={skeleton!r} is not known; use posetrack15 or posetrack17")
+    if delta < 0 or batch_size < 1 or min(input_size) < 1:
+        raise InputError(f"delta={delta}, batch_size={batch_size}, input_size={input_size}: must be positive")
+    check_flow(flow_source, flow_pairs, flow_stride, delta, input_size)
+    folder = pathlib.Path(folder)
+    table = ClipTable.load(folder, split)
+    if str(boxes) != "ground_truth":
+        if train:
+            raise InputError("boxes: training needs boxes=ground_truth, detections have no keypoints")
+        file = folder / f"boxes-{split}.json" if str(boxes) == "detections" else pathlib.Path(boxes)
+        table = table.with_detections(read_detections(file, box_threshold), str(file))
+    if not len(table):
+        raise InputError(f"{folder}: split {split!r} has no clips; choose another split or give detector boxes")
+    records = open_shards(folder, split, len(table.frames["frame_video"]))
+    joints = SKELETONS[skeleton]
+    size = (int(input_size[1]), int(input_size[0]))
+    repeat = train if repeat is None else repeat
+    global_batch = batch_size * process_count
+    batches = max(len(table) // global_batch, 1) if train else -(-len(table) // global_batch)
+    # Fixed-order passes are padded to whole batches; a shuffled one has no rows that are not clips.
+    length = len(table) if train else batches * global_batch
+    pairs = flow_pairs if flow_source == "exact" and delta else None
+    source = ClipSource(table, records, delta, joints, length, pairs)
+    augmentation = Augmentation.from_mapping(augment) if train and augment is not None else None
+    transform = ToExample(
+        size, joints, augmentation, crop_flow(flow_source if delta else "none", flow_pairs, flow_stride)
+    )
+    dataset = grain.MapDataset.source(source).seed(seed)
+    if train:
+        dataset = dataset.shuffle()
+    if repeat:
+        dataset = dataset.repeat()
+    dataset = dataset.random_map(transform) if augmentation else dataset.map(transform)
+    settings = {
+        "batch_size": batch_size,
+        "batches": batches,
+        "num_threads": num_threads,
+        "num_workers": num_workers,
+        "prefetch": prefetch,
+        "process_count": process_count,
+        "process_index": process_index,
+        "seed": seed,
+    }
+    return Loader(dataset, table, records, settings)
+
+
+def open_shards(folder: pathlib.Path, split: str, num_frames: int) -> TFRecordSource:
+    """The records of a split, checked against the number that its clip table counts.
+
+    Raises:
+      InputError: where shards are missing from the set.
+    """
+    paths = sorted(folder.glob(f"{DATASET_NAME}-{split}.tfrecord-?????-of-?????"))
+    expected = {path.name.rsplit("-", 1)[1] for path in paths}
+    if len(expected) != 1 or int(next(iter(expected))) != len(paths):
+        raise InputError(f"{folder}: the shards of split {split!r} are incomplete ({len(paths)} found); prepare again")
+    records = TFRecordSource(paths)
+    if len(records) != num_frames:
+        raise InputError(
+            f"{folder}: the shards of split {split!r} hold {len(records)} frames, its clip table counts {num_frames}; "
+            "they are of different runs, prepare again"
+        )
+    return records

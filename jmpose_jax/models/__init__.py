@@ -1,1 +1,7 @@
 
+
+from jmpose_jax.models.hrnet import HRNet
+from jmpose_jax.models.image_baseline import ImageBaseline
+from jmpose_jax.models.simple_baseline import SimpleBaseline
+
+__all__ = ["HRNet", "ImageBaseline", "SimpleBaseline"]

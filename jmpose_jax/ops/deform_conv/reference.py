@@ -29,34 +29,32 @@ def _split(position: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
     return lower.astype(jnp.int32) + 1, position - lower
 
 
-def sample(x: jax.Array, y_position: jax.Array, x_position: jax.Array, offset_groups: int) -> jax.Array:
+def sample(x: jax.Array, y_position: jax.Array, x_position: jax.Array) -> jax.Array:
     """Bilinear samples with zeros outside.
 
-    The four corners of a cell lie side by side in one table, so that a sample is a single gather of 4 C / G
-    contiguous numbers.
+    The four corners are gathered one after the other into a running sum: XLA fuses each gather with its product, which
+    on CPU is twice as fast as one gather of all four (24 against 55-75 ms at 16 x 32 x 24 x 16, G = 4).
 
     Args:
-      x: [B, H, W, C].
-      y_position, x_position: float32 [B, Ho, Wo, G, taps], pixels.
-      offset_groups: G.
+      x: [B, H, W, G, C / G].
+      y_position, x_position: float32 [B, ..., G], pixels.
 
     Returns:
-      [B, Ho, Wo, G, taps, C / G] in the dtype of x.
+      [B, ..., G, C / G] in the dtype of x.
     """
-    batch, height, width, channels = x.shape
-    size = channels // offset_groups
-    padded = jnp.pad(x, ((0, 0), (1, 3), (1, 3), (0, 0))).reshape(batch, height + 4, width + 4, offset_groups, size)
+    batch, height, width, groups, size = x.shape
     rows, columns = height + 3, width + 3
-    corners = [padded[:, i : i + rows, j : j + columns] for i in (0, 1) for j in (0, 1)]
-    table = jnp.concatenate(corners, -1).reshape(batch * rows * columns * offset_groups, 4 * size)
+    table = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0), (0, 0))).reshape(batch * rows * columns * groups, size)
     y0, fy = _split(y_position, height)
     x0, fx = _split(x_position, width)
-    image = jnp.arange(batch)[:, None, None, None, None]
-    group = jnp.arange(offset_groups)[:, None]
-    index = ((image * rows + y0) * columns + x0) * offset_groups + group
-    cell = table.at[index].get(mode="promise_in_bounds").reshape(*index.shape, 4, size)
-    weight = jnp.stack([(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx], -1)
-    return jnp.sum(cell * weight[..., None].astype(x.dtype), -2)
+    image = jnp.arange(batch).reshape(batch, *[1] * (y0.ndim - 1))
+    index = ((image * rows + y0) * columns + x0) * groups + jnp.arange(groups)
+    out = jnp.zeros((*index.shape, size), x.dtype)
+    for i, wy in enumerate((1 - fy, fy)):
+        for j, wx in enumerate((1 - fx, fx)):
+            corner = table.at[index + (i * columns + j) * groups].get(mode="promise_in_bounds")
+            out = out + corner * (wy * wx)[..., None].astype(x.dtype)
+    return out
 
 
 def modulated_deform_conv2d(
@@ -67,12 +65,12 @@ def modulated_deform_conv2d(
     Returns:
       float32 [B, Ho, Wo, O], without the bias.
     """
-    samples = sample(x, *sample_positions(offset, g), g.offset_groups)
+    # Taps before groups from the start: then (taps, G, C / G) of the samples already is (taps, C) of the convolution.
+    y, x_ = (jnp.swapaxes(p, 3, 4) for p in sample_positions(offset, g))
+    samples = sample(x.reshape(*x.shape[:3], g.offset_groups, g.channels // g.offset_groups), y, x_)
     if mask is not None:
-        samples = samples * mask[..., None].astype(x.dtype)
-    # [B,Ho,Wo,G,taps,C/G] -> [..,taps,groups,C/groups]: both splits of the channels are contiguous runs.
-    columns = jnp.moveaxis(samples, 3, 4)
-    columns = columns.reshape(*columns.shape[:4], g.groups, g.channels // g.groups)
+        samples = samples * jnp.swapaxes(mask, 3, 4)[..., None].astype(x.dtype)
+    columns = samples.reshape(*samples.shape[:4], g.groups, g.channels // g.groups)
     weights = kernel.reshape(g.taps, g.channels // g.groups, g.groups, g.out_channels // g.groups)
     out = jnp.einsum("bhwkgc,kcgo->bhwgo", columns, weights, preferred_element_type=jnp.float32)
     return out.reshape(g.batch, g.out_height, g.out_width, g.out_channels)

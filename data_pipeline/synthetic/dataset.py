@@ -1,0 +1,144 @@
+"""Writes the embedded data set to disk, in the form of PoseTrack18."""
+
+import functools
+import json
+import multiprocessing
+import os
+import pathlib
+import sys
+
+import cv2
+import numpy as np
+
+from data_pipeline.progress import progress as report_progress
+from data_pipeline.synthetic.annotations import video_annotations, video_name
+from data_pipeline.synthetic.config import SPLITS, SyntheticConfig
+from data_pipeline.synthetic.render import Video, crop_speed, render_video, video_rng
+from data_pipeline.synthetic.visibility import Cause
+from jmpose_jax.errors import InputError
+
+DEFAULT_NUM_VIDEOS = {"train": 700, "val": 80, "test": 120}
+
+
+def generate(
+    output: str,
+    *,
+    num_videos: dict[str, int] | None = None,
+    seed: int = 0,
+    config: SyntheticConfig | None = None,
+    num_processes: int | None = None,
+    flow: bool = False,
+    progress: bool = True,
+) -> dict:
+    """Renders videos and writes them as PoseTrack18 has them.
+
+    The videos of a split are drawn from the random streams (seed, split, 0), (seed, split, 1), ...: bodies, clothes,
+    backgrounds and motions of different splits are independent, a larger number of videos keeps the first ones, and
+    the number of processes changes no byte. The test split is meant to be looked at once, at the end.
+
+    Args:
+      output: folder to write to; made where absent.
+      num_videos: videos by split, of "train", "val" and "test".
+      seed: of the whole set, not negative.
+      config: what the videos look like.
+      num_processes: worker processes; None takes one a core.
+      flow: also writes the exact optical flow.
+      progress: reports how far it is.
+
+    Returns:
+      Counts by split: videos, frames, labelled frames, annotations, ignore regions, joints by cause, joints that are
+      left out, the median joint motion by speed regime.
+
+    Raises:
+      InputError: an unknown split, a negative number, or a folder that cannot be made.
+    """
+    config = config or SyntheticConfig()
+    num_videos = DEFAULT_NUM_VIDEOS if num_videos is None else num_videos
+    _check(num_videos, seed)
+    tasks = [(split, index) for split in SPLITS for index in range(num_videos.get(split, 0))]
+    root = pathlib.Path(output)
+    try:
+        for split, _ in tasks:
+            for folder in ("images", "annotations"):
+                (root / folder / split).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{output}: cannot be made into a folder ({error.strerror}); give another output") from error
+    work = functools.partial(_write_video, output=str(root), seed=seed, config=config, flow=flow)
+    facts = list(_run(work, tasks, num_processes, progress))
+    return {split: _summary([f for f in facts if f["split"] == split]) for split in SPLITS if num_videos.get(split)}
+
+
+def _check(num_videos, seed):
+    for split, count in num_videos.items():
+        if split not in SPLITS:
+            raise InputError(f"num_videos: unknown split {split!r}; known are {', '.join(SPLITS)}")
+        if count < 0:
+            raise InputError(f"num_videos[{split!r}]={count}: give 0 or more")
+    if seed < 0:
+        raise InputError(f"seed={seed}: give 0 or more")
+
+
+def _run(work, tasks, num_processes, enabled):
+    count = min(num_processes or len(os.sched_getaffinity(0)), max(len(tasks), 1))
+    report = functools.partial(report_progress, total=len(tasks), description="rendering videos", enabled=enabled)
+    if count == 1:
+        yield from report(map(work, tasks))
+        return
+    # A forked process inherits the locks of JAX's threads, but not the threads that would release them.
+    context = multiprocessing.get_context("spawn" if "jax" in sys.modules else "fork")
+    with context.Pool(count) as pool:
+        yield from report(pool.imap(work, tasks, chunksize=4))
+
+
+def _write_video(task, output, seed, config, flow):
+    split, index = task
+    video = render_video(video_rng(seed, split, index), config)
+    name = video_name(split, index)
+    root = pathlib.Path(output)
+    folder = root / "images" / split / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for frame, picture in enumerate(video.frames):
+        _write_bytes(folder / f"{frame:06d}.jpg", encode_jpeg(picture, video.jpeg_quality))
+    content = video_annotations(video, split, index, config)
+    _write_bytes(root / "annotations" / split / f"{name}.json", json.dumps(content).encode())
+    return _facts(split, video, content)
+
+
+def encode_jpeg(picture: np.ndarray, quality: int) -> bytes:
+    """JPEG bytes of an RGB picture, uint8 [H, W, 3]."""
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def _write_bytes(path: pathlib.Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def _facts(split: str, video: Video, content: dict) -> dict:
+    causes = [cause for a in content["annotations"] for cause in a["joint_cause"] if cause != "none"]
+    present = [v for a in content["annotations"] for v in a["keypoints"][2::3]]
+    return {
+        "split": split,
+        "frames": len(video.frames),
+        "labelled_frames": sum(image["is_labeled"] for image in content["images"]),
+        "annotations": len(content["annotations"]),
+        "blurred_annotations": sum(a["blurred"] for a in content["annotations"]),
+        "ignore_regions": sum(len(image["ignore_regions_x"]) for image in content["images"]),
+        "causes": {c.name.lower(): causes.count(c.name.lower()) for c in Cause if c != Cause.NONE},
+        "joints_left_out": len(causes) - int(sum(present)),
+        "regime": video.scene.regime,
+        "speed": crop_speed(video),
+    }
+
+
+def _summary(facts: list[dict]) -> dict:
+    added = ("frames", "labelled_frames", "annotations", "blurred_annotations", "ignore_regions", "joints_left_out")
+    summary = {"videos": len(facts), **{key: sum(f[key] for f in facts) for key in added}}
+    summary["joints_by_cause"] = {cause: sum(f["causes"][cause] for f in facts) for cause in facts[0]["causes"]}
+    for regime in ("slow", "fast"):
+        speeds = [f["speed"] for f in facts if f["regime"] == regime]
+        summary[f"{regime}_videos"] = len(speeds)
+        summary[f"{regime}_median_crop_pixels_a_frame"] = round(float(np.median(speeds)), 2) if speeds else None
+    return summary

@@ -1,0 +1,222 @@
+"""Painting people: shaded polygons in the order of depth, and the label map of the same outlines."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from data_pipeline.synthetic.appearance import Appearance
+from data_pipeline.synthetic.body import POINT
+from data_pipeline.synthetic.parts import LIMB, LIMBS, NUM_PARTS, TORSO, PersonGeometry, TorsoGeometry
+
+_SHIFT = 4  # cv2 takes polygon corners in 1/16 pixels
+# From the dark rim to the highlight: (share of the width, displacement towards the light, brightness).
+_TONES = ((1.0, 0.0, 0.56), (0.86, 0.06, 0.74), (0.66, 0.16, 0.92), (0.4, 0.28, 1.05))
+_COVER_TONES = _TONES[:3]
+_ROUND = np.linspace(-np.pi / 2, np.pi / 2, 6)
+_TORSO_LEVELS = np.array([-0.02, 0.12, 0.28, 0.45, 0.65, 0.82, 0.93, 1.0, 1.05, 1.1])
+_PELVIS_LEVELS = np.array([-0.15, -0.11, -0.06, 0.0, 0.07])
+
+
+@dataclasses.dataclass(frozen=True)
+class Fill:
+    """A polygon of one colour at F moments.
+
+    Attributes:
+      corners: int32 [F, N, 2], 1/16 pixels.
+      colour: RGB.
+      convex: convex polygons are drawn faster.
+      shown: bool [F], or None where it is always drawn.
+    """
+
+    corners: np.ndarray
+    colour: tuple[float, float, float]
+    convex: bool = True
+    shown: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """One part of a person.
+
+    Attributes:
+      label: of its pixels in the label map.
+      depth: float [F].
+      fills: in drawing order; the first `outlines` of them make up the part's area.
+      outlines: how many fills the label map takes.
+    """
+
+    label: int
+    depth: np.ndarray
+    fills: tuple[Fill, ...]
+    outlines: int = 1
+
+
+def person_label(person: int, part: int) -> int:
+    """Value of a person's part in the label map; 0 is the background, occluders count down from 255."""
+    return 1 + person * NUM_PARTS + part
+
+
+def person_pieces(person: int, geometry: PersonGeometry, look: Appearance, light: np.ndarray) -> list[Piece]:
+    """Everything to draw of a person at F moments.
+
+    Args:
+      person: index of the person in the scene.
+      geometry: the projected parts.
+      look: colours and clothes.
+      light: float [2], unit vector in the image towards the light.
+
+    Returns:
+      The pieces, in no particular order.
+    """
+    requests = [[] for _ in LIMBS]  # (limb, span, widen, tone, colour) in drawing order
+    for index, limb in enumerate(LIMBS):
+        if limb.name == "hair" and not look.long_hair:
+            continue
+        requests[index] += [(index, limb.span, 1.0, tone, look.limb_colours[index]) for tone in _TONES]
+    for cover in look.covers:
+        requests[cover.limb] += [(cover.limb, cover.span, cover.widen, tone, cover.colour) for tone in _COVER_TONES]
+    flat = [request for of_limb in requests for request in of_limb]
+    corners = _capsules(geometry, flat, light)
+    fills = [Fill(corners[:, i], _shaded(colour, tone[2])) for i, (_, _, _, tone, colour) in enumerate(flat)]
+    pieces, taken = [], 0
+    for index, of_limb in enumerate(requests):
+        own = fills[taken : taken + len(of_limb)]
+        taken += len(of_limb)
+        if LIMBS[index].name == "face":
+            own += _eyes(geometry)
+        if own:
+            pieces.append(Piece(person_label(person, index), geometry.depth[:, index], tuple(own)))
+    torso = _torso_fills(geometry, look, light)
+    pieces.append(Piece(person_label(person, TORSO), geometry.depth[:, TORSO], torso, outlines=2))
+    return pieces
+
+
+def paint(image: np.ndarray, pieces: list[Piece], moment: int) -> None:
+    """Paints the pieces over an RGB image, far ones first, at one of their moments."""
+    for index in np.argsort([-piece.depth[moment] for piece in pieces], kind="stable"):
+        for fill in pieces[index].fills:
+            if fill.shown is not None and not fill.shown[moment]:
+                continue
+            if fill.convex:
+                cv2.fillConvexPoly(image, fill.corners[moment], fill.colour, cv2.LINE_AA, _SHIFT)
+            else:
+                cv2.fillPoly(image, [fill.corners[moment]], fill.colour, cv2.LINE_AA, _SHIFT)
+
+
+def label_map(shape: tuple[int, int], pieces: list[Piece], moment: int) -> np.ndarray:
+    """Which part covers which pixel, uint8 [H, W]."""
+    labels = np.zeros(shape, np.uint8)
+    for index in np.argsort([-piece.depth[moment] for piece in pieces], kind="stable"):
+        piece = pieces[index]
+        for fill in piece.fills[: piece.outlines]:
+            draw = cv2.fillConvexPoly if fill.convex else _fill_poly
+            draw(labels, fill.corners[moment], piece.label, cv2.LINE_8, _SHIFT)
+    return labels
+
+
+def _fill_poly(image, corners, *rest):
+    cv2.fillPoly(image, [corners], *rest)
+
+
+def _fixed(points: np.ndarray) -> np.ndarray:
+    return np.round(np.clip(points, -2000, 2000) * (1 << _SHIFT)).astype(np.int32)
+
+
+def _shaded(colour, brightness):
+    return tuple(np.clip(colour * brightness, 0, 255).tolist())
+
+
+def _capsules(geometry: PersonGeometry, requests: list, light: np.ndarray) -> np.ndarray:
+    """All capsules of a person at once: int32 [F, len(requests), N, 2]."""
+    limb = np.array([request[0] for request in requests])
+    span = np.array([request[1] for request in requests])
+    widen = np.array([request[2] for request in requests])
+    width, shift, _ = np.array([request[3] for request in requests]).T
+    start, along = geometry.start[:, limb], geometry.end[:, limb] - geometry.start[:, limb]
+    start_radius, end_radius = geometry.start_radius[:, limb], geometry.end_radius[:, limb]
+    length = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-3)
+    axis = along / length
+    normal = np.stack([-axis[..., 1], axis[..., 0]], -1)
+    # A limb that points at the camera has no lit side, so the displacement fades with its apparent length.
+    lit = (normal @ light)[..., None] * normal + 0.4 * (axis @ light)[..., None] * axis
+    rings = []
+    for side, turn in ((1, 0.0), (0, np.pi)):
+        share = span[:, side]
+        radius = widen * (start_radius + (end_radius - start_radius) * np.clip(share, -0.5, 1.5))
+        centre = start + along * share[:, None] + lit * (shift * radius)[..., None]
+        angle = _ROUND + turn
+        rim = np.cos(angle)[:, None] * axis[..., None, :] + np.sin(angle)[:, None] * normal[..., None, :]
+        rings.append(centre[..., None, :] + (width * radius)[..., None, None] * rim)
+    return _fixed(np.concatenate(rings, -2))
+
+
+def _torso_outline(torso: TorsoGeometry, levels: np.ndarray, width: float, shift: np.ndarray) -> np.ndarray:
+    """int32 [F, 2 * len(levels), 2]: up one side, down the other; `shift` float [F] in half widths."""
+    half = torso.half_width(levels)
+    tilt = _tilt(torso, levels)
+    sides = []
+    for sign in (1, -1):
+        across = half * (sign * width + shift[:, None])
+        along = torso.length[:, None] * levels + sign * width * tilt
+        side = torso.base[:, None] + along[..., None] * torso.axis[:, None] + across[..., None] * torso.normal[:, None]
+        sides.append(side if sign > 0 else side[:, ::-1])
+    return _fixed(np.concatenate(sides, 1))
+
+
+def _tilt(torso, levels):
+    share = np.clip(levels, 0, 1)
+    tilt = torso.tilt[:, :1] * (1 - share) + torso.tilt[:, 1:] * share
+    reach = torso.reach[:, :1] * (1 - share) + torso.reach[:, 1:] * share
+    return tilt * np.sign(reach)
+
+
+def _torso_patch(torso, low, high, left, right):
+    """A quadrilateral on the torso: shares of the spine, and of the way from the middle to the left joint."""
+    corners = []
+    for level, side in ((low, left), (low, right), (high, right), (high, left)):
+        reach = torso.reach[:, 0] * (1 - level) + torso.reach[:, 1] * level
+        tilt = torso.tilt[:, 0] * (1 - level) + torso.tilt[:, 1] * level
+        along = torso.length * level + side * tilt
+        corners.append(torso.base + along[:, None] * torso.axis + (side * reach)[:, None] * torso.normal)
+    return _fixed(np.stack(corners, 1))
+
+
+def _torso_fills(geometry, look, light):
+    torso = geometry.torso
+    lit = torso.normal @ light
+
+    def stretch(levels, colour, tones):
+        return [
+            Fill(_torso_outline(torso, levels, width, 1.2 * shift * lit), _shaded(colour, brightness), convex=False)
+            for width, shift, brightness in tones
+        ]
+
+    pelvis = stretch(_PELVIS_LEVELS, look.trousers, _COVER_TONES)
+    shirt = stretch(_TORSO_LEVELS, look.shirt, _TONES)
+    fills = [pelvis[0], shirt[0], *pelvis[1:], *shirt[1:]]
+    for low, high, colour in look.bands:
+        fills += stretch(np.array([low, high]), colour, _TONES[:3])
+    if look.print is not None:
+        patch = _torso_patch(torso, 0.5, 0.82, 0.42, -0.42)
+        fills.append(Fill(patch, _shaded(look.print, 0.95), shown=torso.facing > 0.3))
+    if look.back_print is not None:
+        patch = _torso_patch(torso, 0.35, 0.85, 0.3, -0.3)
+        fills.append(Fill(patch, _shaded(look.back_print, 0.9), shown=torso.facing < -0.3))
+    if look.open_collar:
+        patch = _torso_patch(torso, 0.9, 1.06, 0.2, -0.2)
+        fills.append(Fill(patch, _shaded(look.skin, 0.9), shown=torso.facing > 0.3))
+    return fills
+
+
+def _eyes(geometry):
+    """Two dark dots, where the face looks towards the camera."""
+    radius = 0.16 * geometry.end_radius[:, LIMB["face"]]
+    circle = np.linspace(0, 2 * np.pi, 6, endpoint=False)
+    ring = np.stack([np.cos(circle), np.sin(circle)], -1)
+    fills = []
+    for name in ("left_eye", "right_eye"):
+        corners = geometry.points[:, POINT[name], None] + radius[:, None, None] * ring
+        shown = geometry.point_depth[:, POINT[name]] < geometry.point_depth[:, POINT["crown"]] - 0.03
+        fills.append(Fill(_fixed(corners), (35.0, 28.0, 26.0), shown=shown))
+    return fills

@@ -1,4 +1,4 @@
-"""Clips by number, and their transformation into the arrays of one example: what the loader's threads and workers run."""
+"""Clips by number, and their transformation into the arrays of one example: what loader threads and workers run."""
 
 import collections
 import threading
@@ -129,7 +129,7 @@ class ToExample:
         size: tuple[int, int],
         skeleton: Skeleton,
         augmentation: Augmentation | None,
-        flow: Callable[[np.ndarray, np.ndarray | None, np.ndarray], np.ndarray | None],
+        flow: Callable[[np.ndarray, Clip, np.ndarray], np.ndarray | None],
     ):
         """Args:
         size: (width, height) of the crops.
@@ -169,7 +169,7 @@ class ToExample:
             "index": np.int32(row),
             "valid": np.float32(valid),
         }
-        flow = self._flow(frames, clip.flow, affine)
+        flow = self._flow(frames, clip, affine)
         if flow is not None:
             arrays["flow"] = flow
         return arrays

@@ -9,6 +9,7 @@ from data_pipeline.schema import FLOW_FEATURES, FLOW_SHAPE, flow_of
 from data_pipeline.transforms import warp_flow
 from jmpose_jax.errors import InputError
 from jmpose_jax.ops.optical_flow import dis_flow, flow_pair_indices
+from jmpose_jax.records import Clip
 
 # "raft" is computed inside the model, on the device: the loader has nothing to do for it.
 FLOW_SOURCES = ("none", "dis", "exact", "raft")
@@ -62,9 +63,7 @@ def stored_flow(records: Sequence[dict[str, Any]], offsets: Sequence[int], pairs
     return flow
 
 
-def crop_flow(
-    source: str, pairs: str, stride: int
-) -> Callable[[np.ndarray, np.ndarray | None, np.ndarray], np.ndarray | None]:
+def crop_flow(source: str, pairs: str, stride: int) -> Callable[[np.ndarray, Clip, np.ndarray], np.ndarray | None]:
     """The function that gives a clip's flow in crop pixels.
 
     Args:
@@ -73,18 +72,18 @@ def crop_flow(
       stride: crop pixels a cell of the result.
 
     Returns:
-      f(crops uint8 [T, H, W, 3], stored flow or None, affine [2, 3]) -> float32 [T-1, H/stride, W/stride, 2] or None.
+      f(crops uint8 [T, H, W, 3], the clip they are of, affine [2, 3] from image to crop pixels) -> float32
+      [T-1, H/stride, W/stride, 2] or None.
     """
 
-    def none(crops: np.ndarray, flow: np.ndarray | None, affine: np.ndarray) -> None:
+    def none(crops: np.ndarray, clip: Clip, affine: np.ndarray) -> None:
         return None
 
-    def dis(crops: np.ndarray, flow: np.ndarray | None, affine: np.ndarray) -> np.ndarray:
+    def dis(crops: np.ndarray, clip: Clip, affine: np.ndarray) -> np.ndarray:
         return dis_flow(crops, flow_pair_indices(len(crops) // 2, pairs), stride)
 
-    def exact(crops: np.ndarray, flow: np.ndarray | None, affine: np.ndarray) -> np.ndarray:
-        assert flow is not None
-        size = (crops.shape[2], crops.shape[1])
-        return np.stack([warp_flow(field, affine, size, stride) for field in flow])
+    def exact(crops: np.ndarray, clip: Clip, affine: np.ndarray) -> np.ndarray:
+        size, image_size = crops.shape[2:0:-1], clip.frames[0].shape[1::-1]
+        return np.stack([warp_flow(field, image_size, affine, size, stride) for field in clip.flow])
 
     return {"none": none, "raft": none, "dis": dis, "exact": exact}[source]

@@ -12,7 +12,7 @@ from jmpose_jax.errors import InputError
 
 ANNOTATION_FOLDERS = {"posetrack18": "annotations", "posetrack21": "posetrack_data", "synthetic": "annotations"}
 SPLITS = ("train", "val", "test")
-PERSON_EXTRAS = ("joint_cause", "joint_speed", "blurred", "speed_regime")
+PERSON_EXTRAS = ("joint_cause", "joint_speed", "joint_motion", "box_height", "blurred", "speed_regime")
 FRAME_EXTRAS = ("blurred", "speed_regime", "has_no_densepose", "vid_id", "nframes")
 
 

@@ -67,7 +67,7 @@ def prepare(
     detections = read_detections(pathlib.Path(boxes), box_threshold) if boxes is not None else []
     with _staged(pathlib.Path(output)) as stage:
         if source is None:
-            source = _render(stage / "source")
+            source = _render(stage / "source", progress)
         summary = {"dataset": dataset, "boxes": str(boxes) if boxes else "ground_truth", "max_delta": max_delta}
         summary["splits"] = _write(
             dataset, pathlib.Path(source), stage, splits, detections, num_shards, progress, max_delta
@@ -106,11 +106,11 @@ def _umask() -> int:
     return mask
 
 
-def _render(folder: pathlib.Path) -> pathlib.Path:
+def _render(folder: pathlib.Path, progress: bool) -> pathlib.Path:
     # Imported here: the renderer is needed by this one path only.
     from data_pipeline.synthetic.dataset import generate
 
-    generate(folder)
+    generate(str(folder), progress=progress)
     return folder
 
 

@@ -15,7 +15,6 @@ from jmpose_jax.ops.geometry import apply_affine, box_to_center_scale, compose_a
 from jmpose_jax.skeletons import Skeleton
 
 HALF_BODY_ENLARGE = 1.5
-FLOW_STRIDE = 4  # of the flow that the data set carries
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,11 +141,14 @@ def crop_keypoints(
     return np.where(present[:, None], points, 0).astype(np.float32), (present & inside).astype(np.float32)
 
 
-def warp_flow(flow: np.ndarray, affine: np.ndarray, size: tuple[int, int], stride: int) -> np.ndarray:
+def warp_flow(
+    flow: np.ndarray, image_size: tuple[int, int], affine: np.ndarray, size: tuple[int, int], stride: int
+) -> np.ndarray:
     """A flow of the whole image as that of a crop: sampled at the crop's cells, its vectors turned and scaled.
 
     Args:
-      flow: float32 [h, w, 2] on the grid of every `FLOW_STRIDE`-th pixel's cell, vectors in image pixels.
+      flow: float32 [h, w, 2], one vector, in image pixels, a cell of (W / w) × (H / h) image pixels.
+      image_size: (W, H) of the image.
       affine: [2, 3] from image to crop pixels.
       size: (width, height) of the crop; multiples of `stride`.
       stride: crop pixels a cell of the result.
@@ -154,13 +156,12 @@ def warp_flow(flow: np.ndarray, affine: np.ndarray, size: tuple[int, int], strid
     Returns:
       float32 [height / stride, width / stride, 2], vectors in crop pixels; zero outside the image.
     """
+    cell = np.asarray(image_size) / (flow.shape[1], flow.shape[0])
     inverse = invert_affine(affine)
-    # Crop cell i covers crop pixels stride * i ... stride * i + stride - 1, image cells likewise: both have their
-    # centres half a cell off the first pixel. grid index -> crop pixel -> image pixel -> index into `flow`.
-    crop_center, flow_center = (stride - 1) / 2, (FLOW_STRIDE - 1) / 2
-    linear = inverse[:, :2] * stride / FLOW_STRIDE
-    offset = (inverse[:, :2] @ np.full(2, crop_center) + inverse[:, 2] - flow_center) / FLOW_STRIDE
-    matrix = np.concatenate([linear, offset[:, None]], axis=1)
+    # Crop cell i covers crop pixels stride * i ... stride * (i + 1) - 1, image cells likewise; a vector holds for
+    # the middle of its cell. Index of the result -> crop pixel -> image pixel -> index into `flow`.
+    middle = inverse[:, :2] @ np.full(2, (stride - 1) / 2) + inverse[:, 2]
+    matrix = np.concatenate([inverse[:, :2] * stride, (middle - (cell - 1) / 2)[:, None]], axis=1) / cell[:, None]
     cells = (size[0] // stride, size[1] // stride)
     sampled = cv2.warpAffine(flow, matrix, cells, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return (sampled @ np.asarray(affine)[:, :2].T.astype(np.float32)).astype(np.float32)

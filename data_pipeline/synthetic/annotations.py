@@ -8,6 +8,7 @@ from data_pipeline.synthetic.visibility import Cause, findable
 from jmpose_jax.skeletons import POSETRACK17, POSETRACK17_TO_15
 
 _FIRST_SEQUENCE = {"train": 1, "val": 100_001, "test": 200_001}
+MOTION_DISTANCES = (-2, -1, 1, 2)  # frames between which the true motion of the joints is written
 _MPII = 1  # PoseTrack's source number in its ids
 _BOX_MARGIN = 1.3  # PoseTrack's boxes against the extent of the joints
 _FEWEST_JOINTS = 5  # people with fewer placeable joints are ignored
@@ -37,8 +38,9 @@ def video_annotations(video: Video, split: str, index: int, config: SyntheticCon
     Returns:
       categories, images and annotations as in PoseTrack18. Joints are annotated where they are in the image and shown
       in at least one frame within `delta`, else 0, 0, 0. Beyond PoseTrack's keys, for analysis only, images have
-      `speed_regime`, and annotations `joint_cause` (names of `Cause`), `joint_speed` (pixels a frame), `box_height`
-      (pixels) and `blurred`, the first two by the file's joint order.
+      `speed_regime`, and annotations `joint_cause` (names of `Cause`), `joint_speed` (pixels a frame), `joint_motion`
+      (4 × joints × 2: what each joint travels from the frames at `MOTION_DISTANCES` to this one, pixels), `box_height`
+      (pixels) and `blurred`; those of the joints by the file's joint order.
     """
     labelled = labelled_frames(split, config)
     name = video_name(split, index)
@@ -114,7 +116,19 @@ def _annotation(video, person, frame, image_id, usable, speed):
         "joint_speed": _slots(_rounded(speed), 0.0),
         "box_height": box[3],
         "blurred": bool(video.blurred[person, frame]),
+        "joint_motion": _joint_motion(video, person, frame),
     }
+
+
+def _joint_motion(video, person, frame):
+    """What each joint travels from the frames at `MOTION_DISTANCES` to this one; zeros where there is no such frame."""
+    joints = video.joints[person]
+    motion = []
+    for distance in MOTION_DISTANCES:
+        source = frame + distance
+        travelled = joints[frame] - joints[source] if 0 <= source < len(joints) else np.zeros_like(joints[frame])
+        motion.append(_slots([_rounded(m) for m in travelled], [0.0, 0.0]))
+    return motion
 
 
 def _head_box(video, person, frame):

@@ -12,8 +12,8 @@ from jmpose_jax.skeletons import POSETRACK15
 
 # Points of the body that drawing needs besides the joints.
 EXTRA_POINTS = (
-    "left_hand", "right_hand", "left_toe", "right_toe", "left_heel", "right_heel", "crown", "chin", "brow", "nose_bridge",
-    "left_eye", "right_eye", "nape", "hair_end", "chest_front", "left_sole", "right_sole",
+    "left_hand", "right_hand", "left_toe", "right_toe", "left_heel", "right_heel", "crown", "chin", "brow",
+    "nose_bridge", "left_eye", "right_eye", "nape", "hair_end", "chest_front", "left_sole", "right_sole",
 )  # fmt: skip
 POINTS = POSETRACK15.joints + EXTRA_POINTS
 POINT = {name: index for index, name in enumerate(POINTS)}

@@ -112,11 +112,11 @@ def random_move(rng: np.random.Generator, fast: bool) -> CameraMove:
     amplitude = np.array([0.006, 0.004, 0.004, 0.004]) * lively * rng.uniform(0, 1, 4)
     tremble = np.stack([amplitude, rng.uniform(0.5, 2.5, 4), rng.uniform(0, 2 * np.pi, 4)], -1)
     return CameraMove(
-        follow=rng.uniform(0.55, 1.0),
+        follow=rng.uniform(0.5, 1.0),
         drift=rng.normal(0, [0.007, 0.003]) * lively,
         zoom=rng.normal(0, 0.004) * lively if rng.random() < 0.4 else 0.0,
         tremble=tremble,
-        distance=rng.uniform(3.3, 5.4),
+        distance=rng.uniform(2.7, 4.6),
         slack=rng.uniform(-1, 1, 2),
     )
 

@@ -64,7 +64,7 @@ class SyntheticConfig:
     mocap: str | None = None
     mocap_fraction: float = 0.5
     occluder_probability: float = 0.75
-    occluder_count: tuple[int, int] = (1, 3)
+    occluder_count: tuple[int, int] = (1, 2)
     occluder_speed: tuple[float, float] = (8.0, 30.0)
     occluder_width: tuple[float, float] = (10.0, 36.0)
     defocus_probability: float = 0.14

@@ -212,8 +212,10 @@ def _wave(motion, rng, yaw, phase):
         motion.set(f"{side}_shoulder_flexion", rng.uniform(0.2, 1.2), (0.25, frequency, phase + 1))
         motion.set(f"{side}_shoulder_rotation", rng.uniform(-0.4, 0.4), (0.6, frequency, phase))
         motion.set(f"{side}_elbow", rng.uniform(0.8, 1.6), (0.6, frequency, phase + 0.5))
-    motion.set("side_bend", 0, (0.12, frequency / 2, phase))
-    motion.set("twist", 0, (0.2, frequency / 2, phase))
+    motion.set("roll", 0, (0.1, frequency / 2, phase))
+    motion.set("side_bend", 0, (0.15, frequency / 2, phase))
+    motion.set("twist", 0, (0.25, frequency / 2, phase))
+    motion.velocity = _ahead(rng.uniform(0, _TURN), rng.uniform(0.1, 0.7))
 
 
 def _kick(motion, rng, yaw, phase):
@@ -228,12 +230,14 @@ def _kick(motion, rng, yaw, phase):
     motion.set(f"{kicking}_shoulder_flexion", 0, (0.7, frequency, phase + np.pi))
     motion.set(f"{standing}_shoulder_flexion", 0.3, (0.7, frequency, phase))
     motion.set(f"{standing}_shoulder_abduction", 0.6 + abs(rng.normal(0, 0.3)))
+    motion.velocity = _ahead(yaw, rng.uniform(0.2, 1.2))
 
 
 def _turn(motion, rng, yaw, phase):
     frequency = rng.uniform(0.7, 1.1)
     _gait(motion, rng, yaw, phase, frequency=frequency, swing=0.25, knee=0.3, elbow=0.5, lean=0.03)
     motion.set("yaw", yaw, drift=rng.choice([-1, 1]) * rng.uniform(1.2, 3.0))
+    motion.velocity = _ahead(rng.uniform(0, _TURN), rng.uniform(0.2, 1.0))
     for side in ("left", "right"):
         motion.set(f"{side}_shoulder_abduction", rng.uniform(0.1, 1.2), (0.2, frequency, phase))
 

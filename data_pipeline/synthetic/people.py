@@ -70,16 +70,19 @@ def random_people(rng: np.random.Generator, config: SyntheticConfig, tempo: floa
         place = np.zeros(3)
         if index:
             place = np.array([rng.uniform(0.25, 1.1) * rng.choice([-1, 1]), 0.0, rng.uniform(-0.9, 0.9)])
-        people.append(Person(random_body(rng), _motion(rng, config, library), tempo, place, random_appearance(rng)))
+        people.append(Person(random_body(rng), draw_motion(rng, config, library), tempo, place, random_appearance(rng)))
     if rng.random() < config.bystander_probability:
         place = np.array([rng.uniform(1.5, 3.0) * rng.choice([-1, 1]), 0.0, rng.uniform(-4.0, -2.5)])
         people.append(
-            Person(random_body(rng), _motion(rng, config, None), tempo, place, random_appearance(rng), annotated=False)
+            Person(
+                random_body(rng), draw_motion(rng, config, None), tempo, place, random_appearance(rng), annotated=False
+            )
         )
     return people
 
 
-def _motion(rng, config, library):
+def draw_motion(rng: np.random.Generator, config: SyntheticConfig, library) -> Motion:
+    """Draws a person's motion, from the library of motion files with the probability that the settings give."""
     if library is not None and rng.random() < config.mocap_fraction:
         return library.random_motion(rng)
     names, weights = zip(*config.motions)

@@ -101,9 +101,10 @@ def joint_speed(joints: np.ndarray) -> np.ndarray:
 
 
 def crop_speed(video: Video) -> float:
-    """Median joint motion of the annotated people in pixels of a 96x128 crop a frame."""
+    """Median joint motion of the annotated people from frame to frame, in pixels of a 96x128 crop."""
     joints = video.joints[: len(video.scene.speeds)]
-    return float(np.median(joint_speed(joints) * crop_scale(joints)[..., None]))
+    way = np.linalg.norm(np.diff(joints, axis=1), axis=-1)
+    return float(np.median(way * crop_scale(joints)[:, 1:, None]))
 
 
 def _softer_than_neighbours(softness, delta):

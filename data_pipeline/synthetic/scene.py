@@ -8,11 +8,12 @@ from data_pipeline.synthetic.background import random_background
 from data_pipeline.synthetic.camera import FOCAL_LENGTH, Camera, CameraMove, random_move, stand_for
 from data_pipeline.synthetic.config import SyntheticConfig
 from data_pipeline.synthetic.occluders import Occluder, random_occluder
-from data_pipeline.synthetic.people import Person, random_people
+from data_pipeline.synthetic.people import Person, draw_motion, random_people
 from data_pipeline.synthetic.visibility import NUM_JOINTS
 
 _TEMPO = {"slow": 0.036, "fast": 0.08}  # seconds a frame to begin with
 _TEMPO_RANGE = (0.004, 0.13)
+_ATTEMPTS = 4
 CROP_HEIGHT, CROP_WIDTH = 128, 96
 _BOX_MARGIN = 1.3 * 1.25  # PoseTrack's box around the joints, and the crop around the box
 
@@ -74,9 +75,19 @@ def random_scene(rng: np.random.Generator, config: SyntheticConfig, library=None
     people = random_people(rng, config, _TEMPO[regime], library)
     move = random_move(rng, fast)
     moments = frame_moments(config)
-    stand, joints, speeds = _set_speeds(people, move, moments, target * rng.uniform(0.85, 1.15, len(people)), config)
+    targets = target * rng.uniform(0.85, 1.15, len(people))
+    for _ in range(_ATTEMPTS):
+        stand, joints, speeds = _set_speeds(people, move, moments, targets, config)
+        # Some motions (a wave in place) cannot move most joints that fast; these people do something else.
+        for index in np.flatnonzero(speeds < 0.75 * targets):
+            people[index].motion, people[index].tempo = draw_motion(rng, config, library), _TEMPO[regime]
+        if (speeds >= 0.75 * targets).all():
+            break
+    else:
+        stand, joints, speeds = _set_speeds(people, move, moments, targets, config)
     shutter = rng.uniform(*(config.fast_shutter if fast else config.slow_shutter))
-    occluders = _random_occluders(rng, config, joints, moments)
+    annotated = [person.annotated for person in people]
+    occluders = _random_occluders(rng, config, joints[annotated], moments)
     angle = rng.normal(0, 0.6)
     return Scene(
         regime=regime,
@@ -87,7 +98,7 @@ def random_scene(rng: np.random.Generator, config: SyntheticConfig, library=None
         **_random_background(rng, config, stand, people),
         light=np.array([np.sin(angle), -np.cos(angle)]),
         shutter=shutter,
-        speeds=speeds[[person.annotated for person in people]],
+        speeds=speeds[annotated],
     )
 
 
@@ -111,7 +122,7 @@ def _set_speeds(people, move, moments, targets, config):
         if not last:
             for person, ratio in zip(people, targets / np.maximum(speeds, 1e-3)):
                 person.tempo = float(np.clip(person.tempo * np.clip(ratio, 0.4, 2.5), *_TEMPO_RANGE))
-    return stand, joints[[person.annotated for person in people]], speeds
+    return stand, joints, speeds
 
 
 def _random_occluders(rng, config, joints, moments):

@@ -12,11 +12,17 @@ import numpy as np
 
 from data_pipeline.progress import progress as report_progress
 from data_pipeline.synthetic.annotations import video_annotations, video_name
-from data_pipeline.synthetic.config import SPLITS, SyntheticConfig
+from data_pipeline.synthetic.config import SPLITS, SyntheticConfig, labelled_frames
+from data_pipeline.synthetic.flow import exact_flow, write_flo
 from data_pipeline.synthetic.render import Video, crop_speed, render_video, video_rng
 from data_pipeline.synthetic.visibility import Cause
 from jmpose_jax.errors import InputError
 
+_FLOW_README = (
+    "Exact flow of frame a to frame b in a_b.flo (Middlebury): one vector every {stride} pixels in x and y, from pixel "
+    "(0, 0) on; the values are (x, y) in pixels of the full frame, so the flow at pixel (x, y) is "
+    "flow[y // {stride}, x // {stride}].\n"
+)
 DEFAULT_NUM_VIDEOS = {"train": 700, "val": 80, "test": 120}
 
 
@@ -42,7 +48,7 @@ def generate(
       seed: of the whole set, not negative.
       config: what the videos look like.
       num_processes: worker processes; None takes one a core.
-      flow: also writes the exact optical flow.
+      flow: also writes the exact optical flow, `flow/{split}/{video}/{a:06d}_{b:06d}.flo` from frame a to frame b.
       progress: reports how far it is.
 
     Returns:
@@ -53,7 +59,12 @@ def generate(
       InputError: an unknown split, a negative number, or a folder that cannot be made.
     """
     config = config or SyntheticConfig()
-    num_videos = DEFAULT_NUM_VIDEOS if num_videos is None else num_videos
+    num_videos = _FLOW_README = (
+    "Exact flow of frame a to frame b in a_b.flo (Middlebury): one vector every {stride} pixels in x and y, from pixel "
+    "(0, 0) on; the values are (x, y) in pixels of the full frame, so the flow at pixel (x, y) is "
+    "flow[y // {stride}, x // {stride}].\n"
+)
+DEFAULT_NUM_VIDEOS if num_videos is None else num_videos
     _check(num_videos, seed)
     tasks = [(split, index) for split in SPLITS for index in range(num_videos.get(split, 0))]
     root = pathlib.Path(output)
@@ -63,6 +74,9 @@ def generate(
                 (root / folder / split).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{output}: cannot be made into a folder ({error.strerror}); give another output") from error
+    if flow:
+        (root / "flow").mkdir(exist_ok=True)
+        _write_bytes(root / "flow" / "README.txt", _FLOW_README.format(stride=config.flow_stride).encode())
     work = functools.partial(_write_video, output=str(root), seed=seed, config=config, flow=flow)
     facts = list(_run(work, tasks, num_processes, progress))
     return {split: _summary([f for f in facts if f["split"] == split]) for split in SPLITS if num_videos.get(split)}
@@ -97,11 +111,31 @@ def _write_video(task, output, seed, config, flow):
     root = pathlib.Path(output)
     folder = root / "images" / split / name
     folder.mkdir(parents=True, exist_ok=True)
+    if flow:
+        _write_flow(root / "flow" / split / name, video, split, config)
     for frame, picture in enumerate(video.frames):
         _write_bytes(folder / f"{frame:06d}.jpg", encode_jpeg(picture, video.jpeg_quality))
     content = video_annotations(video, split, index, config)
     _write_bytes(root / "annotations" / split / f"{name}.json", json.dumps(content).encode())
     return _facts(split, video, content)
+
+
+def flow_pairs(split: str, config: SyntheticConfig) -> list[tuple[int, int]]:
+    """The (source, target) frames whose flow is written: at most `delta` apart, around a labelled frame."""
+    windows = [range(t - config.delta, t + config.delta + 1) for t in labelled_frames(split, config)]
+    every = range(config.num_frames)
+    return [
+        (a, b)
+        for a in every
+        for b in every
+        if 0 < abs(a - b) <= config.delta and any(a in window and b in window for window in windows)
+    ]
+
+
+def _write_flow(folder: pathlib.Path, video: Video, split: str, config: SyntheticConfig) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for source, target in flow_pairs(split, config):
+        write_flo(folder / f"{source:06d}_{target:06d}.flo", exact_flow(video, source, target, config.flow_stride))
 
 
 def encode_jpeg(picture: np.ndarray, quality: int) -> bytes:

@@ -49,7 +49,7 @@ LIMBS = (
     *_pair("forearm", "elbow", "wrist", 0.043, 0.030),
     *_pair("hand", "wrist", "hand", 0.032, 0.036),
     Limb("neck", "head_bottom", "nape", 0.053, 0.050, girth=False),
-    Limb("skull", "head_bottom", "head_top", 0.094, 0.098, span=(0.45, 0.65), girth=False, nearer=0.0),
+    Limb("skull", "head_bottom", "head_top", 0.096, 0.104, span=(0.45, 0.65), girth=False, nearer=0.0),
     Limb("face", "chin", "brow", 0.058, 0.072, girth=False, nearer=0.01),
     Limb("nose", "nose", "nose_bridge", 0.018, 0.009, girth=False, nearer=0.03),
     Limb("hair", "nape", "hair_end", 0.085, 0.06, girth=False, nearer=0.0),

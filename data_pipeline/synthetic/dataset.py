@@ -59,12 +59,7 @@ def generate(
       InputError: an unknown split, a negative number, or a folder that cannot be made.
     """
     config = config or SyntheticConfig()
-    num_videos = _FLOW_README = (
-    "Exact flow of frame a to frame b in a_b.flo (Middlebury): one vector every {stride} pixels in x and y, from pixel "
-    "(0, 0) on; the values are (x, y) in pixels of the full frame, so the flow at pixel (x, y) is "
-    "flow[y // {stride}, x // {stride}].\n"
-)
-DEFAULT_NUM_VIDEOS if num_videos is None else num_videos
+    num_videos = DEFAULT_NUM_VIDEOS if num_videos is None else num_videos
     _check(num_videos, seed)
     tasks = [(split, index) for split in SPLITS for index in range(num_videos.get(split, 0))]
     root = pathlib.Path(output)

@@ -96,8 +96,8 @@ def tiny_hrnet() -> ConfigDict:
             "width": 16,
             "num_joints": 15,
             "stem_features": (16, 16),
+            "stem_block": "basic",
             "stem_blocks": 1,
-            "stem_bottleneck": False,
             "stage_modules": (1, 1),
             "blocks_per_branch": 1,
         }

@@ -1,12 +1,16 @@
 """What every command does around its work: flags in, one clear line and status 2 when the input is at fault."""
 
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Callable
 
-from absl import app, flags, logging
+from absl import flags, logging
 
 from jmpose_jax.errors import InputError
+
+HELP = ("-h", "-help", "--help", "--helpfull", "--helpshort")
 
 
 def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
@@ -16,29 +20,82 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
       run: the command; it reads `absl.flags.FLAGS`.
       argv: program name and flags, `sys.argv` by default.
 
-    Exits with 0 when done, 2 when a flag or an input file is at fault (one line on standard error), 1 with a traceback
-    on anything else.
+    Exits with 0 when done or when asked for help, 2 when a flag or an input file is at fault (one line on standard
+    error), 1 with a traceback on anything else.
     """
     argv = sys.argv if argv is None else argv
     logging.set_verbosity(logging.WARNING)
+    if any(argument in HELP for argument in argv[1:]):
+        print(usage(program_name(argv[0]), sys.modules[run.__module__].__doc__ or ""))
+        sys.exit(0)
     try:
-        rest = flags.FLAGS(argv)
+        rest = _parse(argv)
         if len(rest) > 1:
             raise InputError(f"unexpected argument {rest[1]!r}; flags are written --name=value or --name value")
         run()
-    except app.UsageError as error:  # --help
-        app.usage(shorthelp=True, detailed_error=str(error) or None)
-        sys.exit(0)
     except (flags.Error, InputError) as error:
         fail(argv[0], error)
     except KeyboardInterrupt:
-        print(f"{argv[0]}: interrupted", file=sys.stderr)
+        print(f"{program_name(argv[0])}: interrupted", file=sys.stderr)
         sys.exit(130)
     sys.stdout.flush()
 
 
+def _parse(argv: list[str]) -> list[str]:
+    """Read the flags; what a config file raises while it is read is a fault of the flags too."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        # config_flags puts the traceback of a config file into the message; its last line says what is wrong.
+        head, trace, tail = str(error).partition("Error whilst parsing config file")
+        raise InputError(head + tail.strip().splitlines()[-1] if trace else head) from error
+    except (AttributeError, KeyError) as error:
+        raise InputError(_unknown_key(argv, str(error))) from error
+    except (ValueError, TypeError, OSError, ImportError, SyntaxError) as error:
+        raise InputError(f"{type(error).__name__} while reading the flags: {error}") from error
+
+
+def _unknown_key(argv: list[str], message: str) -> str:
+    """The message for a `--config.KEY=VALUE` whose key the config does not have."""
+    names = re.findall(r"[A-Za-z_]\w*", message)
+    given = [argument.split("=")[0] for argument in argv if argument.startswith("--config.")]
+    culprit = next((flag for flag in given if names and names[0] in flag.split(".")), None)
+    if culprit is None:
+        return f"the config cannot be read: {message}"
+    near = re.search(r'Did you mean "(\w+)"', message)
+    hint = f"did you mean {near[1]!r}?" if near else "the config file lists the keys"
+    return f"{culprit}: the config has no key {names[0]!r}; {hint}"
+
+
+def usage(program: str, description: str) -> str:
+    """What `--help` prints: the command's own flags with defaults, not those of the libraries it imports."""
+    lines = [f"usage: {program} [flags]", "", *textwrap.wrap(" ".join(description.split()), 100), "", "flags:"]
+    for flag in sorted(_own_flags(), key=lambda flag: flag.name):
+        name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
+        default = "" if flag.default is None else f" (default: {flag.default})"
+        lines.append(f"  {name}")
+        lines += textwrap.wrap(f"{flag.help}{default}", 96, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        if flag.name == "config":
+            lines.append("  --config.KEY=VALUE")
+            lines.append("      Change one value of the config, e.g. --config.train.steps=100.")
+    return "\n".join(lines)
+
+
+def _own_flags() -> list[flags.Flag]:
+    found = {}
+    for module, defined in flags.FLAGS.flags_by_module_dict().items():
+        # A module that runs as __main__ is known to absl by the path of its file.
+        if module.split(".")[0] == "experiments" or os.path.basename(os.path.dirname(module)) == "experiments":
+            found.update({flag.name: flag for flag in defined})
+    return list(found.values())
+
+
+def program_name(program: str) -> str:
+    """The command as the user types it."""
+    return program if program.startswith("jmpose") else f"jmpose {os.path.splitext(os.path.basename(program))[0]}"
+
+
 def fail(program: str, error: Exception) -> None:
     """Print the fault in one line and exit with status 2."""
-    name = program if program.startswith("jmpose") else f"jmpose {os.path.splitext(os.path.basename(program))[0]}"
-    print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"{program_name(program)}: {' '.join(str(error).split())}", file=sys.stderr)
     sys.exit(2)

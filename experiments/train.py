@@ -63,8 +63,9 @@ def train(
             frozen=config.optimizer.frozen,
             clip_norm=config.optimizer.clip_norm,
         )
-        example = next(iter(loader))
-        loader.set_state(loader.initial_state)
+        beginning = loader.get_state()
+        example = next(loader)
+        loader.set_state(beginning)
         state = create_state(model, optimizer, jax.random.key(config.seed), example)
         state = jax.device_put(_initialised(state, config), sharding.replicated(mesh))
 

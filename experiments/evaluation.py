@@ -1,0 +1,140 @@
+"""Estimates of every clip of a split, and their PoseTrack AP: shared by `evaluate`, `quickstart` and the studies."""
+
+import json
+import pathlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from data_pipeline.clips import ClipTable
+from jmpose_jax.errors import InputError
+from jmpose_jax.metrics import posetrack
+from jmpose_jax.metrics.reading import read_sequence
+from jmpose_jax.metrics.sequence import Sequence, from_predictions
+from jmpose_jax.records import ClipBatch, Predictions
+from jmpose_jax.skeletons import POSETRACK17_TO_15
+
+Estimates = tuple[np.ndarray, np.ndarray]  # keypoints float32 [n, 15, 2] in image pixels, scores float32 [n, 15]
+
+
+def estimate_split(
+    functions: Mapping[str, Callable[[ClipBatch], Any]], loader: Iterable[ClipBatch], count: int
+) -> dict[str, Estimates]:
+    """Run some estimators over one pass of a split, decoding every clip once.
+
+    Args:
+      functions: row name -> function of a batch that returns keypoints [B, K, 2] and scores [B, K] in image pixels.
+      loader: one pass in fixed order; padding has `valid` 0.
+      count: clips of the split.
+
+    Returns:
+      Row name -> keypoints and scores of all clips, in the order of the clip table; 17 joints are brought to the 15 that
+      are scored.
+
+    Raises:
+      InputError: the loader lost a clip.
+    """
+    parts: dict[str, list[Estimates]] = {name: [] for name in functions}
+    indices = []
+    for batch in loader:
+        keep = np.asarray(batch.valid) > 0
+        indices.append(np.asarray(batch.index)[keep])
+        pending = {name: function(batch) for name, function in functions.items()}
+        for name, (keypoints, scores) in pending.items():
+            parts[name].append((np.asarray(keypoints)[keep], np.asarray(scores)[keep]))
+    order = np.concatenate(indices) if indices else np.zeros(0, np.int32)
+    if sorted(order.tolist()) != list(range(count)):
+        raise InputError(f"the split has {count} clips, the loader gave {len(order)}: prepare the data set again")
+    back = np.argsort(order)
+    return {name: tuple(_to_15(np.concatenate(column)[back]) for column in zip(*rows)) for name, rows in parts.items()}
+
+
+def _to_15(array: np.ndarray) -> np.ndarray:
+    return array[:, list(POSETRACK17_TO_15)] if array.shape[1] == 17 else array
+
+
+def to_predictions(
+    table: ClipTable, estimates: Estimates, annotations: pathlib.Path
+) -> list[tuple[Predictions, np.ndarray]]:
+    """The estimates by video.
+
+    Args:
+      table: clip table of the split.
+      estimates: of every clip, in the table's order.
+      annotations: folder of the split's ground truth; its image lists are taken over, as the evaluator wants them.
+
+    Returns:
+      One pair a ground-truth file, in the order of names: the predictions, and for each pose the annotated person in
+      whose box it was estimated (-1 for detections).
+    """
+    keypoints, scores = estimates
+    video_of_clip = np.asarray(table.videos)[table.clips["video"]]
+    result = []
+    for path in sorted(annotations.glob("*.json")):
+        images = json.loads(path.read_text())["images"]
+        rows = np.flatnonzero(video_of_clip == path.stem)
+        person = table.clips["person_index"][rows]
+        track = table.clips["track_id"][rows]
+        # Detections have no track; the place within the frame serves, as in DCPose's evaluation.
+        track = np.where(track >= 0, track, _place_in_frame(table.clips["image_id"][rows]))
+        predictions = Predictions(
+            video=path.stem,
+            images=tuple({"file_name": i["file_name"], "id": i["id"], "frame_id": i["id"]} for i in images),
+            image_id=table.clips["image_id"][rows],
+            keypoints=keypoints[rows],
+            scores=scores[rows],
+            boxes=table.clips["box"][rows],
+            track_id=track,
+        )
+        result.append((predictions, person))
+    return result
+
+
+def _place_in_frame(image_id: np.ndarray) -> np.ndarray:
+    seen: dict[int, int] = {}
+    places = []
+    for i in image_id.tolist():
+        places.append(seen.get(i, 0))
+        seen[i] = places[-1] + 1
+    return np.asarray(places, np.int64)
+
+
+class Scorer:
+    """PoseTrack AP of estimates on one split, over all joints or over a subset of them."""
+
+    def __init__(self, table: ClipTable, annotations: pathlib.Path):
+        """Read the ground truth.
+
+        Args:
+          table: clip table of the split, from ground-truth boxes.
+          annotations: folder of the split's ground truth.
+        """
+        self._table, self._annotations = table, annotations
+        self._truth: list[Sequence] = [read_sequence(p, ground_truth=True) for p in sorted(annotations.glob("*.json"))]
+
+    def ap(self, estimates: Estimates, subset: np.ndarray | None = None) -> dict[str, float]:
+        """AP in percent by joint group and "Total".
+
+        Args:
+          estimates: of every clip.
+          subset: bool [n, 15], the joints to score; all by default. The others count neither as missed nor as false.
+
+        Returns:
+          The columns of the PoseTrack tables; NaN throughout where the subset is empty.
+        """
+        pairs = to_predictions(self._table, estimates, self._annotations)
+        predictions = [from_predictions(p, person) for p, person in pairs]
+        truth = self._truth
+        if subset is not None:
+            if not subset.any():
+                return {name: float("nan") for name in (*posetrack.JOINT_GROUPS, "Total")}
+            keys = zip(self._table.clips["image_id"].tolist(), self._table.clips["person_index"].tolist())
+            truth, predictions = posetrack.restrict(truth, predictions, dict(zip(keys, subset)))
+        return posetrack.evaluate_sequences(truth, predictions).ap
+
+
+def jit_rows(rows: Callable[[ClipBatch], Any]) -> Callable[[ClipBatch], Any]:
+    """Compile a function of a batch; the padding of the last batch keeps it one compilation."""
+    return jax.jit(rows)

@@ -1,0 +1,196 @@
+"""`jmpose quickstart`: the whole road on the embedded data set, from rendering to a report with pictures.
+
+Data → shards → image backbone → JM-Pose on it → the backbone trained on for as long → the comparison on the test split →
+poses drawn on a video → `report.md`. Every part is what the other commands run; a run that was stopped goes on.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict
+
+from experiments.launch import launch
+from jmpose_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """How much of everything; "full" fits 15 minutes of two CPU cores.
+
+    Attributes:
+      videos: rendered videos by split.
+      trunk_steps: steps of the backbone at full learning rate.
+      decay_steps: steps over which its rate then falls to zero.
+      jmpose_steps: steps of stage 2.
+      frames: frames of the drawn video's videos.
+    """
+
+    videos: dict[str, int]
+    trunk_steps: int
+    decay_steps: int
+    jmpose_steps: int
+
+
+SCALES = {
+    "full": Scale({"train": 1500, "val": 40, "test": 300}, 1700, 700, 450),
+    "smoke": Scale({"train": 24, "val": 4, "test": 8}, 20, 10, 10),
+}
+
+
+def run(workdir: str | os.PathLike, scale: str, seed: int) -> dict[str, Any]:
+    """Go the whole road.
+
+    Args:
+      workdir: gets `data/`, `backbone/`, `jmpose/`, `backbone_equal_time/`, `prediction/`, `evaluation.json`, `report.md`
+        and its pictures.
+      scale: "full" or "smoke".
+      seed: of data, initialisation and order.
+
+    Returns:
+      What `evaluation.json` holds.
+
+    Raises:
+      InputError: the workdir holds a run of another scale or seed.
+    """
+    # Imported here, so that a wrong flag is answered at once and not after the machinery has loaded.
+    from experiments import report
+    from experiments.comparison import compare, score
+    from experiments.train import train
+
+    folder = pathlib.Path(workdir)
+    amount = SCALES[scale]
+    _claim(folder, scale, seed)
+    clock = Clock(folder / "timing.json")
+
+    clock.measure("render and prepare", lambda: _data(folder, amount, seed))
+    backbone = _backbone_config(folder, amount, seed, amount.trunk_steps + amount.decay_steps)
+    clock.measure("train the backbone", lambda: train(backbone, folder / "backbone"))
+    jmpose = _jmpose_config(folder, amount, seed)
+    clock.measure("train JM-Pose", lambda: train(jmpose, folder / "jmpose"))
+
+    # The control gets the wall time of stage 2 as further steps at full rate, before the same decay.
+    extra = equal_time_steps(clock.seconds["train the backbone"], clock.seconds["train JM-Pose"], amount)
+    longer = _backbone_config(folder, amount, seed, amount.trunk_steps + extra + amount.decay_steps)
+    trunk = folder / "backbone" / "checkpoints" / str(amount.trunk_steps)
+    clock.measure("train the backbone on", lambda: train(longer, folder / "backbone_equal_time", start_from=trunk))
+
+    def evaluate() -> None:
+        estimates, table = compare(folder / "jmpose", "test", jmpose, folder / "backbone_equal_time")
+        result = {
+            "scale": scale,
+            "seed": seed,
+            "split": "test",
+            "steps": {
+                "backbone": amount.trunk_steps + amount.decay_steps,
+                "jmpose": amount.jmpose_steps,
+                "backbone, equal time": amount.trunk_steps + extra + amount.decay_steps,
+            },
+            **score(estimates, table, folder / "data" / "prepared" / "annotations" / "test"),
+        }
+        report.write_json(folder / "evaluation.json", result)
+
+    clock.measure("evaluate on the test split", evaluate)
+    clock.measure("draw", lambda: report.pictures(folder, jmpose))
+    return report.write_report(folder, clock.seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def equal_time_steps(backbone_seconds: float, jmpose_seconds: float, amount: Scale) -> int:
+    """How many backbone steps fit into the time that stage 2 took, compilation of both counted."""
+    per_step = backbone_seconds / (amount.trunk_steps + amount.decay_steps)
+    return max(round(jmpose_seconds / per_step), 1)
+
+
+class Clock:
+    """Wall seconds of each part, kept over restarts."""
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+        self.seconds: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+
+    def measure(self, name: str, part: Callable[[], Any]) -> None:
+        """Run a part unless it was finished before, and note its time."""
+        if name in self.seconds:
+            print(f"{name}: done before", flush=True)
+            return
+        print(f"{name} …", flush=True)
+        start = time.monotonic()
+        part()
+        self.seconds[name] = round(time.monotonic() - start, 1)
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(self.seconds, indent=1))
+        os.replace(temporary, self._path)
+        print(f"{name}: {self.seconds[name]:.0f} s", flush=True)
+
+
+def _claim(folder: pathlib.Path, scale: str, seed: int) -> None:
+    """Note what the workdir is for; refuse one that is for something else."""
+    path = folder / "quickstart.json"
+    mine = {"scale": scale, "seed": seed}
+    if path.exists() and json.loads(path.read_text()) != mine:
+        raise InputError(f"--workdir {folder} holds a quickstart with {path.read_text()}; give another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(mine))
+
+
+def _data(folder: pathlib.Path, amount: Scale, seed: int) -> None:
+    from data_pipeline.prepare import prepare
+    from data_pipeline.synthetic.dataset import generate
+
+    source = folder / "data" / "source"
+    generate(str(source), num_videos=amount.videos, seed=seed)
+    prepare("synthetic", source, folder / "data" / "prepared")
+
+
+def _backbone_config(folder: pathlib.Path, amount: Scale, seed: int, steps: int) -> ConfigDict:
+    from configs import backbone
+
+    config = backbone.get_config("tiny")
+    config.seed = seed
+    config.dataset.root = str(folder / "data" / "prepared")
+    config.train.steps = steps
+    config.train.save_every = max(steps // 4, 1)
+    config.train.keep_steps = (amount.trunk_steps,)
+    config.train.log_every = max(steps // 60, 1)
+    config.optimizer.decay_steps = amount.decay_steps
+    config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, amount.trunk_steps // 4)
+    return config
+
+
+def _jmpose_config(folder: pathlib.Path, amount: Scale, seed: int) -> ConfigDict:
+    from configs import jmpose
+
+    config = jmpose.get_config("tiny")
+    config.seed = seed
+    config.dataset.root = str(folder / "data" / "prepared")
+    config.init.backbone = str(folder / "backbone")
+    config.train.steps = amount.jmpose_steps
+    config.train.save_every = max(amount.jmpose_steps // 2, 1)
+    config.train.log_every = max(amount.jmpose_steps // 40, 1)
+    config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, amount.jmpose_steps // 4)
+    return config
+
+
+def main(argv: list[str] | None = None) -> None:
+    workdir = flags.DEFINE_string("workdir", None, "Folder for everything that the run makes.")
+    scale = flags.DEFINE_enum("scale", "full", list(SCALES), "full: under 15 minutes on two cores; smoke: 90 seconds.")
+    seed = flags.DEFINE_integer("seed", 0, "Seed of data, initialisation and order.", lower_bound=0)
+
+    def command() -> None:
+        if workdir.value is None:
+            raise InputError("--workdir is missing; give a folder, e.g. --workdir runs/quickstart")
+        run(workdir.value, scale.value, seed.value)
+        print(f"done: open {pathlib.Path(workdir.value) / 'report.md'}")
+
+    launch(command, argv)
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -14,6 +14,7 @@ from data_pipeline.progress import progress as report_progress
 from data_pipeline.synthetic.annotations import video_annotations, video_name
 from data_pipeline.synthetic.config import SPLITS, SyntheticConfig, labelled_frames
 from data_pipeline.synthetic.flow import exact_flow, write_flo
+from data_pipeline.synthetic.mocap import load_library
 from data_pipeline.synthetic.render import Video, crop_speed, render_video, video_rng
 from data_pipeline.synthetic.visibility import Cause
 from jmpose_jax.errors import InputError
@@ -56,11 +57,13 @@ def generate(
       left out, the median joint motion by speed regime.
 
     Raises:
-      InputError: an unknown split, a negative number, or a folder that cannot be made.
+      InputError: an unknown split, a negative number, a folder that cannot be made, or motion files at fault.
     """
     config = config or SyntheticConfig()
     num_videos = DEFAULT_NUM_VIDEOS if num_videos is None else num_videos
     _check(num_videos, seed)
+    if config.mocap:
+        load_library(config.mocap)  # a fault in it is found before the first video is rendered
     tasks = [(split, index) for split in SPLITS for index in range(num_videos.get(split, 0))]
     root = pathlib.Path(output)
     try:
@@ -101,7 +104,8 @@ def _run(work, tasks, num_processes, enabled):
 
 def _write_video(task, output, seed, config, flow):
     split, index = task
-    video = render_video(video_rng(seed, split, index), config)
+    library = load_library(config.mocap) if config.mocap else None
+    video = render_video(video_rng(seed, split, index), config, library)
     name = video_name(split, index)
     root = pathlib.Path(output)
     folder = root / "images" / split / name

@@ -44,14 +44,23 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
 def _parse(argv: list[str]) -> list[str]:
     """Read the flags; what a config file raises while it is read is a fault of the flags too."""
     try:
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
+        # A config file that cannot be found raises only when the config is read; do so now.
+        if "config" in flags.FLAGS:
+            getattr(flags.FLAGS.config, "keys", None)
+        return rest
     except flags.Error as error:
         # config_flags puts the traceback of a config file into the message; its last line says what is wrong.
         head, trace, tail = str(error).partition("Error whilst parsing config file")
         raise InputError(head + tail.strip().splitlines()[-1] if trace else head) from error
     except (AttributeError, KeyError) as error:
         raise InputError(_unknown_key(argv, str(error))) from error
-    except (ValueError, TypeError, OSError, ImportError, SyntaxError) as error:
+    except OSError as error:
+        lines = str(error).split("\n")
+        raise InputError(
+            f"--config: {lines[-1].strip() or lines[0]}; give a file of configs/, e.g. configs/jmpose.py"
+        ) from error
+    except (ValueError, TypeError, ImportError, SyntaxError) as error:
         raise InputError(f"{type(error).__name__} while reading the flags: {error}") from error
 
 

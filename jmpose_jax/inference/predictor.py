@@ -1,0 +1,167 @@
+"""A trained model as a function from person crops to joints in image pixels."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jmpose_jax.errors import InputError
+from jmpose_jax.inference.crops import clip_crops
+from jmpose_jax.inference.estimate import estimator, model_heatmaps
+from jmpose_jax.ops.optical_flow import FLOW_PAIRS, dis_flow, flow_pair_indices
+from jmpose_jax.records import ClipBatch
+from jmpose_jax.skeletons import POSETRACK17_TO_15, SKELETONS
+
+# (variables, batch) -> keypoints [B, K, 2] in image pixels, scores [B, K].
+Estimate = Callable[[Mapping[str, Any], ClipBatch], tuple[jax.Array, jax.Array]]
+
+
+class Predictor:
+    """Estimates the poses of persons in windows of frames, in batches of one fixed shape.
+
+    Every batch is padded to `batch_size`, so that the model is compiled once whatever the number of persons.
+    """
+
+    def __init__(
+        self,
+        estimate: Estimate,
+        variables: Mapping[str, Any],
+        *,
+        input_size: tuple[int, int],
+        delta: int,
+        flow_source: str = "none",
+        flow_pairs: str = "consecutive",
+        flow_stride: int = 1,
+        skeleton: str = "posetrack15",
+        batch_size: int = 8,
+    ):
+        """Take a model.
+
+        Args:
+          estimate: from `inference.estimate.estimator`; it is jitted here.
+          variables: the model's.
+          input_size: (height, width) of the crops.
+          delta: neighbours on each side of the key frame.
+          flow_source: "dis" computes the flow here; "none" and "raft" leave it to the model.
+          flow_pairs: frames that flow is computed between.
+          flow_stride: crop pixels to a cell of the flow.
+          skeleton: joint order of the model, "posetrack15" or "posetrack17".
+          batch_size: persons estimated at once.
+
+        Raises:
+          InputError: for settings that cannot be served on a video.
+        """
+        if skeleton not in ("posetrack15", "posetrack17"):
+            raise InputError(f"the model's skeleton is {skeleton!r}; videos need one of posetrack15, posetrack17")
+        if flow_source not in ("none", "dis", "raft"):
+            raise InputError(f"flow_source={flow_source!r} cannot be computed on a video; use dis, raft or none")
+        if flow_source == "dis" and flow_pairs not in FLOW_PAIRS:
+            raise InputError(f"flow_pairs={flow_pairs!r} is not known; use one of {', '.join(FLOW_PAIRS)}")
+        self.delta, self.batch_size, self.input_size = delta, batch_size, (int(input_size[0]), int(input_size[1]))
+        self._estimate = jax.jit(estimate)
+        self._variables = jax.device_put(variables)
+        self._num_joints = SKELETONS[skeleton].num_joints
+        self._joints = list(POSETRACK17_TO_15) if skeleton == "posetrack17" else list(range(15))
+        self._pairs = flow_pair_indices(delta, flow_pairs) if flow_source == "dis" and delta else None
+        self._flow_stride = flow_stride
+
+    def crop(self, frames: tuple[np.ndarray, ...], box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The crops uint8 [T, H, W, 3] of a box in a window, and their affine to image pixels float32 [2, 3]."""
+        return clip_crops(frames, box, self.input_size)
+
+    def batch(
+        self, crops: Sequence[np.ndarray], transforms: Sequence[np.ndarray], scores: Sequence[float]
+    ) -> ClipBatch:
+        """The padded batch of up to `batch_size` persons; arguments as in `predict`."""
+        count, size = len(crops), self.batch_size
+        frames = np.zeros((size, 2 * self.delta + 1, *self.input_size, 3), np.uint8)
+        transform = np.tile(np.eye(2, 3, dtype=np.float32), (size, 1, 1))
+        box_score, valid = np.zeros(size, np.float32), np.zeros(size, np.float32)
+        frames[:count], transform[:count], box_score[:count], valid[:count] = crops, transforms, scores, 1
+        flow = None
+        if self._pairs is not None:
+            stride = self._flow_stride
+            shape = (size, len(self._pairs), self.input_size[0] // stride, self.input_size[1] // stride, 2)
+            flow = np.zeros(shape, np.float32)
+            for n in range(count):
+                flow[n] = dis_flow(frames[n], self._pairs, stride)
+        return ClipBatch(
+            frames=frames,
+            keypoints=np.zeros((size, self._num_joints, 2), np.float32),
+            joint_weights=np.zeros((size, self._num_joints), np.float32),
+            transform=transform,
+            box_score=box_score,
+            index=np.full(size, -1, np.int32),
+            valid=valid,
+            flow=flow,
+        )
+
+    def predict(
+        self, crops: Sequence[np.ndarray], transforms: Sequence[np.ndarray], scores: Sequence[float]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The poses of N persons.
+
+        Args:
+          crops: N arrays uint8 [T, H, W, 3], from `crop`.
+          transforms: N arrays float32 [2, 3], crop pixels to image pixels.
+          scores: N scores of the boxes.
+
+        Returns:
+          keypoints: float32 [N, 15, 2] in image pixels; scores: float32 [N, 15], heatmap maximum × box score.
+        """
+        keypoints, confidences = np.zeros((len(crops), 15, 2), np.float32), np.zeros((len(crops), 15), np.float32)
+        for start in range(0, len(crops), self.batch_size):
+            part = slice(start, min(start + self.batch_size, len(crops)))
+            batch = self.batch(crops[part], transforms[part], scores[part])
+            found = jax.device_get(self._estimate(self._variables, batch))
+            count = part.stop - part.start
+            keypoints[part] = found[0][:count, self._joints]
+            confidences[part] = found[1][:count, self._joints]
+        return keypoints, confidences
+
+
+def from_checkpoint(
+    path: str, *, flip_test: bool | None = None, batch_size: int = 8, decode: str | None = None
+) -> Predictor:
+    """The predictor of a checkpoint.
+
+    Args:
+      path: workdir, its `checkpoints/`, or one step's folder.
+      flip_test: average with the mirrored clip; None takes what the config says.
+      batch_size: persons estimated at once.
+      decode: "argmax", "quarter_offset" or "dark"; None takes what the config says.
+
+    Raises:
+      InputError: no checkpoint, or one that cannot run on a video.
+    """
+    from jmpose_jax.train.checkpoints import load_model
+
+    config, model, variables = load_model(path)
+    dataset, evaluation = config.get("dataset", {}), config.get("eval", {})
+    skeleton = dataset.get("skeleton", "posetrack15")
+    if skeleton not in SKELETONS:
+        raise InputError(f"checkpoint {path}: its config names the skeleton {skeleton!r}, which is not known")
+    heatmaps = model_heatmaps(
+        model,
+        SKELETONS[skeleton],
+        flip_test=bool(evaluation.get("flip_test", True)) if flip_test is None else flip_test,
+        shift=bool(evaluation.get("shift_heatmap", True)),
+    )
+    source = dataset.get("flow_source", "none")
+    return Predictor(
+        estimator(
+            heatmaps,
+            decode=decode or evaluation.get("decode", "dark"),
+            blur_kernel=int(evaluation.get("blur_kernel", 11)),
+        ),
+        variables,
+        input_size=tuple(dataset.get("input_size", (384, 288))),
+        delta=int(dataset.get("delta", 0)),
+        # The renderer's exact flow exists for the embedded data set alone; a video gets OpenCV's in its place.
+        flow_source="dis" if source == "exact" else source,
+        flow_pairs=dataset.get("flow_pairs", "consecutive"),
+        flow_stride=int(dataset.get("flow_stride", 4)),
+        skeleton=skeleton,
+        batch_size=batch_size,
+    )

@@ -40,6 +40,8 @@ def get_config(variant: str = "tiny") -> ConfigDict:
                 "qkv_kernel": 1,
                 "gate": "conv1x1",
                 "head": "residual",
+                "motion_blocks": 1,
+                "fusion_blocks": 1,
                 "aggregation": "residual",
                 "alignment": "joint_flow",
                 "flow_source": "batch",

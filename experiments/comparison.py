@@ -15,7 +15,7 @@ from data_pipeline.synthetic.visibility import Cause
 from experiments import data
 from experiments.evaluation import Estimates, Scorer, estimate_split
 from jmpose_jax.inference.estimate import HEATMAP_STRIDE, to_image
-from jmpose_jax.models.heatmap_aggregation import fixed_weights
+from jmpose_jax.models.heatmap_aggregation import frame_weights
 from jmpose_jax.ops import heatmaps as heatmap_ops
 from jmpose_jax.ops.resample import translate
 from jmpose_jax.records import ClipBatch
@@ -55,7 +55,7 @@ def heatmap_rows(model: Any, variables: Any, batch: ClipBatch, motion: jax.Array
     output = model.apply(variables, batch)
     initial = output.initial_heatmaps
     t = initial.shape[1]
-    weights = fixed_weights(t // 2)
+    weights = frame_weights(t // 2)
     average = functools.partial(jnp.einsum, "bthwk,t->bhwk", precision=jax.lax.Precision.HIGHEST)
     return {
         "backbone": initial[:, t // 2],

@@ -30,8 +30,8 @@ def estimate_split(
       count: clips of the split.
 
     Returns:
-      Row name -> keypoints and scores of all clips, in the order of the clip table; 17 joints are brought to the 15 that
-      are scored.
+      Row name -> keypoints and scores of all clips, in the order of the clip table; 17 joints are brought to the 15
+      that are scored.
 
     Raises:
       InputError: the loader lost a clip.

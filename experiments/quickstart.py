@@ -1,7 +1,7 @@
 """`jmpose quickstart`: the whole road on the embedded data set, from rendering to a report with pictures.
 
-Data → shards → image backbone → JM-Pose on it → the backbone trained on for as long → the comparison on the test split →
-poses drawn on a video → `report.md`. Every part is what the other commands run; a run that was stopped goes on.
+Data → shards → image backbone → JM-Pose on it → the backbone trained on for as long → the comparison on the test
+split → poses drawn on a video → `report.md`. Every part is what the other commands run; a run that was stopped goes on.
 """
 
 import dataclasses
@@ -49,8 +49,8 @@ def run(workdir: str | os.PathLike, scale: str, seed: int) -> dict[str, Any]:
     """Go the whole road.
 
     Args:
-      workdir: gets `data/`, `backbone/`, `jmpose/`, `backbone_equal_time/`, `prediction/`, `evaluation.json`, `report.md`
-        and its pictures.
+      workdir: gets `data/`, `backbone/`, `jmpose/`, `backbone_equal_time/`, `prediction/`, `evaluation.json`,
+        `report.md` and its pictures.
       scale: "full" or "smoke".
       seed: of data, initialisation and order.
 

@@ -1,0 +1,150 @@
+"""`jmpose doctor`: versions, devices, and what this machine can run."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.launch import launch
+from jmpose_jax.inference.detectors import HogDetector
+from jmpose_jax.inference.video import mp4_codecs
+from jmpose_jax.ops import deform_conv
+from jmpose_jax.ops.optical_flow import dis_flow
+
+PACKAGES = (
+    "jmpose-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy",
+    "opencv-python-headless", "ml-collections", "shapely", "scipy",
+)  # fmt: skip
+GIB = 2**30
+
+
+def versions() -> Iterator[tuple[str, str]]:
+    """Python, the system, and the packages in use."""
+    yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    for name in PACKAGES:
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield name, "not installed"
+
+
+def machine() -> Iterator[tuple[str, str]]:
+    """Cores, memory, and the devices that JAX sees."""
+    yield "cores", f"{len(os.sched_getaffinity(0))} usable of {os.cpu_count()}"
+    yield "memory", f"{memory_bytes() / GIB:.1f} GiB"
+    for device in jax.devices():
+        stats = device.memory_stats() or {}
+        limit = f", {stats['bytes_limit'] / GIB:.1f} GiB" if "bytes_limit" in stats else ""
+        yield f"device {device.id}", f"{device.platform}: {device.device_kind}{limit}"
+
+
+def memory_bytes() -> int:
+    """The memory of the machine or, where it is less, of the container."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+            limit = file.read().strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def _deform_example() -> tuple[jax.Array, ...]:
+    keys = jax.random.split(jax.random.key(0), 4)
+    x = jax.random.normal(keys[0], (1, 12, 9, 8))
+    offset = 2 * jax.random.normal(keys[1], (1, 12, 9, 2, 9, 2))
+    mask = jax.random.uniform(keys[2], (1, 12, 9, 2, 9))
+    return x, offset, mask, jax.random.normal(keys[3], (3, 3, 8, 8))
+
+
+def default_implementation() -> str:
+    """The deformable convolution that is taken here when none is asked for, found by watching which one is called."""
+    taken: list[str] = []
+
+    def watched(name: str, function):
+        def call(*arguments):
+            taken.append(name)
+            return function(*arguments)
+
+        return call
+
+    table = {name: watched(name, function) for name, function in deform_conv.IMPLEMENTATIONS.items()}
+    with mock.patch.dict(deform_conv.IMPLEMENTATIONS, table):
+        jax.eval_shape(lambda *args: deform_conv.modulated_deform_conv2d(*args), *_deform_example())
+    return taken[0]
+
+
+def deformable_convolution() -> Iterator[tuple[str, str]]:
+    """Each implementation tried on a small input and compared with the plain one; which is taken by default, and why."""
+    example = _deform_example()
+    with jax.default_matmul_precision("highest"):
+        expected = np.asarray(deform_conv.modulated_deform_conv2d(*example, implementation="xla"))
+        for name in sorted(deform_conv.IMPLEMENTATIONS):
+            try:
+                found = np.asarray(deform_conv.modulated_deform_conv2d(*example, implementation=name))
+                yield (
+                    f"deformable convolution {name}",
+                    f"runs; differs from xla by {np.abs(found - expected).max():.1e}",
+                )
+            except Exception as error:  # a kernel for other hardware fails in ways of its own
+                yield f"deformable convolution {name}", f"does not run here ({' '.join(str(error).split())[:100]})"
+    taken = default_implementation()
+    backend = jax.default_backend()
+    if len(deform_conv.IMPLEMENTATIONS) == 1:
+        reason = "the only implementation; it runs on every device"
+    elif taken == "xla":
+        reason = f"no kernel is made for {backend}, or none is faster here"
+    else:
+        reason = f"the kernel for {backend}"
+    yield "deformable convolution, by default", f"{taken}: {reason}"
+
+
+def video() -> Iterator[tuple[str, str]]:
+    """What can be written, and the speed of the parts of prediction that run in OpenCV."""
+    works = [codec for codec, ok in mp4_codecs().items() if ok]
+    yield "mp4 codecs", ", ".join(works) or "none; `jmpose predict` cannot write overlay.mp4"
+    texture = np.random.default_rng(0).integers(0, 255, (480, 640, 3)).astype(np.uint8)
+    detector = HogDetector()
+    start = time.perf_counter()
+    detector(0, texture)
+    yield "HOG person detector", f"{1e3 * (time.perf_counter() - start):.0f} ms for 640×480"
+    crops = np.stack([texture[:128, :96], texture[1:129, 1:97]])
+    start = time.perf_counter()
+    dis_flow(crops, ((0, 1),))
+    yield "DIS flow", f"{1e3 * (time.perf_counter() - start):.1f} ms for 96×128"
+
+
+def matrix_speed() -> Iterator[tuple[str, str]]:
+    """The speed of a large product, for an idea of training time."""
+    a = jnp.ones((1024, 1024))
+    product = jax.jit(lambda x: x @ x)
+    product(a).block_until_ready()
+    start = time.perf_counter()
+    for _ in range(5):
+        product(a).block_until_ready()
+    yield "float32 product", f"{5 * 2 * 1024**3 / (time.perf_counter() - start) / 1e9:.0f} GFLOP/s on {a.device}"
+
+
+def report() -> str:
+    """The whole report as aligned lines."""
+    rows = [row for part in (versions, machine, deformable_convolution, video, matrix_speed) for row in part()]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def main(argv: list[str] | None = None) -> None:
+    def run() -> None:
+        print(report())
+
+    launch(run, argv)
+
+
+if __name__ == "__main__":
+    main(sys.argv)

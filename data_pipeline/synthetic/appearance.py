@@ -22,12 +22,14 @@ class Cover:
       span: (from, to) as a share of the limb's axis.
       widen: radius against the limb's own.
       colour: of the cloth.
+      frontal: whether it shows only where the face looks towards the camera.
     """
 
     limb: int
     span: tuple[float, float]
     widen: float
     colour: Colour
+    frontal: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,11 +117,10 @@ def random_appearance(rng: np.random.Generator) -> Appearance:
         dye("forearm", shirt)
         cover("forearm", (0.82, 0.92), 1.15, shirt * 0.92)
     elif sleeves == "short":
-        cover("upper_arm", (0.0, rng.uniform(0.4, 0.75)), 1.13, shirt)
-    if rng.random() < 0.25:
-        for name in ("upper_arm", "thigh"):
-            where = rng.uniform(0.15, 0.3)
-            cover(name, (where, where + 0.08), 1.15, accent)
+        cover("upper_arm", (0.0, rng.uniform(0.4, 0.75)), 1.1, shirt)
+    if rng.random() < 0.12:
+        where = rng.uniform(0.15, 0.3)
+        cover("upper_arm", (where, where + 0.08), 1.1, accent)
     if rng.random() < 0.15:
         dye("hand", cloth_colour(rng))
     if rng.random() < 0.2:
@@ -131,11 +132,11 @@ def random_appearance(rng: np.random.Generator) -> Appearance:
     if style == "cap":
         cap = cloth_colour(rng, 0.3)
         covers.append(Cover(LIMB["skull"], (0.62, 0.68), 1.1, cap))
-        covers.append(Cover(LIMB["face"], (1.0, 1.15), 0.95, cap * 0.9))
+        covers.append(Cover(LIMB["face"], (1.0, 1.15), 0.95, cap * 0.9, frontal=True))
     elif style == "hair":
-        covers.append(Cover(LIMB["face"], (1.35, 1.4), 0.72, hair))
+        covers.append(Cover(LIMB["face"], (1.35, 1.4), 0.72, hair, frontal=True))
     if rng.random() < 0.15:
-        covers.append(Cover(LIMB["face"], (-0.25, 0.0), 0.85, hair))  # beard
+        covers.append(Cover(LIMB["face"], (-0.2, -0.1), 0.8, hair, frontal=True))  # beard
     return Appearance(
         limb_colours=tuple(np.asarray(colours[limb.name], float) for limb in LIMBS),
         covers=tuple(covers),

@@ -43,7 +43,7 @@ def random_background(rng: np.random.Generator, width: int, height: int, ground:
     ground = int(np.clip(ground, 0.35 * height, 0.9 * height))
     image = np.empty((height, width, 3), np.uint8)
     kinds = {"room": _room, "street": _street, "park": _park, "court": _court, "disorder": _disorder}
-    kinds[str(rng.choice(list(kinds), p=[0.27, 0.2, 0.2, 0.15, 0.18]))](rng, image, ground)
+    kinds[str(rng.choice(list(kinds), p=[0.29, 0.22, 0.22, 0.17, 0.1]))](rng, image, ground)
     _grain(rng, image)
     return image
 

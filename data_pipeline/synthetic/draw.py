@@ -11,8 +11,12 @@ from data_pipeline.synthetic.parts import LIMB, LIMBS, NUM_PARTS, TORSO, PersonG
 
 _SHIFT = 4  # cv2 takes polygon corners in 1/16 pixels
 # From the dark rim to the highlight: (share of the width, displacement towards the light, brightness).
-_TONES = ((1.0, 0.0, 0.56), (0.86, 0.06, 0.74), (0.66, 0.16, 0.92), (0.4, 0.28, 1.05))
+_TONES = ((1.0, 0.0, 0.62), (0.88, 0.06, 0.78), (0.66, 0.16, 0.93), (0.4, 0.28, 1.05))
+_FACE_TONES = ((1.0, 0.0, 0.84), (0.84, 0.1, 0.95), (0.5, 0.25, 1.05))
+# Limbs that another limb continues: their light parts reach to the very end, or every joint would show a dark seam.
+_CONTINUED = np.array([any(n in limb.name for n in ("thigh", "shank", "arm", "neck")) for limb in LIMBS])
 _COVER_TONES = _TONES[:3]
+_FRONTAL_TONES = ((1.0, 0.0, 0.85), (0.7, 0.15, 1.0))
 _ROUND = np.linspace(-np.pi / 2, np.pi / 2, 6)
 _TORSO_LEVELS = np.array([-0.02, 0.12, 0.28, 0.45, 0.65, 0.82, 0.93, 1.0, 1.05, 1.1])
 _PELVIS_LEVELS = np.array([-0.15, -0.11, -0.06, 0.0, 0.07])
@@ -69,16 +73,22 @@ def person_pieces(person: int, geometry: PersonGeometry, look: Appearance, light
     Returns:
       The pieces, in no particular order.
     """
-    requests = [[] for _ in LIMBS]  # (limb, span, widen, tone, colour) in drawing order
+    requests = [[] for _ in LIMBS]  # (limb, span, widen, tone, colour, shown) in drawing order
+    frontal = geometry.point_depth[:, POINT["brow"]] < geometry.point_depth[:, POINT["crown"]] - 0.035
     for index, limb in enumerate(LIMBS):
         if limb.name == "hair" and not look.long_hair:
             continue
-        requests[index] += [(index, limb.span, 1.0, tone, look.limb_colours[index]) for tone in _TONES]
+        tones = _FACE_TONES if limb.name == "face" else _TONES
+        requests[index] += [(index, limb.span, 1.0, tone, look.limb_colours[index], None) for tone in tones]
     for cover in look.covers:
-        requests[cover.limb] += [(cover.limb, cover.span, cover.widen, tone, cover.colour) for tone in _COVER_TONES]
+        tones, shown = (_FRONTAL_TONES, frontal) if cover.frontal else (_COVER_TONES, None)
+        requests[cover.limb] += [(cover.limb, cover.span, cover.widen, tone, cover.colour, shown) for tone in tones]
     flat = [request for of_limb in requests for request in of_limb]
     corners = _capsules(geometry, flat, light)
-    fills = [Fill(corners[:, i], _shaded(colour, tone[2])) for i, (_, _, _, tone, colour) in enumerate(flat)]
+    fills = [
+        Fill(corners[:, i], _shaded(colour, tone[2]), shown=shown)
+        for i, (_, _, _, tone, colour, shown) in enumerate(flat)
+    ]
     pieces, taken = [], 0
     for index, of_limb in enumerate(requests):
         own = fills[taken : taken + len(of_limb)]
@@ -140,14 +150,17 @@ def _capsules(geometry: PersonGeometry, requests: list, light: np.ndarray) -> np
     normal = np.stack([-axis[..., 1], axis[..., 0]], -1)
     # A limb that points at the camera has no lit side, so the displacement fades with its apparent length.
     lit = (normal @ light)[..., None] * normal + 0.4 * (axis @ light)[..., None] * axis
+    slender = np.minimum(1, length[..., 0] / (start_radius + end_radius)) * _CONTINUED[limb]
+    stretch = width + (1 - width) * slender
     rings = []
     for side, turn in ((1, 0.0), (0, np.pi)):
         share = span[:, side]
         radius = widen * (start_radius + (end_radius - start_radius) * np.clip(share, -0.5, 1.5))
         centre = start + along * share[:, None] + lit * (shift * radius)[..., None]
         angle = _ROUND + turn
-        rim = np.cos(angle)[:, None] * axis[..., None, :] + np.sin(angle)[:, None] * normal[..., None, :]
-        rings.append(centre[..., None, :] + (width * radius)[..., None, None] * rim)
+        along_rim = (stretch * radius)[..., None, None] * np.cos(angle)[:, None] * axis[..., None, :]
+        across_rim = (width * radius)[..., None, None] * np.sin(angle)[:, None] * normal[..., None, :]
+        rings.append(centre[..., None, :] + along_rim + across_rim)
     return _fixed(np.concatenate(rings, -2))
 
 
@@ -211,7 +224,7 @@ def _torso_fills(geometry, look, light):
 
 def _eyes(geometry):
     """Two dark dots, where the face looks towards the camera."""
-    radius = 0.16 * geometry.end_radius[:, LIMB["face"]]
+    radius = 0.12 * geometry.end_radius[:, LIMB["face"]]
     circle = np.linspace(0, 2 * np.pi, 6, endpoint=False)
     ring = np.stack([np.cos(circle), np.sin(circle)], -1)
     fills = []

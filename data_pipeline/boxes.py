@@ -38,12 +38,12 @@ def clip_box(box: np.ndarray, width: int, height: int) -> np.ndarray | None:
       height: of the image.
 
     Returns:
-      float32 [4], or None where the box is empty or lies outside.
+      float32 [4], or None where the box is empty, lies outside, or leaves less than a pixel on both sides.
     """
     x, y, w, h = (float(v) for v in box)
     left, top = max(x, 0.0), max(y, 0.0)
     right, bottom = min(x + w, float(width)), min(y + h, float(height))
-    if w <= 0 or h <= 0 or right <= left or bottom <= top:
+    if w <= 0 or h <= 0 or right <= left or bottom <= top or max(right - left, bottom - top) < 1:
         return None
     return np.asarray([left, top, right - left, bottom - top], np.float32)
 
@@ -76,7 +76,7 @@ def read_detections(path: pathlib.Path, threshold: float = SCORE_THRESHOLD) -> l
         if name is None and identity is None:
             raise InputError(f"{where}: neither 'image_name' nor 'image_id' is given; its frame is unknown")
         category = field(entry, "category_id", int, where, default=PERSON_CATEGORY)
-        if category == PERSON_CATEGORY and score >= threshold and box[2] > 0 and box[3] > 0:
+        if category == PERSON_CATEGORY and score >= threshold and min(box[2:]) > 0 and max(box[2:]) >= 1:
             detections.append(Detection(box, score, name, identity))
     return detections
 

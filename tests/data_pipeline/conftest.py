@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -91,11 +92,9 @@ def source(tmp_path: pathlib.Path) -> pathlib.Path:
     return root
 
 
-@pytest.fixture
-def helpers():
+@pytest.fixture(scope="session")
+def helpers() -> types.SimpleNamespace:
     """The functions of this file, for tests that write their own data sets."""
-    import types
-
     return types.SimpleNamespace(
         picture=picture, person=person, write_video=write_video, edit=edit, width=WIDTH, height=HEIGHT
     )

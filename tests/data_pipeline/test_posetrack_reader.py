@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from data_pipeline.annotations import box_of_keypoints
 from data_pipeline.posetrack import find_splits, read_file, read_split
 from jmpose_jax.errors import InputError
 
@@ -80,8 +81,6 @@ def test_missing_box_is_made_of_the_keypoints(source, helpers):
 
 
 def test_official_boxes_follow_that_rule(shared):
-    from data_pipeline.annotations import box_of_keypoints
-
     for video in read(shared / "data" / "posetrack18"):
         for person in video.frames[0].persons:
             np.testing.assert_allclose(box_of_keypoints(person.keypoints), person.box, atol=2e-3)
@@ -126,10 +125,12 @@ def test_faults_name_file_and_place(source, helpers, fault):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"[" * 100000, lambda b: b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"[" * 100000, lambda b: b"\xff\xfe"]
+)
 def test_damaged_json(source, damage):
     path = source / "annotations" / "val" / "000002_mpii_test.json"
-    path.write_bytes(damage(path.read_bytes()))
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
     with pytest.raises(InputError) as caught:
         read(source)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)

@@ -1,0 +1,98 @@
+"""`jmpose prepare` as a user meets it: exit status, one line about a fault, nothing left behind."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.cli", "prepare", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def source(tmp_path):
+    """One video of three frames, its middle frame annotated."""
+    import cv2
+    import numpy as np
+
+    folder = tmp_path / "source"
+    (folder / "annotations" / "val").mkdir(parents=True)
+    (folder / "images" / "val" / "000001_mpii_test").mkdir(parents=True)
+    images = []
+    for number in range(3):
+        name = f"images/val/000001_mpii_test/{number:06d}.jpg"
+        cv2.imwrite(str(folder / name), np.full((40, 60, 3), 50 * number, np.uint8))
+        images.append({"file_name": name, "id": 10000010000 + number, "is_labeled": number == 1})
+    keypoints = [10 + i if i % 3 < 2 else 1 for i in range(51)]
+    person = {"image_id": 10000010001, "keypoints": keypoints, "bbox": [5, 5, 30, 30], "track_id": 0}
+    path = folder / "annotations" / "val" / "000001_mpii_test.json"
+    path.write_text(json.dumps({"images": images, "annotations": [person]}))
+    return folder
+
+
+def test_summary_and_status(source, tmp_path):
+    (source / "images" / "val" / "000001_mpii_test" / "000002.jpg").write_bytes(b"\xff\xd8cut")
+    result = command("--dataset=posetrack18", f"--source={source}", f"--output={tmp_path}/out", "--shards=2")
+    assert result.returncode == 0, result.stderr
+    assert "val: 1 videos, 3 frames listed" in result.stdout and "1 clips" in result.stdout
+    assert "skipped 1 × frame truncated (no end marker), e.g. " in result.stdout
+    assert len(list((tmp_path / "out").glob("posetrack-val.tfrecord-*-of-00002"))) == 2
+
+
+def broken_json(source):
+    path = source / "annotations" / "val" / "000001_mpii_test.json"
+    path.write_text(path.read_text()[:-40])
+    return path
+
+
+def absent_image(source):
+    (source / "images" / "val" / "000001_mpii_test" / "000001.jpg").unlink()
+    return source / "annotations" / "val" / "000001_mpii_test.json"
+
+
+def short_keypoints(source):
+    path = source / "annotations" / "val" / "000001_mpii_test.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["keypoints"].pop()
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize("damage", [broken_json, absent_image, short_keypoints])
+def test_faults_of_the_source(source, tmp_path, damage):
+    culprit = damage(source)
+    result = command("--dataset=posetrack18", f"--source={source}", f"--output={tmp_path}/out")
+    assert result.returncode == 2 and result.stdout == ""
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("jmpose prepare: ") and str(culprit) in last and "Traceback" not in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["source"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset=posetrack18", "--output={}/out", "--source={}/absent"], "absent: no such folder"),
+        (["--dataset=posetrack18", "--output={}/out", "--source={}"], "has no folder annotations/"),
+        (["--dataset=posetrack18", "--output={}/out"], "--source is needed"),
+        (["--dataset=posetrack18", "--source={}/source"], "--output is needed"),
+        (["--dataset=mpii", "--source={}", "--output={}/out"], "--dataset"),
+        (["--dataset=posetrack18", "--source={}/source", "--output={}/out", "--split=dev"], "--split dev"),
+        (
+            ["--dataset=posetrack18", "--source={}/source", "--output={}/out", "--boxes={}/b.json"],
+            "b.json: no such f",
+        ),
+        (["--dataset=posetrack18", "--source={}/source", "--output={}/out", "--shards=0"], "--shards"),
+    ],
+)
+def test_faults_of_the_flags(source, tmp_path, arguments, message):
+    result = command(*(a.format(tmp_path) for a in arguments))
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1 and message in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["source"]

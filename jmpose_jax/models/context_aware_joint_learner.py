@@ -1,0 +1,85 @@
+"""The context-aware joint learner (CJL, section 3.1): joint features J_t, sampled from the motion where joints are."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jmpose_jax.errors import InputError
+from jmpose_jax.models.blocks import DEFAULT_INIT, LINEAGE_INIT, ChainOfBasicBlocks, Initializer
+from jmpose_jax.ops.deform_conv import modulated_deform_conv2d
+
+MASK_ACTIVATIONS = ("sigmoid", "none")
+TAPS = 9
+
+
+class DeformableSampling(nn.Module):
+    """Offsets and weights from a guide feature, and the deformable convolution that they steer (Eq. 3 to 5).
+
+    Attributes:
+      features: output channels.
+      offset_groups: groups G of channels with offsets of their own.
+      num_blocks: residual blocks of the offset branch and of the mask branch, each with its own parameters.
+      mask_activation: "sigmoid" (as DCNv2; both branches start at zero: no displacement, weight 1/2) or "none" (as the
+        lineage: the raw convolution is the weight; both start near zero).
+      kernel_init: initialiser of the kernels.
+    """
+
+    features: int
+    offset_groups: int = 12
+    num_blocks: int = 1
+    mask_activation: str = "sigmoid"
+    kernel_init: Initializer = DEFAULT_INIT
+
+    @nn.compact
+    def __call__(self, x: jax.Array, guide: jax.Array, train: bool = False) -> jax.Array:
+        """Args: x [B, h, w, C], guide [B, h, w, C']. Returns: [B, h, w, features]."""
+        if self.mask_activation not in MASK_ACTIVATIONS:
+            raise InputError(f"mask_activation={self.mask_activation!r}: choose one of {', '.join(MASK_ACTIVATIONS)}")
+        channels = x.shape[-1]
+        if channels % self.offset_groups:
+            raise InputError(f"offset_groups={self.offset_groups} must divide the {channels} channels of the motion")
+        shape = (*x.shape[:3], self.offset_groups, TAPS)
+        offset = self._branch("offset", guide, 2, train).reshape(*shape, 2)
+        mask = self._branch("mask", guide, 1, train).reshape(shape)
+        if self.mask_activation == "sigmoid":
+            mask = jax.nn.sigmoid(mask)
+        kernel = self.param("kernel", self.kernel_init, (3, 3, channels, self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return modulated_deform_conv2d(x, offset, mask, kernel, bias)
+
+    def _branch(self, name: str, guide: jax.Array, values: int, train: bool) -> jax.Array:
+        """`values` numbers per group and tap: residual blocks, then a convolution of dilation 3."""
+        init = nn.initializers.zeros if self.mask_activation == "sigmoid" else LINEAGE_INIT
+        if self.num_blocks:
+            blocks = ChainOfBasicBlocks(
+                self.features, self.num_blocks, kernel_init=self.kernel_init, name=f"{name}_blocks"
+            )
+            guide = blocks(guide, train)
+        features = values * self.offset_groups * TAPS
+        options = dict(kernel_dilation=3, padding=((3, 3), (3, 3)), kernel_init=init)
+        return nn.Conv(features, (3, 3), name=f"{name}_conv", **options)(guide)
+
+
+class ContextAwareJointLearner(nn.Module):
+    """J_t from the aggregated heatmaps and the motion.
+
+    Attributes:
+      features: channels C of J_t.
+      offset_groups, mask_activation: as in DeformableSampling.
+      kernel_init: initialiser of the kernels.
+    """
+
+    features: int = 48
+    offset_groups: int = 12
+    mask_activation: str = "sigmoid"
+    kernel_init: Initializer = DEFAULT_INIT
+
+    @nn.compact
+    def __call__(self, aggregated: jax.Array, motion: jax.Array, train: bool = False) -> jax.Array:
+        """Args: aggregated heatmaps [B, h, w, K], motion [B, h, w, C]. Returns: J_t [B, h, w, C]."""
+        fused = jnp.concatenate([aggregated, motion], -1)
+        fused = ChainOfBasicBlocks(self.features, 1, kernel_init=self.kernel_init, name="fusion")(fused, train)  # Eq. 2
+        sampling = DeformableSampling(
+            self.features, self.offset_groups, 1, self.mask_activation, self.kernel_init, name="sampling"
+        )
+        return sampling(motion, fused, train)  # Eq. 3 to 5

@@ -147,21 +147,20 @@ def warp_flow(
     """A flow of the whole image as that of a crop: sampled at the crop's cells, its vectors turned and scaled.
 
     Args:
-      flow: float32 [h, w, 2], one vector, in image pixels, a cell of (W / w) × (H / h) image pixels.
+      flow: float32 [h, w, 2] in image pixels: the vectors of every n-th pixel from pixel (0, 0) on, with n = W / w.
       image_size: (W, H) of the image.
       affine: [2, 3] from image to crop pixels.
       size: (width, height) of the crop; multiples of `stride`.
-      stride: crop pixels a cell of the result.
+      stride: crop pixels a cell of the result; a vector holds for the middle of its cell.
 
     Returns:
       float32 [height / stride, width / stride, 2], vectors in crop pixels; zero outside the image.
     """
-    cell = np.asarray(image_size) / (flow.shape[1], flow.shape[0])
+    spacing = round(image_size[0] / flow.shape[1])
     inverse = invert_affine(affine)
-    # Crop cell i covers crop pixels stride * i ... stride * (i + 1) - 1, image cells likewise; a vector holds for
-    # the middle of its cell. Index of the result -> crop pixel -> image pixel -> index into `flow`.
+    # Index of the result -> middle of its cell in crop pixels -> image pixel -> index into `flow`.
     middle = inverse[:, :2] @ np.full(2, (stride - 1) / 2) + inverse[:, 2]
-    matrix = np.concatenate([inverse[:, :2] * stride, (middle - (cell - 1) / 2)[:, None]], axis=1) / cell[:, None]
+    matrix = np.concatenate([inverse[:, :2] * stride, middle[:, None]], axis=1) / spacing
     cells = (size[0] // stride, size[1] // stride)
     sampled = cv2.warpAffine(flow, matrix, cells, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return (sampled @ np.asarray(affine)[:, :2].T.astype(np.float32)).astype(np.float32)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from data_pipeline.flow import stored_flow
-from data_pipeline.flow_files import flow_name, read_flo, write_flo
+from data_pipeline.flow_files import flow_name
 from data_pipeline.loader import make_loader
 from data_pipeline.prepare import prepare
 from data_pipeline.schema import FLOW_FEATURES, FLOW_SHAPE
+from data_pipeline.synthetic.flow import write_flo
 from jmpose_jax.errors import InputError
 from jmpose_jax.ops.geometry import box_affine
 
@@ -125,20 +126,6 @@ def test_exact_flow_of_a_data_set_without_it(source, tmp_path):
     prepare("posetrack18", source, tmp_path / "out", progress=False)
     with pytest.raises(InputError, match="video 000001_mpii_test frame 10000010003: the data set carries no flow"):
         batch_of(tmp_path / "out", flow_source="exact")
-
-
-def test_flo_files(tmp_path):
-    flow = np.random.default_rng(0).normal(size=(5, 7, 2)).astype(np.float32)
-    write_flo(tmp_path / "a.flo", flow)
-    np.testing.assert_array_equal(read_flo(tmp_path / "a.flo"), flow)
-    (tmp_path / "a.flo").write_bytes((tmp_path / "a.flo").read_bytes()[:-1])
-    with pytest.raises(InputError, match="a.flo: cut off"):
-        read_flo(tmp_path / "a.flo")
-
-
-def test_flo_file_of_others(shared):
-    flow = read_flo(shared / "data" / "flow" / "0000000-flow_01.flo")
-    assert flow.shape[2] == 2 and np.isfinite(flow).all() and 0.1 < np.abs(flow).max() < 500
 
 
 def test_box_affine_is_what_the_batch_inverts(moving):

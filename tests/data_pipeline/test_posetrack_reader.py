@@ -125,9 +125,15 @@ def test_faults_name_file_and_place(source, helpers, fault):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"[" * 100000, lambda b: b"\xff\xfe"]
-)
+DAMAGES = {
+    "truncated": lambda data: data[: len(data) // 2],
+    "empty": lambda data: b"",
+    "deep": lambda data: b"[" * 100000,
+    "no text": lambda data: b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_json(source, damage):
     path = source / "annotations" / "val" / "000002_mpii_test.json"
     path.write_bytes(DAMAGES[damage](path.read_bytes()))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from data_pipeline.clips import ClipTable
-from data_pipeline.flow_files import write_flo
 from data_pipeline.prepare import prepare
 from data_pipeline.schema import decode_frame
+from data_pipeline.synthetic.flow import write_flo
 from data_pipeline.tfrecord import TFRecordSource
 from jmpose_jax.errors import InputError
 
@@ -191,7 +191,7 @@ def test_flow_files_are_packed(source, tmp_path):
     np.testing.assert_allclose(rest["flow"][2], flow, atol=2e-3)
     assert "minus_2" in (tmp_path / "out" / "features.json").read_text()
     (folder / "000003_000005.flo").write_bytes(b"PIEH")
-    with pytest.raises(InputError, match="000003_000005.flo: not a .flo file"):
+    with pytest.raises(InputError, match="000003_000005.flo: is no .flo file"):
         run(source, tmp_path / "out")
 
 

@@ -32,7 +32,7 @@ def versions() -> Iterator[tuple[str, str]]:
         try:
             yield name, importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            yield name, "not installed"
+            yield name, "run from its folder" if name == "jmpose-jax" else "not installed"
 
 
 def machine() -> Iterator[tuple[str, str]]:
@@ -82,7 +82,7 @@ def default_implementation() -> str:
 
 
 def deformable_convolution() -> Iterator[tuple[str, str]]:
-    """Each implementation tried on a small input and compared with the plain one; which is taken by default, and why."""
+    """Each implementation tried on a small input and compared with the plain one; which is the default, and why."""
     example = _deform_example()
     with jax.default_matmul_precision("highest"):
         expected = np.asarray(deform_conv.modulated_deform_conv2d(*example, implementation="xla"))

@@ -78,8 +78,10 @@ def _unknown_key(argv: list[str], message: str) -> str:
 
 def usage(program: str, description: str) -> str:
     """What `--help` prints: the command's own flags with defaults, not those of the libraries it imports."""
-    lines = [f"usage: {program} [flags]", "", *textwrap.wrap(" ".join(description.split()), 100), "", "flags:"]
-    for flag in sorted(_own_flags(), key=lambda flag: flag.name):
+    found = sorted(_own_flags(), key=lambda flag: flag.name)
+    lines = [f"usage: {program} [flags]", "", *textwrap.wrap(" ".join(description.split()), 100), ""]
+    lines.append("flags:" if found else "This command has no flags.")
+    for flag in found:
         name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
         default = "" if flag.default is None else f" (default: {flag.default})"
         lines.append(f"  {name}")

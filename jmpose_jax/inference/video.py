@@ -1,7 +1,10 @@
 """Video files as streams of RGB frames, in and out, without holding more than one frame."""
 
+import contextlib
 import os
 import pathlib
+import sys
+import tempfile
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -117,22 +120,28 @@ class VideoWriter:
 
 
 def mp4_codecs() -> dict[str, bool]:
-    """Which codecs this OpenCV can write into an .mp4 file, by trying."""
-    import tempfile
-
+    """Which codecs this OpenCV can write into an .mp4 file and read back, by trying."""
     found = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _silent_stderr():
         for codec in ("mp4v", "avc1", "hev1", "av01"):
             path = os.path.join(folder, f"{codec}.mp4")
-            level = cv2.utils.logging.getLogLevel() if hasattr(cv2.utils, "logging") else None
-            if level is not None:
-                cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-            writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*codec), 25.0, (64, 64))
+            writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*codec), DEFAULT_FPS, (64, 64))
             for value in range(3):
                 writer.write(np.full((64, 64, 3), 80 * value, np.uint8))
             writer.release()
-            if level is not None:
-                cv2.utils.logging.setLogLevel(level)
-            ok, _ = cv2.VideoCapture(path).read() if os.path.exists(path) else (False, None)
-            found[codec] = bool(ok)
+            found[codec] = os.path.exists(path) and cv2.VideoCapture(path).read()[0]
     return found
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Drop what libraries write to standard error: FFmpeg complains there of every codec that it lacks."""
+    sys.stderr.flush()
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)

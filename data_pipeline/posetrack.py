@@ -10,7 +10,12 @@ from data_pipeline.annotations import NUM_KEYPOINTS, Frame, Person, Video, box_o
 from data_pipeline.checks import field, numbers, read_json, typed
 from jmpose_jax.errors import InputError
 
-ANNOTATION_FOLDERS = {"posetrack18": "annotations", "posetrack21": "posetrack_data", "synthetic": "annotations"}
+ANNOTATION_FOLDERS = {
+    "posetrack17": "annotations",
+    "posetrack18": "annotations",
+    "posetrack21": "posetrack_data",
+    "synthetic": "annotations",
+}
 SPLITS = ("train", "val", "test")
 PERSON_EXTRAS = ("joint_cause", "joint_speed", "joint_motion", "box_height", "blurred", "speed_regime")
 FRAME_EXTRAS = ("blurred", "speed_regime", "has_no_densepose", "vid_id", "nframes")
@@ -53,6 +58,11 @@ def read_split(source: pathlib.Path, files: list[pathlib.Path], split: str) -> l
       InputError: naming the file and the place in it of the first fault.
     """
     videos = [video for file in files for video in read_file(source, file, unannotated=split == "test")]
+    return unique_names(videos)
+
+
+def unique_names(videos: list[Video]) -> list[Video]:
+    """The videos in the order of their names, which must differ within a split."""
     names: dict[str, pathlib.Path] = {}
     for video in videos:
         if video.name in names:
@@ -92,7 +102,7 @@ def read_file(source: pathlib.Path, path: pathlib.Path, unannotated: bool = Fals
     # The official file is named like its folder of images. Names of a merged file's videos come from the folders.
     names = [path.stem] if len(frames) == 1 and not path.stem.startswith("posetrack") else map(_last_part, frames)
     extras = {key: content[key] for key in ("speed_regime",) if key in content}
-    return [Video(name, path, _in_time_order(path, group), extras) for name, group in zip(names, frames.values())]
+    return [Video(name, path, in_time_order(path, group), extras) for name, group in zip(names, frames.values())]
 
 
 def _persons_by_image(path: pathlib.Path, annotations: list[Any]) -> dict[int, list[Person]]:
@@ -175,7 +185,8 @@ def _check_references(path: pathlib.Path, ids: list[int], annotations: list[Any]
             )
 
 
-def _in_time_order(path: pathlib.Path, frames: list[Frame]) -> tuple[Frame, ...]:
+def in_time_order(path: pathlib.Path, frames: list[Frame]) -> tuple[Frame, ...]:
+    """The frames by their number, which must differ."""
     ordered = sorted(frames, key=lambda frame: frame.number)
     for a, b in zip(ordered, ordered[1:]):
         if a.number == b.number:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data_pipeline import posetrack, schema
+from data_pipeline import posetrack, posetrack17, schema
 from data_pipeline.annotations import Video, to_posetrack18
 from data_pipeline.boxes import SCORE_THRESHOLD, Detection, read_detections
 from data_pipeline.flow_files import flow_folder, read_frame_flow
@@ -20,7 +20,13 @@ from data_pipeline.progress import progress as report_progress
 from data_pipeline.tfrecord import write_shard
 from jmpose_jax.errors import InputError
 
-DATASETS = ("posetrack18", "posetrack21", "synthetic")
+READERS = {
+    "posetrack17": posetrack17.read_split,
+    "posetrack18": posetrack.read_split,
+    "posetrack21": posetrack.read_split,
+    "synthetic": posetrack.read_split,
+}
+DATASETS = tuple(READERS)
 MAX_DELTA = 2
 SUMMARY = "summary.json"
 
@@ -42,7 +48,7 @@ def prepare(
     stopped leaves nothing under that name. An earlier prepared folder of the same name is replaced.
 
     Args:
-      dataset: "posetrack18", "posetrack21" or "synthetic".
+      dataset: "posetrack17", "posetrack18", "posetrack21" or "synthetic".
       source: folder of the data set; None, for "synthetic" only, renders the embedded data set into `output`/source.
       output: folder to write.
       splits: which ones; None for all that the source has.
@@ -130,7 +136,7 @@ def _write(
         raise InputError(f"--split {unknown[0]}: not in {source}, which has {', '.join(found)}")
     chosen = {split: files for split, files in found.items() if not splits or split in splits}
     # All annotations are read before anything is written, so that a fault in the last file costs no time.
-    videos = {split: posetrack.read_split(source, files, split) for split, files in chosen.items()}
+    videos = {split: READERS[dataset](source, files, split) for split, files in chosen.items()}
     summary, shards, with_flow = {}, {}, any(flow_folder(source, split).is_dir() for split in chosen)
     for split in chosen:
         report = Report()
@@ -139,7 +145,7 @@ def _write(
         shards[split] = _write_shards(stage, split, stored, num_shards, flow, progress)
         report.counts["bytes"] = shards[split][1]
         table.save(stage, split)
-        _copy_annotations(videos[split], stage / "annotations" / split)
+        _copy_annotations(videos[split], stage / "annotations" / split, verbatim=dataset != "posetrack17")
         if detections:
             _write_detections(stage / f"boxes-{split}.json", detections)
         summary[split] = report.to_dict()
@@ -178,13 +184,14 @@ def _records(stored: list[StoredFrame], flow: pathlib.Path | None) -> Iterator[b
         )
 
 
-def _copy_annotations(videos: list[Video], folder: pathlib.Path) -> None:
+def _copy_annotations(videos: list[Video], folder: pathlib.Path, verbatim: bool) -> None:
+    """One file a video in PoseTrack18 form: the original where it has that form already."""
     folder.mkdir(parents=True)
     for video in videos:
         target = folder / f"{video.name}.json"
-        if video.annotation_file.name == target.name:
+        if verbatim and video.annotation_file.name == target.name:
             shutil.copyfile(video.annotation_file, target)
-        else:  # the video came out of a merged file
+        else:
             target.write_text(json.dumps(to_posetrack18(video)))
 
 

@@ -99,7 +99,7 @@ def _slots(values, empty):
 
 def _annotation(video, person, frame, image_id, usable, speed):
     joints = video.joints[person, frame]
-    points = [[round(float(x), 2), round(float(y), 2), 1] if u else [0, 0, 0] for (x, y), u in zip(joints, usable)]
+    points = [[*point, 1] if placed else [0, 0, 0] for point, placed in zip(_rounded(joints), usable)]
     low, high = joints[usable].min(0), joints[usable].max(0)
     centre, extent = (low + high) / 2, np.maximum(_BOX_MARGIN * (high - low), 1)
     box = _rounded([*(centre - extent / 2), *extent])
@@ -127,7 +127,7 @@ def _joint_motion(video, person, frame):
     for distance in MOTION_DISTANCES:
         source = frame + distance
         travelled = joints[frame] - joints[source] if 0 <= source < len(joints) else np.zeros_like(joints[frame])
-        motion.append(_slots([_rounded(m) for m in travelled], [0.0, 0.0]))
+        motion.append(_slots(_rounded(travelled), [0.0, 0.0]))
     return motion
 
 
@@ -150,4 +150,4 @@ def _polygon(joints, config):
 
 
 def _rounded(values):
-    return [round(float(value), 2) for value in values]
+    return np.round(np.asarray(values, float), 2).tolist()

@@ -65,7 +65,7 @@ class Appearance:
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:
     """A colour from hue, saturation and value, each 0..1."""
-    return 255 * np.array(colorsys.hsv_to_rgb(hue % 1, np.clip(saturation, 0, 1), np.clip(value, 0, 1)))
+    return 255 * np.array(colorsys.hsv_to_rgb(hue % 1, min(max(saturation, 0), 1), min(max(value, 0), 1)))
 
 
 def cloth_colour(rng: np.random.Generator, darkest: float = 0.2, lightest: float = 0.95) -> Colour:

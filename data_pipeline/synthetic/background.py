@@ -69,18 +69,22 @@ def _grain(rng, image):
     cv2.add(image, cv2.merge([fine] * 3), dst=image, dtype=cv2.CV_8U)
 
 
+def _scalar(colour):
+    return tuple(min(max(float(channel), 0.0), 255.0) for channel in colour)
+
+
 def _box(image, left, top, right, bottom, colour):
-    cv2.rectangle(image, (int(left), int(top)), (int(right), int(bottom)), tuple(np.clip(colour, 0, 255).tolist()), -1)
+    cv2.rectangle(image, (int(left), int(top)), (int(right), int(bottom)), _scalar(colour), -1)
 
 
 def _line(image, start, end, colour, thickness):
-    cv2.line(image, tuple(map(int, start)), tuple(map(int, end)), tuple(np.asarray(colour, float).tolist()),
+    cv2.line(image, tuple(map(int, start)), tuple(map(int, end)), _scalar(colour),
              int(thickness), cv2.LINE_AA)  # fmt: skip
 
 
 def _blob(image, x, y, radius_x, radius_y, colour, angle=0.0):
     cv2.ellipse(image, (int(x), int(y)), (int(radius_x) + 1, int(radius_y) + 1), angle, 0, 360,
-                tuple(np.clip(colour, 0, 255).tolist()), -1, cv2.LINE_AA)  # fmt: skip
+                _scalar(colour), -1, cv2.LINE_AA)  # fmt: skip
 
 
 def _floor_lines(rng, image, ground, colour):

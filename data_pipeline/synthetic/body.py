@@ -19,6 +19,16 @@ POINTS = POSETRACK15.joints + EXTRA_POINTS
 POINT = {name: index for index, name in enumerate(POINTS)}
 
 
+# Points of the head from its base, in lengths of the head.
+_HEAD = {
+    "head_top": (0, 1.0, 0), "nose": (0, 0.42, 0.42), "crown": (0, 0.62, -0.05), "chin": (0, 0.3, 0.17),
+    "brow": (0, 0.62, 0.17), "nose_bridge": (0, 0.56, 0.36), "left_eye": (0.15, 0.55, 0.33),
+    "right_eye": (-0.15, 0.55, 0.33), "nape": (0, 0.5, -0.12), "hair_end": (0, -0.12, -0.3),
+}  # fmt: skip
+_HEAD_POINTS = [POINT[name] for name in _HEAD]
+_HEAD_OFFSETS = np.array(list(_HEAD.values()), float)
+
+
 @dataclasses.dataclass(frozen=True)
 class Body:
     """Lengths in metres; `girth` scales the widths of all limbs."""
@@ -88,13 +98,7 @@ def forward_kinematics(pose: Pose, body: Body) -> np.ndarray:
     head = chest @ pose.head
     put("head_bottom", chest, 0, body.spine + 0.05 * body.stature, 0.01)
     put("chest_front", chest, 0, 0.75 * body.spine, 0.12 * body.stature)
-    height = body.head
-    for name, offset in (
-        ("head_top", (0, 1.0, 0)), ("nose", (0, 0.42, 0.42)), ("crown", (0, 0.62, -0.05)), ("chin", (0, 0.3, 0.17)),
-        ("brow", (0, 0.62, 0.17)), ("nose_bridge", (0, 0.56, 0.36)), ("left_eye", (0.15, 0.55, 0.33)),
-        ("right_eye", (-0.15, 0.55, 0.33)), ("nape", (0, 0.5, -0.12)), ("hair_end", (0, -0.12, -0.3)),
-    ):  # fmt: skip
-        put(name, head, *(height * value for value in offset), origin="head_bottom")
+    points[:, _HEAD_POINTS] = points[:, [POINT["head_bottom"]]] + body.head * (_HEAD_OFFSETS @ head.swapaxes(-1, -2))
     for index, (side, sign) in enumerate((("left", 1), ("right", -1))):
         put(f"{side}_hip", pose.root, sign * body.hip, 0, 0)
         thigh = pose.root @ pose.hip[index]

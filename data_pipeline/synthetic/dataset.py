@@ -1,10 +1,12 @@
 """Writes the embedded data set to disk, in the form of PoseTrack18."""
 
+import contextlib
 import functools
 import json
 import multiprocessing
 import os
 import pathlib
+import shutil
 import sys
 
 import cv2
@@ -108,12 +110,13 @@ def _write_video(task, output, seed, config, flow):
     video = render_video(video_rng(seed, split, index), config, library)
     name = video_name(split, index)
     root = pathlib.Path(output)
-    folder = root / "images" / split / name
-    folder.mkdir(parents=True, exist_ok=True)
     if flow:
-        _write_flow(root / "flow" / split / name, video, split, config)
-    for frame, picture in enumerate(video.frames):
-        _write_bytes(folder / f"{frame:06d}.jpg", encode_jpeg(picture, video.jpeg_quality))
+        with _new_folder(root / "flow" / split / name) as folder:
+            for a, b in flow_pairs(split, config):
+                write_flo(folder / f"{a:06d}_{b:06d}.flo", exact_flow(video, a, b, config.flow_stride))
+    with _new_folder(root / "images" / split / name) as folder:
+        for frame, picture in enumerate(video.frames):
+            (folder / f"{frame:06d}.jpg").write_bytes(encode_jpeg(picture, video.jpeg_quality))
     content = video_annotations(video, split, index, config)
     _write_bytes(root / "annotations" / split / f"{name}.json", json.dumps(content).encode())
     return _facts(split, video, content)
@@ -131,10 +134,15 @@ def flow_pairs(split: str, config: SyntheticConfig) -> list[tuple[int, int]]:
     ]
 
 
-def _write_flow(folder: pathlib.Path, video: Video, split: str, config: SyntheticConfig) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for source, target in flow_pairs(split, config):
-        write_flo(folder / f"{source:06d}_{target:06d}.flo", exact_flow(video, source, target, config.flow_stride))
+@contextlib.contextmanager
+def _new_folder(path: pathlib.Path):
+    """A folder to fill, which takes its place as a whole, instead of an older one, when it is full."""
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    shutil.rmtree(path, ignore_errors=True)
+    os.replace(partial, path)
 
 
 def encode_jpeg(picture: np.ndarray, quality: int) -> bytes:

@@ -17,7 +17,7 @@ _FACE_TONES = ((1.0, 0.0, 0.84), (0.84, 0.1, 0.95), (0.5, 0.25, 1.05))
 _CONTINUED = np.array([any(n in limb.name for n in ("thigh", "shank", "arm", "neck")) for limb in LIMBS])
 _COVER_TONES = _TONES[:3]
 _FRONTAL_TONES = ((1.0, 0.0, 0.85), (0.7, 0.15, 1.0))
-_ROUND = np.linspace(-np.pi / 2, np.pi / 2, 6)
+_ROUND = np.linspace(-np.pi / 2, np.pi / 2, 6, dtype=np.float32)
 _TORSO_LEVELS = np.array([-0.02, 0.12, 0.28, 0.45, 0.65, 0.82, 0.93, 1.0, 1.05, 1.1])
 _PELVIS_LEVELS = np.array([-0.15, -0.11, -0.06, 0.0, 0.07])
 
@@ -134,7 +134,7 @@ def _fixed(points: np.ndarray) -> np.ndarray:
 
 
 def _shaded(colour, brightness):
-    return tuple(np.clip(colour * brightness, 0, 255).tolist())
+    return tuple(min(brightness * channel, 255.0) for channel in colour.tolist())
 
 
 def _capsules(geometry: PersonGeometry, requests: list, light: np.ndarray) -> np.ndarray:
@@ -143,8 +143,13 @@ def _capsules(geometry: PersonGeometry, requests: list, light: np.ndarray) -> np
     span = np.array([request[1] for request in requests])
     widen = np.array([request[2] for request in requests])
     width, shift, _ = np.array([request[3] for request in requests]).T
-    start, along = geometry.start[:, limb], geometry.end[:, limb] - geometry.start[:, limb]
-    start_radius, end_radius = geometry.start_radius[:, limb], geometry.end_radius[:, limb]
+    # Single precision is far finer than the 1/16 pixels of the corners, and twice as fast.
+    span, widen, width, shift, light = (np.float32(v) for v in (span, widen, width, shift, light))
+    start, end, start_radius, end_radius = (
+        values[:, limb].astype(np.float32)
+        for values in (geometry.start, geometry.end, geometry.start_radius, geometry.end_radius)
+    )
+    along = end - start
     length = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-3)
     axis = along / length
     normal = np.stack([-axis[..., 1], axis[..., 0]], -1)
@@ -157,7 +162,7 @@ def _capsules(geometry: PersonGeometry, requests: list, light: np.ndarray) -> np
         share = span[:, side]
         radius = widen * (start_radius + (end_radius - start_radius) * np.clip(share, -0.5, 1.5))
         centre = start + along * share[:, None] + lit * (shift * radius)[..., None]
-        angle = _ROUND + turn
+        angle = _ROUND + np.float32(turn)
         along_rim = (stretch * radius)[..., None, None] * np.cos(angle)[:, None] * axis[..., None, :]
         across_rim = (width * radius)[..., None, None] * np.sin(angle)[:, None] * normal[..., None, :]
         rings.append(centre[..., None, :] + along_rim + across_rim)

@@ -15,9 +15,8 @@ class Effects:
     Attributes:
       defocus: float [N], sigma of the blur in pixels.
       shake: float [N, 2], way of the camera's jerk during the exposure, pixels.
-      gain: float [3], of the colour channels.
-      noise_sigma: grey levels.
-      noise: float32 [H + margin, W + margin, 3] with unit variance; every frame takes another window of it.
+      gain: float32 [3], of the colour channels.
+      noise: float32 [H + margin, W + margin, 3], grey levels; every frame takes another window of it.
       windows: int [N, 2], corners of the windows.
       jpeg_quality: 0..100.
     """
@@ -25,7 +24,6 @@ class Effects:
     defocus: np.ndarray
     shake: np.ndarray
     gain: np.ndarray
-    noise_sigma: float
     noise: np.ndarray
     windows: np.ndarray
     jpeg_quality: int
@@ -60,9 +58,8 @@ def random_effects(rng: np.random.Generator, config: SyntheticConfig) -> Effects
     return Effects(
         defocus=defocus,
         shake=shake,
-        gain=rng.uniform(*config.gain) * rng.uniform(0.94, 1.06, 3),
-        noise_sigma=rng.uniform(*config.noise_sigma),
-        noise=noise / noise.std(),
+        gain=np.float32(rng.uniform(*config.gain) * rng.uniform(0.94, 1.06, 3)),
+        noise=noise * np.float32(rng.uniform(*config.noise_sigma) / noise.std()),
         windows=rng.integers(0, margin + 1, (count, 2)),
         jpeg_quality=int(rng.integers(config.jpeg_quality[0], config.jpeg_quality[1] + 1)),
     )
@@ -72,7 +69,7 @@ def expose(picture: np.ndarray, effects: Effects, frame: int) -> np.ndarray:
     """Turns the light of a frame into the picture that the camera delivers.
 
     Args:
-      picture: float32 [H, W, 3], RGB 0..255.
+      picture: float32 [H, W, 3], RGB 0..255; used up.
       effects: of the video.
       frame: which frame it is.
 
@@ -85,8 +82,8 @@ def expose(picture: np.ndarray, effects: Effects, frame: int) -> np.ndarray:
     height, width = picture.shape[:2]
     left, top = effects.windows[frame]
     noise = effects.noise[top : top + height, left : left + width]
-    lit = cv2.multiply(picture, (*effects.gain.tolist(), 0.0))
-    return cv2.scaleAdd(noise, effects.noise_sigma, lit).clip(0, 255).astype(np.uint8)
+    picture *= effects.gain
+    return cv2.add(picture, noise, dtype=cv2.CV_8U)
 
 
 def _jerked(picture, way):
@@ -94,12 +91,13 @@ def _jerked(picture, way):
     if length < 0.5:
         return picture
     height, width = picture.shape[:2]
-    steps = int(np.ceil(length / 2)) + 1
+    steps = int(np.ceil(length / 2.5)) + 1
     total = np.zeros_like(picture)
     for share in np.linspace(-0.5, 0.5, steps):
         move = np.array([[1, 0, share * way[0]], [0, 1, share * way[1]]])
-        total += cv2.warpAffine(picture, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    return total / steps
+        cv2.accumulate(cv2.warpAffine(picture, move, (width, height), borderMode=cv2.BORDER_REPLICATE), total)
+    total *= 1 / steps
+    return total
 
 
 def softness(smear: np.ndarray, effects: Effects) -> np.ndarray:

@@ -13,6 +13,7 @@ from data_pipeline.synthetic.parts import PersonGeometry, person_geometry
 from data_pipeline.synthetic.scene import Scene, crop_scale, frame_moments, random_scene
 
 _SMEAR_STEP = 2.0  # pixels between two sub-frames
+_STILL = 0.35  # pixels; a background that moves less during an exposure is drawn once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,17 +159,20 @@ def _frames(scene, geometry, camera, moments, speed, look, config):
     frames, taken = [], 0
     for frame, group in enumerate(groups):
         total = np.zeros((config.height, config.width, 3), np.float32)
+        still = _way(maps[taken], maps[taken + len(group) - 1], config) < _STILL
         for index in range(taken, taken + len(group)):
-            picture = cv2.warpAffine(
-                scene.background, maps[index], (config.width, config.height),
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101,
-            )  # fmt: skip
+            if index == taken or not still:
+                empty = cv2.warpAffine(
+                    scene.background, maps[index], (config.width, config.height),
+                    flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101,
+                )  # fmt: skip
+            picture = empty.copy()
             if config.shadows:
                 _shadows(picture, moved, index)
             draw.paint(picture, pieces, index)
             cv2.accumulate(picture, total)
         taken += len(group)
-        total /= len(group)
+        total *= 1 / len(group)
         for occluder, (cover, shift) in zip(scene.occluders, covers):
             occluders.stamp(total, cover, occluder.at(moments[frame]) + shift)
         if config.effects:
@@ -176,6 +180,12 @@ def _frames(scene, geometry, camera, moments, speed, look, config):
         else:
             frames.append(np.round(total).astype(np.uint8))
     return np.stack(frames)
+
+
+def _way(first, last, config):
+    """The farthest that a corner of the image moves over the background between two affine maps."""
+    corners = np.array([(0, 0, 1), (config.width, 0, 1), (0, config.height, 1), (config.width, config.height, 1)])
+    return np.linalg.norm(corners @ (last - first).T, axis=1).max()
 
 
 def _background_maps(scene, camera):

@@ -119,6 +119,8 @@ def _set_speeds(people, move, moments, targets, config):
         joints = np.stack([camera.project(p[:, :NUM_JOINTS])[0] for p in points])
         way = np.linalg.norm(np.diff(joints, axis=1), axis=-1)
         speeds = np.median(way, (1, 2)) * np.median(crop_scale(joints), 1)
+        if (np.abs(np.log(np.maximum(speeds, 1e-3) / targets)) < 0.1).all():
+            break
         if not last:
             for person, ratio in zip(people, targets / np.maximum(speeds, 1e-3)):
                 person.tempo = float(np.clip(person.tempo * np.clip(ratio, 0.4, 2.5), *_TEMPO_RANGE))

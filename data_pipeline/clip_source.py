@@ -17,8 +17,6 @@ from jmpose_jax.ops.geometry import invert_affine, warp
 from jmpose_jax.records import Clip
 from jmpose_jax.skeletons import POSETRACK17_TO_15, Skeleton
 
-CACHE_BYTES = 48 * 2**20
-
 
 class ClipSource:
     """The clips of a table, with decoded frames: a Grain random-access source of (`Clip`, row number, valid).
@@ -35,6 +33,7 @@ class ClipSource:
         skeleton: Skeleton,
         length: int,
         stored_pairs: str | None = None,
+        cache_bytes: int = 48 * 2**20,
     ):
         """Args:
         table: the clips.
@@ -43,11 +42,12 @@ class ClipSource:
         skeleton: order of the joints.
         length: number of clips to give; those past the table's end repeat its last row with valid = 0.
         stored_pairs: name of the pairs whose stored flow is read with the frames; None reads none.
+        cache_bytes: bound of the decoded frames that are kept.
         """
         self._table, self._records, self._length = table, records, length
         self._windows, self._offsets = table.windows(delta)
         self._joints = list(POSETRACK17_TO_15) if skeleton.num_joints == 15 else list(range(17))
-        self._stored_pairs = stored_pairs
+        self._stored_pairs, self._cache_bytes = stored_pairs, cache_bytes
         self._open()
 
     def _open(self) -> None:
@@ -106,7 +106,7 @@ class ClipSource:
             if record not in self._cache:
                 self._cache[record] = (image, features)
                 self._cached_bytes += image.nbytes
-            while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+            while self._cached_bytes > self._cache_bytes and len(self._cache) > 1:
                 self._cached_bytes -= self._cache.popitem(last=False)[1][0].nbytes
         return image, features
 

@@ -104,6 +104,7 @@ def make_loader(
     process_index: int = 0,
     process_count: int = 1,
     prefetch: int = 4,
+    cache_mib: int = 48,
 ) -> Loader:
     """A loader of a split of a prepared folder.
 
@@ -132,6 +133,7 @@ def make_loader(
       process_index: number of this host's process.
       process_count: number of processes that share the batches.
       prefetch: batches kept ready.
+      cache_mib: MiB of decoded frames that each process keeps. In training it pays only where it holds the whole split.
 
     Returns:
       The loader.
@@ -143,6 +145,8 @@ def make_loader(
         raise InputError(f"skeleton={skeleton!r} is not known; use posetrack15 or posetrack17")
     if delta < 0 or batch_size < 1 or min(input_size) < 1:
         raise InputError(f"delta={delta}, batch_size={batch_size}, input_size={input_size}: must be positive")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed={seed}: must be between 0 and {2**32 - 1}")
     check_flow(flow_source, flow_pairs, flow_stride, delta, input_size)
     folder = pathlib.Path(folder)
     table = ClipTable.load(folder, split)
@@ -158,11 +162,13 @@ def make_loader(
     size = (int(input_size[1]), int(input_size[0]))
     repeat = train if repeat is None else repeat
     global_batch = batch_size * process_count
-    batches = max(len(table) // global_batch, 1) if train else -(-len(table) // global_batch)
+    batches = len(table) // global_batch if train else -(-len(table) // global_batch)
+    if train and repeat:
+        batches = max(batches, 1)  # epochs run into each other, so that even a few clips fill a batch
     # Fixed-order passes are padded to whole batches; a shuffled one has no rows that are not clips.
     length = len(table) if train else batches * global_batch
     pairs = flow_pairs if flow_source == "exact" and delta else None
-    source = ClipSource(table, records, delta, joints, length, pairs)
+    source = ClipSource(table, records, delta, joints, length, pairs, cache_mib * 2**20)
     augmentation = Augmentation.from_mapping(augment) if train and augment is not None else None
     transform = ToExample(
         size, joints, augmentation, crop_flow(flow_source if delta else "none", flow_pairs, flow_stride)

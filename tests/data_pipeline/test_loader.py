@@ -98,6 +98,19 @@ def test_training_epochs_hold_every_clip_once_in_changing_order(folder):
     assert epochs[0] != epochs[1] != epochs[2] and epochs[0] != sorted(epochs[0])
 
 
+def test_batch_larger_than_the_split(folder):
+    batches = loader(folder, train=True, delta=0, batch_size=8)
+    assert len(batches) == 1
+    assert sorted(np.concatenate([b.index for b in take(batches, 5)])) == sorted(list(range(5)) * 8)
+    assert list(loader(folder, train=True, delta=0, batch_size=8, repeat=False)) == []
+
+
+@pytest.mark.parametrize("cache_mib", [0, 1000])
+def test_cache_changes_nothing(folder, cache_mib):
+    for a, b in zip(loader(folder, cache_mib=cache_mib), loader(folder)):
+        assert_equal(a, b)
+
+
 def test_augmentation_differs_by_epoch_and_seed_only(folder):
     def transforms(seed):
         batches = loader(folder, "train", train=True, delta=0, batch_size=7, seed=seed, augment={})
@@ -124,20 +137,20 @@ def test_threads_and_workers_change_nothing(folder):
         batches.close()
 
 
-def test_resumption_is_exact_also_with_another_number_of_workers(folder):
+@pytest.mark.parametrize("num_workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_resumption_is_exact_also_with_another_number_of_workers(folder, num_workers):
     options = dict(train=True, augment={}, seed=5, batch_size=4)
     batches = loader(folder, "train", **options)
     take(batches, 3)
     state = json.loads(json.dumps(batches.get_state()))
     expected = take(batches, 3)
     assert len(json.dumps(state)) < 200
-    for other in ({}, {"num_workers": 1}):
-        resumed = loader(folder, "train", **options, **other)
-        next(resumed)  # it may have been used before
-        resumed.set_state(state)
-        for a, b in zip(take(resumed, 3), expected):
-            assert_equal(a, b)
-        resumed.close()
+    resumed = loader(folder, "train", **options, num_workers=num_workers)
+    next(resumed)  # it may have been used before
+    resumed.set_state(state)
+    for a, b in zip(take(resumed, 3), expected):
+        assert_equal(a, b)
+    resumed.close()
 
 
 def test_state_of_another_run_is_refused(folder):
@@ -193,7 +206,7 @@ def copied(folder, tmp_path):
     return shutil.copytree(folder, tmp_path / "copy")
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("num_workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_damaged_record_is_named(folder, tmp_path, num_workers):
     copy = copied(folder, tmp_path)
     shard = sorted(copy.glob("posetrack-val.tfrecord-*-of-00002"))[0]
@@ -225,6 +238,7 @@ def test_incomplete_folder(folder, tmp_path):
         ({"flow_source": "dis", "flow_pairs": "all"}, "flow_pairs='all' is not known"),
         ({"flow_source": "dis", "flow_stride": 5}, "flow_stride=5 does not divide the input size 64×48"),
         ({"batch_size": 0}, "batch_size=0"),
+        ({"seed": -1}, "seed=-1"),
         ({"train": True, "augment": {"mirror": 1}}, "augment.mirror is not known"),
     ],
 )

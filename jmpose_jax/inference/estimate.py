@@ -51,7 +51,7 @@ def model_heatmaps(
         if not flip_test:
             return maps
         mirrored = select(model.apply(variables, mirror(batch)))
-        return heatmaps.flip_average(maps, mirrored, skeleton.flip_pairs, shift=shift)
+        return heatmaps.flip_average(maps, mirrored, skeleton.flip_permutation, shift=shift)
 
     return apply
 
@@ -67,8 +67,8 @@ def estimator(
       blur_kernel: side of DARK's Gaussian, heatmap pixels, odd.
 
     Returns:
-      Function (variables, batch) -> (keypoints float32 [B, K, 2] in image pixels, scores float32 [B, K]); a score is the
-      heatmap's maximum times the box's score (methods of DCPose, TDMI and JM-Pose).
+      Function (variables, batch) -> (keypoints float32 [B, K, 2] in image pixels, scores float32 [B, K]); a score is
+      the heatmap's maximum times the box's score (methods of DCPose, TDMI and JM-Pose).
     """
 
     def estimate(variables: Variables, batch: ClipBatch) -> tuple[jax.Array, jax.Array]:

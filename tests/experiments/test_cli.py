@@ -1,0 +1,135 @@
+"""The command line: dispatch, help, exit statuses, one line for a fault."""
+
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+from absl import flags
+from ml_collections import config_flags
+
+from experiments import cli, launch
+from jmpose_jax.errors import InputError
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("help",)])
+def test_usage(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["jmpose", *arguments])
+    with pytest.raises(SystemExit) as status:
+        cli.main()
+    assert status.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in cli.COMMANDS)
+
+
+def test_unknown_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["jmpose", "fly"])
+    with pytest.raises(SystemExit) as status:
+        cli.main()
+    assert status.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_dispatch_passes_the_flags_on(monkeypatch):
+    received = []
+    module = types.SimpleNamespace(main=received.append)
+    monkeypatch.setitem(sys.modules, "experiments.doctor", module)
+    monkeypatch.setattr(sys, "argv", ["jmpose", "doctor", "--x=1"])
+    cli.main()
+    assert received == [["jmpose doctor", "--x=1"]]
+
+
+@pytest.fixture
+def call(capsys, monkeypatch):
+    """Run a small command with flags, a config among them: its status and what it printed."""
+    names = ("config", "size", "quick")
+
+    def command(*arguments, work=lambda: None):
+        monkeypatch.setattr(sys, "argv", ["jmpose", "example", *arguments])  # where config_flags looks for overrides
+        config_flags.DEFINE_config_file("config", None, "The config.", lock_config=True)
+        flags.DEFINE_integer("size", 3, "How many.", lower_bound=1, module_name="experiments.example")
+        flags.DEFINE_bool("quick", None, "In haste.", module_name="experiments.example")
+
+        def run():
+            work()
+
+        try:
+            launch.launch(run, ["jmpose example", *arguments])
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    yield command
+    for name in list(flags.FLAGS):
+        if name in names or name.startswith("config."):
+            delattr(flags.FLAGS, name)
+
+
+def test_help_lists_the_commands_flags_and_no_others(call):
+    status, out, err = call("--help")
+    assert status == 0 and err == ""
+    assert out.startswith("usage: jmpose example [flags]")
+    for line in ("  --size", "      How many. (default: 3)", "  --[no]quick", "      In haste."):
+        assert line in out.splitlines()
+    assert "logtostderr" not in out
+
+
+def test_flags_are_read(call):
+    read = []
+    status, _, err = call("--size=5", "--quick", work=lambda: read.append((flags.FLAGS.size, flags.FLAGS.quick)))
+    assert status == 0 and err == "" and read == [(5, True)]
+
+
+def faulty():
+    raise InputError("file x:\nis at fault")
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (("--nonsense=1",), "nonsense"),
+        (("stray",), "unexpected argument 'stray'"),
+        (("--size=0",), "--size=0"),
+        (("--size=many",), "--size=many"),
+        (("--config=none.py",), "none.py"),
+        (("--config=configs/backbone.py:giant",), "no variant 'giant'"),
+        (("--config=configs/backbone.py", "--config.train.step=3"), "did you mean 'steps'?"),
+        (("--config=configs/backbone.py", "--config.colour=3"), "--config.colour"),
+        (("--config=configs/backbone.py", "--config.train.steps=many"), "--config.train.steps"),
+        ((), "file x: is at fault"),
+    ],
+)
+def test_faults_take_one_line_and_status_2(call, arguments, message):
+    status, out, err = call(*arguments, work=faulty)
+    assert status == 2 and out == ""
+    assert err.count("\n") == 1 and err.startswith("jmpose example: ") and message in err
+
+
+def test_other_faults_keep_their_traceback(call):
+    def broken():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        call(work=broken)
+
+
+def test_interruption(call):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    status, _, err = call(work=interrupted)
+    assert status == 130 and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command,flag", [("predict", "--video"), ("train", "--workdir")])
+def test_help_of_real_commands(command, flag):
+    run = subprocess.run(
+        [sys.executable, "-m", "experiments.cli", command, "--help"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )
+    assert run.returncode == 0 and run.stdout.startswith(f"usage: jmpose {command}") and f"  {flag}" in run.stdout

@@ -12,7 +12,6 @@ from experiments.launch import launch
 from jmpose_jax.errors import InputError
 
 FLAGS = flags.FLAGS
-FLAG_NAMES = ("dataset", "source", "output", "split", "boxes", "box_threshold", "shards", "max_delta")
 
 
 def define_flags() -> None:

@@ -195,6 +195,16 @@ def test_flow_files_are_packed(source, tmp_path):
         run(source, tmp_path / "out")
 
 
+def test_the_embedded_data_set_is_rendered_where_there_is_no_source(tmp_path, monkeypatch):
+    monkeypatch.setattr("data_pipeline.synthetic.dataset.DEFAULT_NUM_VIDEOS", {"val": 1})
+    summary = prepare("synthetic", None, tmp_path / "out", progress=False)
+    counts = summary["splits"]["val"]
+    assert counts["videos"] == 1 and counts["clips"] >= 1
+    clips = ClipTable.load(tmp_path / "out", "val").clips
+    assert {"joint_cause", "joint_speed", "joint_motion", "blurred", "speed_regime"} <= set(clips)
+    assert len(list((tmp_path / "out" / "source" / "images" / "val").glob("*/*.jpg"))) == counts["frames_listed"]
+
+
 def test_an_earlier_prepared_folder_is_replaced_and_others_are_not(source, tmp_path):
     run(source, tmp_path / "out", num_shards=5)
     run(source, tmp_path / "out", num_shards=2)

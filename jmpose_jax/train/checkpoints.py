@@ -1,7 +1,7 @@
 """Checkpoints: variables, optimiser, input position and config of a run, by Orbax.
 
-A workdir holds `checkpoints/<step>/` with the items `variables` (what a model needs to run), `config` (what it was
-built from), and, while training, `optimizer` and `data`. A converted or published model has the first two alone.
+A workdir holds `checkpoints/<step>/` with the item `variables` (what a model needs to run), the config it was built
+from (in the metadata), and, while training, the items `optimizer` and `data` (the input position).
 """
 
 import contextlib
@@ -45,9 +45,8 @@ def save(manager: Any, state: TrainState, data: dict[str, Any], config: dict[str
         "variables": {"params": state.params, "batch_stats": state.batch_stats},
         "optimizer": {"step": state.step, "opt_state": state.opt_state},
         "data": data,
-        "config": config,
     }
-    manager.save_checkpointables_async(int(state.step), items)
+    manager.save_checkpointables_async(int(state.step), items, custom_metadata={"config": config})
 
 
 def restore(manager: Any, state: TrainState, sharding: Sharding, step: int | None = None) -> tuple[TrainState, dict]:
@@ -91,7 +90,7 @@ def _check_variables(expected: Any, found: Any, where: pathlib.Path) -> None:
 def save_variables(workdir: str | os.PathLike, variables: dict[str, Any], config: dict[str, Any]) -> None:
     """Write a model that is not being trained (a converted one, say) as step 0 of a workdir."""
     with checkpointer(workdir) as manager:
-        manager.save_checkpointables(0, {"variables": variables, "config": config}, overwrite=True)
+        manager.save_checkpointables(0, {"variables": variables}, overwrite=True, custom_metadata={"config": config})
 
 
 def find_checkpoint(path: str | os.PathLike) -> pathlib.Path:
@@ -128,15 +127,17 @@ def load_variables(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, A
     """
     folder = find_checkpoint(path).resolve()
     try:
-        metadata = ocp.checkpointables_metadata(folder).metadata["variables"]
+        metadata = ocp.checkpointables_metadata(folder)
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        abstract = jax.tree.map(lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=device), metadata)
+        abstract = jax.tree.map(
+            lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=device), metadata.metadata["variables"]
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            items = ocp.load_checkpointables(folder, {"variables": abstract, "config": None})
+            variables = ocp.load_checkpointables(folder, {"variables": abstract})["variables"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"checkpoint {folder} cannot be read: {error}") from error
-    return items["config"], items["variables"]
+    return metadata.custom_metadata["config"], variables
 
 
 def load_model(path: str | os.PathLike) -> tuple[dict[str, Any], nn.Module, dict[str, Any]]:

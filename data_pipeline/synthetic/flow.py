@@ -113,7 +113,7 @@ def _move_torso(torso: TorsoGeometry, source, target, pixels):
     relative = pixels - here.base
     along, across = relative @ here.axis[0], relative @ here.normal[0]
     share = along / here.length
-    for _ in range(3):  # the tilt of shoulders and hips makes the way along depend on the way across
+    for _ in range(6):  # the tilt of shoulders and hips makes the way along depend on the way across
         reach, tilt = _at(here.reach, share), _at(here.tilt, share)
         share = (along - tilt * np.clip(across / _away_from_zero(reach), -1, 1)) / here.length
     reach, outer = _at(here.reach, share), _outer(here, share)

@@ -24,7 +24,8 @@ _ANGLES = {"right_knee": 20, "right_elbow": 29, "left_knee": 34, "left_elbow": 4
 _LEG = 0.42154 + 0.40987  # metres, of DeepMimic's humanoid
 # Takes DeepMimic's axes to ours: x to the left, y up, z to the front.
 _AXES = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
-_SEAM = np.cos(np.radians(15) / 2)  # a loop whose last and first pose differ more is played once
+_SEAM = np.cos(np.radians(35) / 2)  # a loop whose last and first pose differ more is played once
+_BLEND = 0.25  # seconds in which a loop's end is led over to its start
 _MARGIN = 0.6  # seconds kept free at both ends of a motion that is played once
 
 
@@ -52,7 +53,20 @@ class Recording:
         )
         seam = np.abs((turns[0] * turns[-1]).sum(-1))
         self.loops = loops and bool((seam > _SEAM).all())
+        if self.loops:
+            self._close_loop()
         self._advance = (frames[-1, 1:4] - frames[0, 1:4]) * [1, 0, 1]
+
+    def _close_loop(self):
+        """Leads the end over to the first pose; the way over the ground stays as it is."""
+        share = np.clip((self._times - self.seconds + _BLEND) / _BLEND, 0, 1)[:, None]
+        first = np.tile(self._rows[0], (len(self._rows), 1))
+        count = 4 * len(_QUATERNIONS)
+        turns = self._rows[:, :count].reshape(len(first), -1, 4)
+        side = np.sign((turns * first[:, :count].reshape(turns.shape)).sum(-1, keepdims=True) + 1e-12)
+        first[:, :count] *= np.repeat(side, 4, -1).reshape(len(first), -1)
+        first[:, [-3, -1]] = self._rows[:, [-3, -1]]
+        self._rows = self._rows * (1 - share) + first * share
 
     def at(self, seconds: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
         """Interpolated quaternions [T, 4] and angles [T] by joint, and root positions [T, 3], in DeepMimic's axes."""

@@ -8,6 +8,7 @@ import numpy as np
 from data_pipeline.synthetic.appearance import cloth_colour
 from data_pipeline.synthetic.background import texture
 
+_KERNEL_SAMPLES = 64
 _SOLID = 128  # alpha from which a pixel counts as covered
 
 
@@ -101,8 +102,13 @@ def smeared(image: np.ndarray, way: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         return image, np.zeros(2)
     pad = np.ceil(np.abs(way) / 2).astype(int) + 1
     kernel = np.zeros((2 * pad[1] + 1, 2 * pad[0] + 1), np.float32)
-    ends = [tuple(int(round(16 * v)) for v in pad + sign * np.asarray(way) / 2) for sign in (-1, 1)]
-    cv2.line(kernel, *ends, 1.0, 1, cv2.LINE_8, 4)
+    share = (np.arange(_KERNEL_SAMPLES) + 0.5) / _KERNEL_SAMPLES - 0.5
+    points = pad + share[:, None] * way
+    whole = np.floor(points).astype(int)
+    right, down = (points - whole).T
+    for x, y, weight in ((0, 0, (1 - right) * (1 - down)), (1, 0, right * (1 - down)), (0, 1, (1 - right) * down),
+                         (1, 1, right * down)):  # fmt: skip
+        np.add.at(kernel, (whole[:, 1] + y, whole[:, 0] + x), weight)
     padded = cv2.copyMakeBorder(image, pad[1], pad[1], pad[0], pad[0], cv2.BORDER_CONSTANT)
     return cv2.filter2D(padded, -1, kernel / kernel.sum(), borderType=cv2.BORDER_CONSTANT), -pad.astype(float)
 

@@ -26,7 +26,7 @@ class Video:
       joints: float [P, N, 15, 2], pixels, order of `skeletons.POSETRACK15`.
       causes: int [P, N, 15] of `visibility.Cause`.
       head_sizes: float [P, N], length of the head at its distance, pixels.
-      blurred: bool [P, N], softer than the neighbouring frames.
+      blurred: bool [P, N], clearly softer than the frames within `delta` are on the median.
       labels: uint8 [N, H, W], see `draw.person_label`; occluders count down from 255.
       geometry: of each person at the N frames.
       camera: at the N frames.

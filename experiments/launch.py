@@ -24,12 +24,14 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
     error), 1 with a traceback on anything else.
     """
     argv = sys.argv if argv is None else argv
-    logging.set_verbosity(logging.WARNING)
     if any(argument in HELP for argument in argv[1:]):
         print(usage(program_name(argv[0]), sys.modules[run.__module__].__doc__ or ""))
         sys.exit(0)
     try:
         rest = _parse(argv)
+        if flags.FLAGS["verbosity"].using_default_value:
+            # Libraries warn of matters that the user can do nothing about; --verbosity=0 shows them.
+            logging.set_verbosity(logging.ERROR)
         if len(rest) > 1:
             raise InputError(f"unexpected argument {rest[1]!r}; flags are written --name=value or --name value")
         run()

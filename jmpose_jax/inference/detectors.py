@@ -63,6 +63,8 @@ class HogDetector:
     # The classifier's window is 64 × 128 with a margin around the person (nominally 16 pixels, less in practice).
     WINDOW = (64, 128)
     MARGIN = 12
+    SMALL_SIDE = 400
+    BORDER = 0.2
 
     def __init__(
         self, min_person_height: int = 60, threshold: float = 0.4, overlap: float = 0.45, max_side: int = 1280
@@ -82,24 +84,36 @@ class HogDetector:
         self._max_side = max_side
 
     def __call__(self, index: int, image: np.ndarray) -> Detections:
-        height, width = image.shape[:2]
-        window_person = self.WINDOW[1] - 2 * self.MARGIN
-        zoom = float(np.clip(window_person / self._min_person_height, 1.0, 2.0))
-        zoom = min(zoom, self._max_side / max(height, width))
-        size = (max(round(width * zoom), self.WINDOW[0]), max(round(height * zoom), self.WINDOW[1]))
-        gray = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_LINEAR)
-        found, margins = self._hog.detectMultiScale(
-            gray, hitThreshold=self._threshold, winStride=(8, 8), padding=(16, 16), scale=1.1, groupThreshold=0
-        )
-        if not len(found):
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        longest = max(gray.shape)
+        zoom = float(np.clip((self.WINDOW[1] - 2 * self.MARGIN) / self._min_person_height, 1.0, 2.0))
+        zoom = min(zoom, self._max_side / longest)
+        # Persons that nearly fill the frame leave no room for the window's margin: look for them in a small copy with
+        # a border.
+        found = [self._search(gray, zoom, 0.0), self._search(gray, min(zoom, self.SMALL_SIDE / longest), self.BORDER)]
+        boxes, margins = (np.concatenate(parts) for parts in zip(*found))
+        if not len(boxes):
             return Detections.empty()
-        boxes, margins = np.asarray(found, np.float64), np.asarray(margins, np.float64).ravel()
-        inset = boxes[:, 3:] * (self.MARGIN / self.WINDOW[1])
-        boxes = np.concatenate([boxes[:, :2] + inset, boxes[:, 2:] - 2 * inset], axis=1)
-        boxes = boxes / np.array([size[0] / width, size[1] / height] * 2)
         keep = non_maximum_suppression(boxes, margins, self._overlap)
         scores = 1 / (1 + np.exp(-2 * margins[keep]))
         return Detections(boxes[keep].astype(np.float32), scores.astype(np.float32))
+
+    def _search(self, gray: np.ndarray, zoom: float, border: float) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes [N, 4] in the pixels of `gray` and the classifier's margins [N], from one copy of the image."""
+        pad = round(border * max(gray.shape))
+        if pad:
+            gray = cv2.copyMakeBorder(gray, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+        height, width = gray.shape
+        size = (max(round(width * zoom), self.WINDOW[0]), max(round(height * zoom), self.WINDOW[1]))
+        scaled = cv2.resize(gray, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
+        boxes, margins = self._hog.detectMultiScale(
+            scaled, hitThreshold=self._threshold, winStride=(8, 8), padding=(16, 16), scale=1.1, groupThreshold=0
+        )
+        boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+        inset = boxes[:, 3:] * (self.MARGIN / self.WINDOW[1])
+        boxes = np.concatenate([boxes[:, :2] + inset, boxes[:, 2:] - 2 * inset], axis=1)
+        boxes = boxes / np.array([size[0] / width, size[1] / height] * 2) - np.array([pad, pad, 0, 0])
+        return boxes, np.asarray(margins, np.float64).ravel()
 
 
 class WholeFrame:

@@ -12,6 +12,7 @@ from jmpose_jax.skeletons import POSETRACK15, Skeleton
 SHIFT = 4
 FONT = cv2.FONT_HERSHEY_DUPLEX
 OUTLINE = (18, 18, 18)
+OUTLINE_OPACITY = 0.8
 
 # The sides of the body differ in hue, so that a swap of left and right shows.
 SIDE_COLORS = {"left": (255, 138, 30), "right": (52, 160, 255), "middle": (250, 236, 80)}
@@ -67,16 +68,18 @@ def draw_pose(
         return image
     if height is None:
         height = float(np.ptp(keypoints[visible], axis=0).max())
-    width = int(np.clip(round(height / 65), 1, 7))
-    opacity = np.clip(0.4 + 0.8 * scores, 0.0, 1.0)
+    width = int(np.clip(round(height / 55), 1, 7))
+    opacity = np.clip(0.45 + 0.9 * scores, 0.0, 1.0)
+    # On small persons a full outline would hide the colours.
+    outline = OUTLINE_OPACITY if width > 2 else 0.6 * OUTLINE_OPACITY
     limbs = [limb for limb in skeleton.limbs if visible[list(limb)].all()]
     for limb in limbs:
-        _line(image, *keypoints[list(limb)], OUTLINE, width + 2, 0.75 * opacity[list(limb)].min())
+        _line(image, *keypoints[list(limb)], OUTLINE, width + 2, outline * opacity[list(limb)].min())
     for limb in limbs:
         _line(image, *keypoints[list(limb)], limb_color(skeleton, limb), width, opacity[list(limb)].min())
     radius = 0.7 + 0.8 * width
     for joint in np.flatnonzero(visible):
-        _disc(image, keypoints[joint], radius + 0.9, OUTLINE, opacity[joint])
+        _disc(image, keypoints[joint], radius + 0.9, OUTLINE, outline * opacity[joint])
         _disc(image, keypoints[joint], radius, joint_color(skeleton, joint), opacity[joint])
         if width > 2:
             _disc(image, keypoints[joint], 0.45 * radius, (255, 255, 255), opacity[joint])

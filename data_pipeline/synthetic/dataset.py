@@ -1,5 +1,6 @@
 """Writes the embedded data set to disk, in the form of PoseTrack18."""
 
+import concurrent.futures
 import contextlib
 import functools
 import json
@@ -93,15 +94,22 @@ def _check(num_videos, seed):
 
 
 def _run(work, tasks, num_processes, enabled):
-    count = min(num_processes or len(os.sched_getaffinity(0)), max(len(tasks), 1))
+    count = min(num_processes or _usable_cores(), max(len(tasks), 1))
     report = functools.partial(report_progress, total=len(tasks), description="rendering videos", enabled=enabled)
     if count == 1:
         yield from report(map(work, tasks))
         return
     # A forked process inherits the locks of JAX's threads, but not the threads that would release them.
     context = multiprocessing.get_context("spawn" if "jax" in sys.modules else "fork")
-    with context.Pool(count) as pool:
-        yield from report(pool.imap(work, tasks, chunksize=4))
+    # Unlike a multiprocessing.Pool, which waits for ever, this one tells when a worker has been killed.
+    with concurrent.futures.ProcessPoolExecutor(count, mp_context=context) as pool:
+        yield from report(pool.map(work, tasks, chunksize=4))
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _write_video(task, output, seed, config, flow):

@@ -156,7 +156,8 @@ def write_report(folder: pathlib.Path, seconds: Mapping[str, float], peak_bytes:
     lines = f"""# JM-Pose on the embedded data set
 
 Scale `{result["scale"]}`, seed {result["seed"]}, {result["clips"]} people in the {result["split"]} split,
-whose identities and seeds training never sees. Boxes are the ground truth's; AP is that of the official PoseTrack evaluator, in percent.
+whose identities and seeds training never sees. Boxes are the ground truth's; AP is that of the official
+PoseTrack evaluator, in percent.
 The scenes are rendered: the figures compare methods with one another, they say nothing of real videos.
 
 JM-Pose reaches **{ours:.1f}**, its backbone {base:.1f}.

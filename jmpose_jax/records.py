@@ -1,6 +1,6 @@
 """The four records that travel from the annotations to the report.
 
-Clip (host) -> ClipBatch (device) -> PoseOutput (what a model returns) -> Predictions (what evaluation and drawing read).
+Clip (host) -> ClipBatch (device) -> PoseOutput (what a model returns) -> Predictions (read by evaluation and drawing).
 Images are NHWC; coordinates are (x, y) in pixels with pixel centres on integers. T = 2 * delta + 1 frames in the order
 of time, the key frame at index delta.
 """

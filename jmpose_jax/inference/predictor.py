@@ -9,9 +9,10 @@ import numpy as np
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.crops import clip_crops
 from jmpose_jax.inference.estimate import estimator, model_heatmaps
+from jmpose_jax.inference.joint_orders import to_posetrack15
 from jmpose_jax.ops.optical_flow import FLOW_PAIRS, dis_flow, flow_pair_indices
 from jmpose_jax.records import ClipBatch
-from jmpose_jax.skeletons import POSETRACK17_TO_15, SKELETONS
+from jmpose_jax.skeletons import SKELETONS
 
 # (variables, batch) -> keypoints [B, K, 2] in image pixels, scores [B, K].
 Estimate = Callable[[Mapping[str, Any], ClipBatch], tuple[jax.Array, jax.Array]]
@@ -46,14 +47,14 @@ class Predictor:
           flow_source: "dis" computes the flow here; "none" and "raft" leave it to the model.
           flow_pairs: frames that flow is computed between.
           flow_stride: crop pixels to a cell of the flow.
-          skeleton: joint order of the model, "posetrack15" or "posetrack17".
+          skeleton: joint order of the model, "posetrack15", "posetrack17" or "coco17".
           batch_size: persons estimated at once.
 
         Raises:
           InputError: for settings that cannot be served on a video.
         """
-        if skeleton not in ("posetrack15", "posetrack17"):
-            raise InputError(f"the model's skeleton is {skeleton!r}; videos need one of posetrack15, posetrack17")
+        if skeleton not in SKELETONS:
+            raise InputError(f"skeleton {skeleton!r} is not known; use one of {', '.join(SKELETONS)}")
         if flow_source not in ("none", "dis", "raft"):
             raise InputError(f"flow_source={flow_source!r} cannot be computed on a video; use dis, raft or none")
         if flow_source == "dis" and flow_pairs not in FLOW_PAIRS:
@@ -61,8 +62,8 @@ class Predictor:
         self.delta, self.batch_size, self.input_size = delta, batch_size, (int(input_size[0]), int(input_size[1]))
         self._estimate = jax.jit(estimate)
         self._variables = jax.device_put(variables)
+        self._skeleton = skeleton
         self._num_joints = SKELETONS[skeleton].num_joints
-        self._joints = list(POSETRACK17_TO_15) if skeleton == "posetrack17" else list(range(15))
         self._pairs = flow_pair_indices(delta, flow_pairs) if flow_source == "dis" and delta else None
         self._flow_stride = flow_stride
 
@@ -116,8 +117,7 @@ class Predictor:
             batch = self.batch(crops[part], transforms[part], scores[part])
             found = jax.device_get(self._estimate(self._variables, batch))
             count = part.stop - part.start
-            keypoints[part] = found[0][:count, self._joints]
-            confidences[part] = found[1][:count, self._joints]
+            keypoints[part], confidences[part] = to_posetrack15(found[0][:count], found[1][:count], self._skeleton)
         return keypoints, confidences
 
 
@@ -139,7 +139,8 @@ def from_checkpoint(
 
     config, model, variables = load_model(path)
     dataset, evaluation = config.get("dataset", {}), config.get("eval", {})
-    skeleton = dataset.get("skeleton", "posetrack15")
+    # A converted checkpoint knows no data set, but the joints of its head.
+    skeleton = dataset.get("skeleton") or config.get("source", {}).get("head", "posetrack15")
     if skeleton not in SKELETONS:
         raise InputError(f"checkpoint {path}: its config names the skeleton {skeleton!r}, which is not known")
     heatmaps = model_heatmaps(

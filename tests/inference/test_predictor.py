@@ -88,7 +88,7 @@ def test_posetrack17_models_give_the_15_joints():
 @pytest.mark.parametrize(
     "options,message",
     [
-        ({"skeleton": "coco17"}, "posetrack15"),
+        ({"skeleton": "mpii16"}, "skeleton 'mpii16' is not known"),
         ({"flow_source": "exact"}, "flow_source='exact'"),
         ({"flow_source": "dis", "flow_pairs": "all"}, "flow_pairs='all'"),
     ],
@@ -96,3 +96,12 @@ def test_posetrack17_models_give_the_15_joints():
 def test_faults(options, message):
     with pytest.raises(InputError, match=message):
         Predictor(brightest, {}, input_size=(64, 48), delta=1, **options)
+
+
+def test_a_model_of_other_joints_is_refused():
+    def estimate(variables, batch):
+        return jnp.zeros((batch.frames.shape[0], 17, 2)), jnp.zeros((batch.frames.shape[0], 17))
+
+    predictor = Predictor(estimate, {}, input_size=(64, 48), delta=0, batch_size=1)
+    with pytest.raises(InputError, match="the model has 17 joints, its skeleton posetrack15 has 15"):
+        predictor.predict([np.zeros((1, 64, 48, 3), np.uint8)], [np.eye(2, 3)], [1.0])

@@ -61,7 +61,9 @@ def person_label(person: int, part: int) -> int:
     return 1 + person * NUM_PARTS + part
 
 
-def person_pieces(person: int, geometry: PersonGeometry, look: Appearance, light: np.ndarray) -> list[Piece]:
+def person_pieces(
+    person: int, geometry: PersonGeometry, look: Appearance, light: np.ndarray, outlines_only: bool = False
+) -> list[Piece]:
     """Everything to draw of a person at F moments.
 
     Args:
@@ -69,6 +71,7 @@ def person_pieces(person: int, geometry: PersonGeometry, look: Appearance, light
       geometry: the projected parts.
       look: colours and clothes.
       light: float [2], unit vector in the image towards the light.
+      outlines_only: leaves out what the label map does not need.
 
     Returns:
       The pieces, in no particular order.
@@ -80,7 +83,9 @@ def person_pieces(person: int, geometry: PersonGeometry, look: Appearance, light
             continue
         tones = _FACE_TONES if limb.name == "face" else _TONES
         requests[index] += [(index, limb.span, 1.0, tone, look.limb_colours[index], None) for tone in tones]
-    for cover in look.covers:
+    if outlines_only:
+        requests = [of_limb[:1] for of_limb in requests]
+    for cover in () if outlines_only else look.covers:
         tones, shown = (_FRONTAL_TONES, frontal) if cover.frontal else (_COVER_TONES, None)
         requests[cover.limb] += [(cover.limb, cover.span, cover.widen, tone, cover.colour, shown) for tone in tones]
     flat = [request for of_limb in requests for request in of_limb]
@@ -93,11 +98,11 @@ def person_pieces(person: int, geometry: PersonGeometry, look: Appearance, light
     for index, of_limb in enumerate(requests):
         own = fills[taken : taken + len(of_limb)]
         taken += len(of_limb)
-        if LIMBS[index].name == "face":
+        if LIMBS[index].name == "face" and not outlines_only:
             own += _eyes(geometry)
         if own:
             pieces.append(Piece(person_label(person, index), geometry.depth[:, index], tuple(own)))
-    torso = _torso_fills(geometry, look, light)
+    torso = _torso_fills(geometry, look, light, outlines_only)
     pieces.append(Piece(person_label(person, TORSO), geometry.depth[:, TORSO], torso, outlines=2))
     return pieces
 
@@ -169,17 +174,18 @@ def _capsules(geometry: PersonGeometry, requests: list, light: np.ndarray) -> np
     return _fixed(np.concatenate(rings, -2))
 
 
-def _torso_outline(torso: TorsoGeometry, levels: np.ndarray, width: float, shift: np.ndarray) -> np.ndarray:
-    """int32 [F, 2 * len(levels), 2]: up one side, down the other; `shift` float [F] in half widths."""
-    half = torso.half_width(levels)
-    tilt = _tilt(torso, levels)
+def _torso_outlines(torso: TorsoGeometry, levels: np.ndarray, tones: tuple, lit: np.ndarray) -> np.ndarray:
+    """A stretch of the torso, up one side, down the other: int32 [F, len(tones), 2 * len(levels), 2]."""
+    half, tilt = torso.half_width(levels)[:, None], _tilt(torso, levels)[:, None]
+    width, shift = np.array([tone[:2] for tone in tones]).T[..., None]
+    shift = 1.2 * shift * lit[:, None, None]
     sides = []
     for sign in (1, -1):
-        across = half * (sign * width + shift[:, None])
-        along = torso.length[:, None] * levels + sign * width * tilt
-        side = torso.base[:, None] + along[..., None] * torso.axis[:, None] + across[..., None] * torso.normal[:, None]
-        sides.append(side if sign > 0 else side[:, ::-1])
-    return _fixed(np.concatenate(sides, 1))
+        across = half * (sign * width + shift)
+        along = torso.length[:, None, None] * levels + sign * width * tilt
+        side = along[..., None] * torso.axis[:, None, None] + across[..., None] * torso.normal[:, None, None]
+        sides.append(side[:, :, ::sign])
+    return _fixed(torso.base[:, None, None] + np.concatenate(sides, 2))
 
 
 def _tilt(torso, levels):
@@ -200,16 +206,19 @@ def _torso_patch(torso, low, high, left, right):
     return _fixed(np.stack(corners, 1))
 
 
-def _torso_fills(geometry, look, light):
+def _torso_fills(geometry, look, light, outlines_only):
     torso = geometry.torso
     lit = torso.normal @ light
 
     def stretch(levels, colour, tones):
-        return [
-            Fill(_torso_outline(torso, levels, width, 1.2 * shift * lit), _shaded(colour, brightness), convex=False)
-            for width, shift, brightness in tones
-        ]
+        outlines = _torso_outlines(torso, levels, tones, lit)
+        return [Fill(outlines[:, i], _shaded(colour, tone[2]), convex=False) for i, tone in enumerate(tones)]
 
+    if outlines_only:
+        return (
+            *stretch(_PELVIS_LEVELS, look.trousers, _COVER_TONES[:1]),
+            *stretch(_TORSO_LEVELS, look.shirt, _TONES[:1]),
+        )
     pelvis = stretch(_PELVIS_LEVELS, look.trousers, _COVER_TONES)
     shirt = stretch(_TORSO_LEVELS, look.shirt, _TONES)
     fills = [pelvis[0], shirt[0], *pelvis[1:], *shirt[1:]]
@@ -224,7 +233,7 @@ def _torso_fills(geometry, look, light):
     if look.open_collar:
         patch = _torso_patch(torso, 0.9, 1.06, 0.2, -0.2)
         fills.append(Fill(patch, _shaded(look.skin, 0.9), shown=torso.facing > 0.3))
-    return fills
+    return tuple(fills)
 
 
 def _eyes(geometry):

@@ -119,7 +119,7 @@ def _softer_than_neighbours(softness, delta):
 
 
 def _label_maps(scene, geometry, moments, config):
-    pieces = _pieces(scene, geometry)
+    pieces = _pieces(scene, geometry, outlines_only=True)
     maps = []
     for index, moment in enumerate(moments):
         labels = draw.label_map((config.height, config.width), pieces, index)
@@ -129,11 +129,11 @@ def _label_maps(scene, geometry, moments, config):
     return np.stack(maps)
 
 
-def _pieces(scene, geometry):
+def _pieces(scene, geometry, outlines_only=False):
     return [
         piece
         for index, (person, of_person) in enumerate(zip(scene.people, geometry))
-        for piece in draw.person_pieces(index, of_person, person.look, scene.light)
+        for piece in draw.person_pieces(index, of_person, person.look, scene.light, outlines_only)
     ]
 
 

@@ -29,6 +29,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
         for term in ("relevancy", "complement", "redundancy"):
             config.loss.weights[term] = 0.05 * config.loss.weights.heatmap
         config.loss.weights.predictor_fit = config.loss.weights.heatmap
+        config.dataset.complete_windows = True
         config.dataset.flow_source = "dis"
         config.dataset.flow_pairs = "support_to_key"
         config.model.update(

@@ -130,14 +130,17 @@ class ToExample:
         skeleton: Skeleton,
         augmentation: Augmentation | None,
         flow: Callable[[np.ndarray, Clip, np.ndarray], np.ndarray | None],
+        enlarge: float = 1.25,
     ):
         """Args:
         size: (width, height) of the crops.
         skeleton: order of the joints.
         augmentation: None for the plain crop.
         flow: what `flow.crop_flow` gives.
+        enlarge: the crop's size over the box's.
         """
         self._size, self._skeleton, self._augmentation, self._flow = size, skeleton, augmentation, flow
+        self._enlarge = enlarge
 
     def __call__(
         self, element: tuple[Clip, int, float], rng: np.random.Generator | None = None
@@ -151,7 +154,7 @@ class ToExample:
         clip, row, valid = element
         skeleton = self._skeleton
         affine, flip = example_affine(
-            clip.box, self._size, clip.keypoints, clip.joint_visibility, skeleton, self._augmentation, rng
+            clip.box, self._size, clip.keypoints, clip.joint_visibility, skeleton, self._augmentation, rng, self._enlarge
         )
         crops: dict[int, np.ndarray] = {}  # a repeated frame is warped once
         for frame in clip.frames:

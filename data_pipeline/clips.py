@@ -68,6 +68,10 @@ class ClipTable:
         """Write `clips-{split}.npz` into a folder."""
         np.savez_compressed(self.path(folder, split), **self.clips, **self.frames, videos=np.asarray(self.videos, str))
 
+    def select(self, rows: np.ndarray) -> "ClipTable":
+        """The table with the clips int [k] `rows` alone; frames and videos stay."""
+        return ClipTable({name: column[rows] for name, column in self.clips.items()}, self.frames, self.videos)
+
     def windows(self, delta: int) -> tuple[np.ndarray, np.ndarray]:
         """The frames of every clip.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import grain
+import numpy as np
 from absl import flags
 
 from data_pipeline.boxes import SCORE_THRESHOLD, read_detections
@@ -98,6 +99,8 @@ def make_loader(
     flow_stride: int = 4,
     boxes: str | pathlib.Path = "ground_truth",
     box_threshold: float = SCORE_THRESHOLD,
+    box_enlarge: float = 1.25,
+    complete_windows: bool = False,
     repeat: bool | None = None,
     num_workers: int = 0,
     num_threads: int = 2,
@@ -127,6 +130,8 @@ def make_loader(
       flow_stride: crop pixels a cell of the flow.
       boxes: "ground_truth"; "detections", those given to `jmpose prepare`; or a detector's file. Evaluation only.
       box_threshold: least detector score that is kept.
+      box_enlarge: the crop's size over the box's.
+      complete_windows: leave out the clips that lack a neighbour. Training only: evaluation counts every clip.
       repeat: go on for ever; by default in training and not in evaluation.
       num_workers: processes that load; 0 loads in threads of this process.
       num_threads: threads of each process.
@@ -155,6 +160,11 @@ def make_loader(
             raise InputError("boxes: training needs boxes=ground_truth, detections have no keypoints")
         file = folder / f"boxes-{split}.json" if str(boxes) == "detections" else pathlib.Path(boxes)
         table = table.with_detections(read_detections(file, box_threshold), str(file))
+    if complete_windows:
+        if not train:
+            raise InputError("complete_windows: evaluation takes every clip; use it in training only")
+        _, offsets = table.windows(delta)
+        table = table.select(np.flatnonzero((offsets == np.arange(-delta, delta + 1)).all(axis=1)))
     if not len(table):
         raise InputError(f"{folder}: split {split!r} has no clips; choose another split or give detector boxes")
     records = open_shards(folder, split, len(table.frames["frame_video"]))
@@ -170,9 +180,8 @@ def make_loader(
     pairs = flow_pairs if flow_source == "exact" and delta else None
     source = ClipSource(table, records, delta, joints, length, pairs, cache_mib * 2**20)
     augmentation = Augmentation.from_mapping(augment) if train and augment is not None else None
-    transform = ToExample(
-        size, joints, augmentation, crop_flow(flow_source if delta else "none", flow_pairs, flow_stride)
-    )
+    flow = crop_flow(flow_source if delta else "none", flow_pairs, flow_stride)
+    transform = ToExample(size, joints, augmentation, flow, box_enlarge)
     dataset = grain.MapDataset.source(source).seed(seed)
     if train:
         dataset = dataset.shuffle()

@@ -59,6 +59,7 @@ def example_affine(
     skeleton: Skeleton,
     augmentation: Augmentation | None,
     rng: np.random.Generator | None,
+    enlarge: float = 1.25,
 ) -> tuple[np.ndarray, bool]:
     """The affine of one example, augmented where a generator is given.
 
@@ -70,11 +71,12 @@ def example_affine(
       skeleton: tells which joints are of the upper body.
       augmentation: None for the plain crop of the box.
       rng: the example's own generator; needed with `augmentation`.
+      enlarge: the crop's size over the box's.
 
     Returns:
       float64 [2, 3] from image to crop pixels, and whether it mirrors.
     """
-    center, scale = box_to_center_scale(box, size[0] / size[1])
+    center, scale = box_to_center_scale(box, size[0] / size[1], enlarge)
     if augmentation is None or rng is None:
         return crop_affine(center, scale, size), False
     # All draws are made every time: switching one augmentation off leaves the others as they were.

@@ -22,8 +22,8 @@ class SyntheticConfig:
       people: probabilities of 1, 2, 3, ... annotated people.
       bystander_probability: a far, small person who is not annotated but lies in an ignore region.
       fast_fraction: share of videos of the fast regime.
-      slow_speed: median joint motion of a person, pixels a frame in a crop of 96x128 (box of 1.25 times the PoseTrack
-        box), in the slow regime.
+      slow_speed: median joint motion of a person, pixels a frame in a crop of 96x128 of the PoseTrack box, in the
+        slow regime.
       fast_speed: the same in the fast regime.
       motions: (name, weight) of the procedural motions.
       mocap: folder of DeepMimic motion files or None.
@@ -63,7 +63,7 @@ class SyntheticConfig:
     )  # fmt: skip
     mocap: str | None = None
     mocap_fraction: float = 0.5
-    occluder_probability: float = 0.75
+    occluder_probability: float = 0.9
     occluder_count: tuple[int, int] = (1, 2)
     occluder_speed: tuple[float, float] = (8.0, 30.0)
     occluder_width: tuple[float, float] = (10.0, 36.0)

@@ -36,6 +36,7 @@ class Predictor:
         flow_stride: int = 1,
         skeleton: str = "posetrack15",
         batch_size: int = 8,
+        box_enlarge: float = 1.25,
     ):
         """Take a model.
 
@@ -49,6 +50,7 @@ class Predictor:
           flow_stride: crop pixels to a cell of the flow.
           skeleton: joint order of the model, "posetrack15", "posetrack17" or "coco17".
           batch_size: persons estimated at once.
+          box_enlarge: the crop's size over the box's.
 
         Raises:
           InputError: for settings that cannot be served on a video.
@@ -66,10 +68,11 @@ class Predictor:
         self._num_joints = SKELETONS[skeleton].num_joints
         self._pairs = flow_pair_indices(delta, flow_pairs) if flow_source == "dis" and delta else None
         self._flow_stride = flow_stride
+        self._box_enlarge = box_enlarge
 
     def crop(self, frames: tuple[np.ndarray, ...], box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The crops uint8 [T, H, W, 3] of a box in a window, and their affine to image pixels float32 [2, 3]."""
-        return clip_crops(frames, box, self.input_size)
+        return clip_crops(frames, box, self.input_size, self._box_enlarge)
 
     def batch(
         self, crops: Sequence[np.ndarray], transforms: Sequence[np.ndarray], scores: Sequence[float]
@@ -165,4 +168,5 @@ def from_checkpoint(
         flow_stride=int(dataset.get("flow_stride", 4)),
         skeleton=skeleton,
         batch_size=batch_size,
+        box_enlarge=float(dataset.get("box_enlarge", 1.25)),
     )

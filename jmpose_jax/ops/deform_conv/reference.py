@@ -77,7 +77,7 @@ def sample(x: jax.Array, y_position: jax.Array, x_position: jax.Array, mask: jax
     """Bilinear samples with zeros outside, times a mask.
 
     The gradient is written out: derived by JAX, a deformable convolution's forward and backward pass takes half as long
-    again on CPU (110 against 75 ms of one core at 16 x 32 x 24 x 16, G = 4), for scatters to four sets of rows are slow.
+    again on CPU (110 against 75 ms of one core at 16 x 32 x 24 x 16, G = 4): it scatters to four sets of rows.
 
     Args:
       x: [B, H, W, G, C / G].

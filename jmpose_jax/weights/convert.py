@@ -1,17 +1,19 @@
 """State dict to variables and back, by a name table."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.weights.layers import COUNTER, Entry, Layer, entries, flatten, to_flax, to_torch, unflatten
 
+logger = logging.getLogger(__name__)
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 PARALLEL_PREFIX = "module."
+MAX_WRAPPERS = 8
 
 
 class WeightsError(InputError):
@@ -63,10 +65,12 @@ class Report:
 
 
 def unwrap(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Take off what trainers wrap around a state dict: an outer "state_dict" entry, a "module." before every key."""
-    inner = next((mapping[key] for key in WRAPPERS if isinstance(mapping.get(key), Mapping)), None)
-    if inner is not None:
-        return unwrap(inner)
+    """Take off what trainers wrap around a state dict: outer "state_dict" entries, a "module." before every key."""
+    for _ in range(MAX_WRAPPERS):
+        inner = next((mapping[key] for key in WRAPPERS if isinstance(mapping.get(key), Mapping)), None)
+        if inner is None:
+            break
+        mapping = inner
     mapping = dict(mapping)
     while mapping and all(str(key).startswith(PARALLEL_PREFIX) for key in mapping):
         mapping = {key[len(PARALLEL_PREFIX) :]: value for key, value in mapping.items()}
@@ -78,7 +82,7 @@ def to_variables(
     table: Iterable[Layer],
     abstract: Mapping[str, Any],
     mapping: Mapping[str, Any],
-    initial: Mapping[str, Any] | None = None,
+    initial: Callable[[set[tuple[str, ...]]], Mapping[tuple[str, ...], Any]] | None = None,
 ) -> tuple[dict[str, Any], Report]:
     """Convert a state dict.
 
@@ -87,7 +91,8 @@ def to_variables(
       table: the model's name table.
       abstract: the model's variables as arrays or ShapeDtypeStructs.
       mapping: PyTorch key -> array, already unwrapped.
-      initial: variables that fill in for missing keys, and that allow unexpected ones; None makes both errors.
+      initial: gives the initial values of the leaves whose paths it is called with; they fill in for missing keys, and
+        unexpected keys are passed over. None makes both errors.
 
     Returns:
       {"params": …, "batch_stats": …} of float32 NumPy arrays, and the report.
@@ -98,31 +103,33 @@ def to_variables(
     leaves = {path: tuple(leaf.shape) for path, leaf in flatten(abstract)}
     known = entries(table, leaves)
     taken: dict[str, Entry] = {}
-    absent = []
+    absent: list[Entry] = []
     for entry in known:
         present = [key for key in (entry.key, *entry.aliases) if key in mapping]
         taken.update(dict.fromkeys(present, entry))
         if not present:
-            absent.append(entry.key)
+            absent.append(entry)
     arrays = {key: np.asarray(mapping[key]) for key in taken}
     misshapen = [(k, a.shape, taken[k].shape) for k, a in arrays.items() if a.shape != taken[k].shape]
     ignored = tuple(key for key in mapping if key not in taken and key.rsplit(".", 1)[-1] == COUNTER)
     unmatched = tuple(key for key in mapping if key not in taken and key not in ignored)
     strict = initial is None
     if misshapen or (strict and (absent or unmatched)):
-        raise WeightsError(model, absent if strict else (), unmatched if strict else (), misshapen)
+        missing = [entry.key for entry in absent]
+        raise WeightsError(model, missing if strict else (), unmatched if strict else (), misshapen)
 
     filled = {path: np.zeros(shape, np.float32) for path, shape in leaves.items()}
-    if initial is not None:
-        filled.update({path: np.array(leaf, np.float32) for path, leaf in flatten(initial)})
+    if initial is not None and absent:
+        values = initial({entry.path for entry in absent})
+        filled.update({path: np.array(leaf, np.float32) for path, leaf in values.items()})
     for key, entry in taken.items():
         filled[entry.path][entry.index] = to_flax(entry.kind, arrays[key].astype(np.float32))
     cast = tuple((key, str(array.dtype)) for key, array in arrays.items() if array.dtype != np.float32)
     if cast:
         dtypes = sorted({dtype for _, dtype in cast})
-        logging.warning("%s: %d tensors of %s were cast to float32", model, len(cast), ", ".join(dtypes))
+        logger.warning("%s: %d tensors of %s were cast to float32", model, len(cast), ", ".join(dtypes))
     variables = {"params": {}, "batch_stats": {}} | unflatten(filled)
-    return variables, Report(tuple(taken), unmatched, tuple(absent), ignored, cast)
+    return variables, Report(tuple(taken), unmatched, tuple(entry.key for entry in absent), ignored, cast)
 
 
 def to_mapping(model: str, table: Iterable[Layer], variables: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from jmpose_jax.models.raft import RAFT
 from jmpose_jax.models.simple_baseline import RESNET_LAYERS, SimpleBaseline
 from jmpose_jax.weights import hrnet, raft, simple_baseline
 from jmpose_jax.weights.convert import Report, to_mapping, to_variables, unwrap
-from jmpose_jax.weights.layers import Layer
+from jmpose_jax.weights.layers import Layer, flatten
 
 HEAD = "final_layer.weight"
 KNOWN = "hrnet_w32, hrnet_w48 (any width), simple_baseline_r50, _r101, _r152, raft, raft_small"
@@ -83,7 +83,15 @@ def convert_state_dict(
     head = np.shape(mapping[HEAD]) if HEAD in mapping else ()
     module = published_model(model_name, head[0] if len(head) == 4 else 17)
     abstract = abstract_variables(module)
-    initial = jax.jit(lambda key: initialise(module, key))(jax.random.key(seed)) if partial else None
+
+    def draw(paths: set[tuple[str, ...]]) -> dict[tuple[str, ...], jax.Array]:
+        # Compiling the initialisation of what is missing only: that of a whole HRNet takes minutes.
+        def chosen(key: jax.Array) -> dict[tuple[str, ...], jax.Array]:
+            return {path: leaf for path, leaf in flatten(initialise(module, key)) if path in paths}
+
+        return jax.jit(chosen)(jax.random.key(seed))
+
+    initial = draw if partial else None
     if not isinstance(module, RAFT) or not raft.uses_torchvision_names(mapping):
         return to_variables(model_name, name_table(module), abstract, mapping, initial)
     table = [_torchvision_layer(layer) for layer in name_table(module)]

@@ -38,6 +38,9 @@ class PickleError(InputError):
     """The pickle holds what a checkpoint of tensors does not."""
 
 
+ADVICE = "refused; save the state dict alone: torch.save(model.state_dict(), FILE)"
+
+
 class _Mark:
     """Where a group of values begins on the stack."""
 
@@ -88,7 +91,7 @@ def read_pickle(file: IO[bytes], persistent: Callable[[tuple], Any]) -> Any:
         return _Interpreter(persistent).run(pickletools.genops(file))
     except PickleError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, EOFError, OverflowError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, EOFError, OverflowError) as error:
         raise PickleError(f"the pickle is damaged ({error})") from error
 
 
@@ -112,7 +115,7 @@ class _Interpreter:
             elif name not in _IGNORED:
                 operation = getattr(self, f"op_{name.lower()}", None)
                 if operation is None:
-                    raise PickleError(f"the pickle uses {name}, which no checkpoint of tensors needs: refused")
+                    raise PickleError(f"the pickle builds an object (opcode {name}), which runs code: {ADVICE}")
                 operation(argument)
         raise PickleError("the pickle is cut short")
 
@@ -213,10 +216,7 @@ class _Interpreter:
         arguments, function = self.stack.pop(), self.stack.pop()
         call = CALLS.get((function.module, function.name)) if isinstance(function, Name) else None
         if call is None:
-            raise PickleError(
-                f"the pickle asks to call {function}, which is code: refused; save the state dict alone "
-                "(torch.save(model.state_dict(), FILE))"
-            )
+            raise PickleError(f"the pickle asks to call {function}, which is code: {ADVICE}")
         self.stack.append(call(*arguments))
 
     def op_build(self, _: Any) -> None:

@@ -1,11 +1,13 @@
 """Checkpoint files of PyTorch, read and written without PyTorch; nothing in a file is ever executed."""
 
+import functools
 import io
 import math
+import mmap
 import os
 import pathlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 import ml_dtypes
@@ -31,7 +33,6 @@ STORAGE_DTYPES = {
 }
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 ZIP_SIGNATURE = b"PK\x03\x04"
-MAX_PICKLE_BYTES = 1 << 28
 
 
 def load_torch(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -50,24 +51,28 @@ def load_torch(path: str | os.PathLike) -> dict[str, np.ndarray]:
     path = pathlib.Path(path)
     try:
         with open(path, "rb") as file:
-            start = file.read(8)
+            start = file.read(len(ZIP_SIGNATURE))
             file.seek(0)
             if path.suffix == ".safetensors":
-                return unwrap(_read_safetensors(file.read()))
-            content = _read_zip(file) if start.startswith(ZIP_SIGNATURE) else _read_legacy(file)
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except safetensors.SafetensorError as error:
-        raise InputError(f"{path} is no complete safetensors file: {error}") from None
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path} is truncated or damaged: {error}; fetch it again") from None
+                tensors = unwrap(safetensors.numpy.load(file.read()))
+            elif start == ZIP_SIGNATURE:
+                tensors = _read_zip(file)
+            elif start:
+                # Reads past the end of a map stop there, whatever length the file claims.
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                    tensors = _read_legacy(mapped)
+            else:
+                raise PickleError("the file is empty")
     except PickleError as error:
         raise InputError(f"{path}: {error}") from None
-    if not isinstance(content, Mapping):
-        raise InputError(f"{path} holds a {type(content).__name__}, not a state dict")
-    tensors = {key: value for key, value in unwrap(content).items() if isinstance(value, np.ndarray)}
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path} is no complete safetensors file: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
+        raise InputError(f"{path} is truncated or damaged: {error}; fetch it again") from None
     if not tensors:
-        raise InputError(f"{path} holds no tensors; its keys are {', '.join(map(str, content)) or 'none'}")
+        raise InputError(f"{path} holds no tensors; is it a state dict?")
     return tensors
 
 
@@ -96,10 +101,6 @@ def save_torch(path: str | os.PathLike, tensors: Mapping[str, np.ndarray]) -> No
         temporary.unlink(missing_ok=True)
 
 
-def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
-    return safetensors.numpy.load(data)
-
-
 def _storage_dtype(kind: Any) -> np.dtype:
     name = kind.name if isinstance(kind, Name) and kind.module in ("torch", "torch.storage") else str(kind)
     if name not in STORAGE_DTYPES:
@@ -121,52 +122,62 @@ def _view(record: TensorRecord, storage: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(storage[record.offset :], record.shape, strides).copy()
 
 
-def _resolve(value: Any, storages: Mapping[str, np.ndarray]) -> Any:
-    """Replace the tensor records in nested containers by arrays."""
-    if isinstance(value, TensorRecord):
-        key, start, stop = value.storage
-        return _view(value, storages[key][start:stop])
-    if isinstance(value, dict):
-        return {k: _resolve(v, storages) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_resolve(v, storages) for v in value)
-    return value
+def _tensors(content: Any, storage: Callable[[str], np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors of the state dict in what a pickle held; whatever else it holds is left alone."""
+    if not isinstance(content, Mapping):
+        raise PickleError(f"the file holds a {type(content).__name__}, not a state dict")
+    entries = unwrap(content).items()
+    records = {key: value for key, value in entries if isinstance(key, str) and isinstance(value, TensorRecord)}
+    arrays = {}
+    for key, record in records.items():
+        name, start, stop = record.storage
+        arrays[key] = _view(record, storage(name)[start:stop])
+    return arrays
 
 
-def _read_zip(file: IO[bytes]) -> Any:
+def _read_zip(file: IO[bytes]) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(file) as archive:
-        pickles = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
+        members = {info.filename: info for info in archive.infolist()}
+        pickles = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise PickleError("the zip archive is no checkpoint of torch.save (it has no data.pkl)")
         root = pickles[0].removesuffix("data.pkl")
-        if archive.getinfo(pickles[0]).file_size > MAX_PICKLE_BYTES:
-            raise PickleError("the pickle is larger than any list of tensors: refused")
-        names = set(archive.namelist())
-        if f"{root}byteorder" in names and archive.read(f"{root}byteorder").strip() != b"little":
+
+        def read(name: str) -> bytes:
+            if name not in members:
+                raise PickleError(f"{name} is absent: the file is incomplete")
+            # torch.save compresses nothing, so nothing here may grow when it is read.
+            if members[name].compress_type != zipfile.ZIP_STORED:
+                raise PickleError(f"{name} is compressed, which torch.save never does: refused")
+            return archive.read(name)
+
+        if f"{root}byteorder" in members and read(f"{root}byteorder").strip() != b"little":
             raise PickleError("the file is big-endian, which is not supported")
-        storages: dict[str, np.ndarray] = {}
+        sizes: dict[str, tuple[np.dtype, int]] = {}
 
         def persistent(identity: Any) -> tuple[str, int, int]:
             tag, kind, key, _, numel = identity
-            dtype = _storage_dtype(kind)
-            if tag != "storage" or f"{root}data/{key}" not in names:
-                raise PickleError(f"the storage {key!r} is absent: the file is incomplete")
-            if key not in storages:
-                info = archive.getinfo(f"{root}data/{key}")
-                if info.compress_type != zipfile.ZIP_STORED or info.file_size != numel * dtype.itemsize:
-                    raise PickleError(f"the storage {key!r} has {info.file_size} bytes instead of {numel} values")
-                storages[key] = np.frombuffer(archive.read(info), dtype)
+            if tag != "storage":
+                raise PickleError(f"a persistent id of kind {tag!r}")
+            sizes[key] = _storage_dtype(kind), numel
             return key, 0, numel
 
-        content = read_pickle(io.BytesIO(archive.read(pickles[0])), persistent)
-        return _resolve(content, storages)
+        @functools.cache
+        def storage(key: str) -> np.ndarray:
+            dtype, numel = sizes[key]
+            data = read(f"{root}data/{key}")
+            if len(data) != numel * dtype.itemsize:
+                raise PickleError(f"the storage {key!r} has {len(data)} bytes, not those of {numel} values")
+            return np.frombuffer(data, dtype)
+
+        return _tensors(read_pickle(io.BytesIO(read(pickles[0])), persistent), storage)
 
 
-def _read_legacy(file: IO[bytes]) -> Any:
+def _read_legacy(file: mmap.mmap) -> dict[str, np.ndarray]:
     """Five pickles (magic number, version, machine, content, storage keys), then the storages one after another."""
 
     def refuse(identity: Any) -> Any:
-        raise PickleError(f"a persistent id {identity!r} where none belongs")
+        raise PickleError(f"a persistent id {identity!r} where none belongs: refused")
 
     dtypes: dict[str, np.dtype] = {}
 
@@ -189,7 +200,7 @@ def _read_legacy(file: IO[bytes]) -> Any:
         raise PickleError("the file is no checkpoint of torch.save and no .safetensors")
     read_pickle(file, refuse)
     machine = read_pickle(file, refuse)
-    if not machine.get("little_endian", True):
+    if not isinstance(machine, dict) or not machine.get("little_endian", True):
         raise PickleError("the file is big-endian, which is not supported")
     content = read_pickle(file, persistent)
     storages = {}
@@ -198,11 +209,13 @@ def _read_legacy(file: IO[bytes]) -> Any:
             raise PickleError(f"the storage {key!r} belongs to no tensor")
         header = file.read(8)
         size = int.from_bytes(header, "little", signed=True) * dtypes[key].itemsize
-        data = file.read(size) if len(header) == 8 and size >= 0 else b""
+        data = file.read(max(size, 0))
         if len(header) < 8 or len(data) != size:
             raise PickleError("the file is truncated; fetch it again")
         storages[key] = np.frombuffer(data, dtypes[key])
-    return _resolve(content, storages)
+    if missing := dtypes.keys() - storages.keys():
+        raise PickleError(f"{len(missing)} storages are absent: the file is incomplete")
+    return _tensors(content, storages.__getitem__)
 
 
 def _write_zip(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:

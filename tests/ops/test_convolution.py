@@ -1,0 +1,63 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from jmpose_jax.ops.convolution import LAYOUT, conv_general_dilated
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "kernel", "stride", "dilation", "padding"),
+    [
+        (9, 8, 3, 2, 1, (1, 1)),
+        (8, 10, 7, 2, 1, (3, 3)),  # an input row that no window reaches
+        (11, 12, 3, 1, 3, (3, 3)),
+        (10, 10, 4, 2, 2, (2, 1)),
+        (7, 7, 2, 3, 1, (0, 0)),  # strides beyond the kernel
+    ],
+)
+def test_value_and_gradients_equal_those_of_jax(height, width, kernel, stride, dilation, padding):
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (2, height, width, 3))
+    weights = jax.random.normal(keys[1], (kernel, kernel, 3, 5))
+    options = dict(window_strides=(stride,) * 2, padding=(padding,) * 2, rhs_dilation=(dilation,) * 2)
+    numbers = dict(dimension_numbers=LAYOUT)
+
+    @jax.jit
+    def both(x, weights, key):
+        results = []
+        for function, more in ((conv_general_dilated, {}), (lax.conv_general_dilated, numbers)):
+            y, backward = jax.vjp(lambda x, w: function(x, w, **options, **more), x, weights)  # noqa: B023
+            results.append((y, *backward(jax.random.normal(key, y.shape))))
+        return results
+
+    for ours, theirs in zip(*both(x, weights, keys[2])):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_gradients_inside_a_scan_stay_in_the_fast_layout():
+    """XLA's CPU compiler rewrites other layouts only outside of loops; there they run as scalar code."""
+    x = jnp.zeros((2, 8, 8, 4))
+
+    def loss(kernels):
+        def body(x, kernel):
+            return jnp.tanh(conv_general_dilated(x, kernel, (1, 1), ((1, 1), (1, 1)))), None
+
+        return lax.scan(body, x, kernels)[0].sum()
+
+    program = jax.jit(jax.grad(loss)).lower(jnp.zeros((3, 3, 3, 4, 4))).compile().as_text()
+    layouts = {line.split("dim_labels=")[1].split(",")[0] for line in program.splitlines() if "dim_labels=" in line}
+    assert layouts == {"b01f_01io->b01f"}
+
+
+def test_groups_and_input_dilation_are_left_to_jax():
+    x = jnp.arange(2 * 5 * 5 * 4.0).reshape(2, 5, 5, 4)
+    kernel = jnp.ones((3, 3, 2, 6))
+    padding = ((1, 1), (1, 1))
+    numbers = lax.conv_dimension_numbers(x.shape, kernel.shape, LAYOUT)
+    grouped = conv_general_dilated(x, kernel, (1, 1), padding, None, None, numbers, 2)
+    expected = lax.conv_general_dilated(x, kernel, (1, 1), padding, None, None, LAYOUT, 2)
+    np.testing.assert_array_equal(grouped, expected)
+    spread = conv_general_dilated(x[..., :2], kernel, (1, 1), padding, (2, 2))
+    assert spread.shape == (2, 9, 9, 6)

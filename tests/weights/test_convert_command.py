@@ -1,0 +1,105 @@
+import json
+
+import numpy as np
+import pytest
+
+from experiments.convert import convert, main, reverse
+from jmpose_jax.errors import InputError
+from jmpose_jax.train.checkpoints import load_model, load_variables
+from jmpose_jax.weights import load_torch, published_model, save_torch, to_state_dict
+from jmpose_jax.weights.models import abstract_variables
+
+
+def random_like(abstract, rng):
+    if isinstance(abstract, dict):
+        return {key: random_like(value, rng) for key, value in abstract.items()}
+    return rng.standard_normal(abstract.shape).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A state dict of an HRNet of width 4, and its file."""
+    variables = random_like(abstract_variables(published_model("hrnet_w4")), np.random.default_rng(0))
+    state_dict = to_state_dict("hrnet_w4", variables)
+    path = tmp_path_factory.mktemp("published") / "hrnet.pth"
+    save_torch(path, state_dict)
+    return state_dict, path
+
+
+def test_there_and_back_to_the_bit(checkpoint, tmp_path):
+    state_dict, path = checkpoint
+    report = convert("hrnet_w4", path, tmp_path / "converted")
+    account = json.loads((tmp_path / "converted" / "convert.json").read_text())
+    counters = [key for key in state_dict if key.endswith("num_batches_tracked")]
+    assert set(account["matched"]) == set(report.matched) == set(state_dict) - set(counters)
+    assert set(account["ignored"]) == set(counters)
+    assert account["unmatched"] == account["initial"] == [] and account["cast_to_float32"] == {}
+
+    config, model, variables = load_model(tmp_path / "converted")
+    assert config["source"] == {"model": "hrnet_w4", "file": "hrnet.pth", "head": "coco17"}
+    assert model.backbone["width"] == 4 and model.backbone["num_joints"] == 17
+    assert set(variables["params"]) == {"backbone"}
+
+    for name in ("back.pth", "back.safetensors"):
+        reverse("hrnet_w4", tmp_path / "converted", tmp_path / name)
+        back = load_torch(tmp_path / name)
+        assert set(back) == set(state_dict)
+        assert all(np.array_equal(back[key], state_dict[key]) for key in state_dict)
+
+
+def test_a_head_of_fifteen_joints(checkpoint, tmp_path):
+    state_dict, path = checkpoint
+    convert("hrnet_w4", path, tmp_path / "converted", head="posetrack15")
+    config, variables = load_variables(tmp_path / "converted")
+    assert config["model"]["backbone"]["num_joints"] == 15
+    bias = variables["params"]["backbone"]["final_layer"]["bias"]
+    np.testing.assert_array_equal(bias[:2], state_dict["final_layer.bias"][[16, 14]])
+
+
+def test_raft_becomes_a_checkpoint_of_its_own(tmp_path):
+    variables = random_like(abstract_variables(published_model("raft_small")), np.random.default_rng(0))
+    torchvision = to_state_dict("raft_small", variables, names="torchvision")
+    save_torch(tmp_path / "raft.safetensors", torchvision)
+    convert("raft_small", tmp_path / "raft.safetensors", tmp_path / "converted")
+    config, _ = load_variables(tmp_path / "converted")
+    assert config["model"] == {"name": "raft", "size": "small"}
+    back = reverse("raft_small", tmp_path / "converted", tmp_path / "back.pth", names="torchvision")
+    assert all(np.array_equal(back[key], torchvision[key]) for key in torchvision)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model=hrnet_w8", "--torch={file}", "--output={out}"], "misshapen"),
+        (["--model=vgg", "--torch={file}", "--output={out}"], "'vgg'"),
+        (["--model=hrnet_w4", "--torch={out}.pth", "--output={out}"], "No such file"),
+        (["--model=hrnet_w4", "--output={out}"], "--torch is missing"),
+        (["--model=hrnet_w4", "--reverse", "--output={out}.pth"], "--checkpoint is missing"),
+        (["--model=hrnet_w4", "--reverse", "--checkpoint={out}", "--output={out}.pth"], "does not exist"),
+        (["--model=hrnet_w4", "--torch={file}", "--output={file}"], "is a file"),
+        (["--model=hrnet_w4", "--torch={file}", "--output={out}", "--head=mpii"], "--head"),
+    ],
+)
+def test_faults_end_with_status_2_one_line_and_nothing_written(checkpoint, tmp_path, capsys, flags, message):
+    from absl import flags as absl_flags
+
+    filled = [flag.format(file=checkpoint[1], out=tmp_path / "out") for flag in flags]
+    saved = absl_flags.FLAGS.__dict__.copy()
+    known = set(absl_flags.FLAGS)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            main(["jmpose convert", *filled])
+    finally:
+        for name in set(absl_flags.FLAGS) - known:
+            delattr(absl_flags.FLAGS, name)
+        absl_flags.FLAGS.__dict__.update(saved)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert caught.value.code == 2
+    assert message in lines[-1] and lines[-1].startswith("jmpose convert: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_in_the_way_of_the_output_is_named(checkpoint, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        convert("hrnet_w4", checkpoint[1], tmp_path / "file")

@@ -1,0 +1,229 @@
+import io
+import os
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from jmpose_jax.errors import InputError
+from jmpose_jax.weights import load_torch, save_torch
+
+NAMES = ("plain", "wrapped", "half", "bfloat16", "parameters", "views")
+TENSORS = {
+    "conv.weight": np.arange(54, dtype=np.float32).reshape(2, 3, 3, 3),
+    "norm.num_batches_tracked": np.asarray(7, np.int64),
+    "empty": np.zeros((0, 4), np.float32),
+}
+
+
+@pytest.mark.parametrize("format", ["zip", "legacy"])
+@pytest.mark.parametrize("name", NAMES)
+def test_reads_what_pytorch_wrote(golden, name, format):
+    expected = np.load(golden / "torch" / "expected.npz")
+    found = load_torch(golden / "torch" / f"{name}.{format}.pth")
+    keys = [key for key in expected.files if key.startswith(f"{name}/")]
+    assert {f"{name}/{key}" for key in found} == set(keys)
+    for key in keys:
+        value = found[key.split("/", 1)[1]]
+        assert value.shape == expected[key].shape
+        np.testing.assert_array_equal(value.astype(expected[key].dtype), expected[key])
+    if name in ("half", "bfloat16"):
+        assert {"half": "float16", "bfloat16": "bfloat16"}[name] in {str(v.dtype) for v in found.values()}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+def test_reads_what_it_wrote(tmp_path, suffix):
+    path = tmp_path / "new" / f"weights{suffix}"
+    save_torch(path, TENSORS)
+    found = load_torch(path)
+    assert list(map(str, path.parent.iterdir())) == [str(path)]
+    assert set(found) == set(TENSORS)
+    for key, value in TENSORS.items():
+        assert found[key].shape == value.shape and found[key].dtype == value.dtype
+        np.testing.assert_array_equal(found[key], value)
+
+
+def test_wrapped_safetensors_lose_the_prefix(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(safetensors.numpy.save({"module.a": np.ones(2, np.float32)}))
+    assert set(load_torch(path)) == {"a"}
+
+
+def test_other_suffixes_are_refused(tmp_path):
+    with pytest.raises(InputError, match="weights.bin"):
+        save_torch(tmp_path / "weights.bin", TENSORS)
+    assert not list(tmp_path.iterdir())
+
+
+class Bomb:
+    """Runs a command in whoever unpickles it with Python's unpickler."""
+
+    def __init__(self, victim):
+        self.victim = victim
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.victim}",)
+
+
+def legacy_header():
+    magic, version, machine = 0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}
+    return b"".join(pickle.dumps(value, 2) for value in (magic, version, machine))
+
+
+def as_zip(data, name="archive/data.pkl", method=zipfile.ZIP_STORED):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.writestr(name, data)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 4])
+@pytest.mark.parametrize("place", ["bare", "zip", "legacy", "nested"])
+def test_code_in_a_pickle_is_refused_and_never_runs(tmp_path, protocol, place):
+    victim = tmp_path / "victim"
+    bomb = Bomb(victim)
+    content = pickle.dumps({"state_dict": {"a": [bomb]}} if place == "nested" else bomb, protocol)
+    path = tmp_path / "bomb.pth"
+    path.write_bytes({"zip": as_zip(content), "legacy": legacy_header() + content}.get(place, content))
+    with pytest.raises(InputError, match="bomb.pth: .*refused"):
+        load_torch(path)
+    assert not victim.exists()
+    pickle.loads(pickle.dumps(bomb, protocol))  # the bomb is a real one
+    assert victim.exists()
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [
+        b"\x80\x02cbuiltins\nexec\n(X\x01\x00\x00\x001tR.",  # a call by name
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02ls\x85R.",  # a name built from the stack
+        b"(S'ls'\nios\nsystem\n.",  # INST
+        b"(cos\nsystem\nS'ls'\no.",  # OBJ
+        b"\x80\x02cos\nsystem\n)\x81.",  # NEWOBJ
+        b"\x80\x02\x82\x01.",  # a code of the extension registry
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}X\x08\x00\x00\x00__code__K\x01sb.",  # state for one of our names
+        b"\x80\x02ccollections\nOrderedDict\n)R(K\x01K\x02K\x03tb}b(lK\x01a.",  # a list where a dict belongs
+    ],
+)
+def test_other_ways_to_run_code_are_refused(tmp_path, opcodes):
+    path = tmp_path / "crafted.pth"
+    path.write_bytes(as_zip(opcodes))
+    with pytest.raises(InputError, match=r"crafted.pth: .*(refused|damaged|not a state dict)"):
+        load_torch(path)
+
+
+def test_a_whole_module_is_refused_with_advice(golden):
+    with pytest.raises(InputError, match="whole_module.pth: .*state dict alone"):
+        load_torch(golden / "torch" / "whole_module.pth")
+
+
+@pytest.mark.parametrize("name", ["plain.zip.pth", "plain.legacy.pth"])
+def test_truncated_files_are_named_wherever_they_end(golden, tmp_path, name):
+    data = (golden / "torch" / name).read_bytes()
+    path = tmp_path / "cut.pth"
+    for length in range(0, len(data) - 1, 61):
+        path.write_bytes(data[:length])
+        with pytest.raises(InputError, match="cut.pth"):
+            load_torch(path)
+
+
+def test_a_changed_byte_in_a_storage_is_noticed(golden, tmp_path):
+    data = bytearray((golden / "torch" / "views.zip.pth").read_bytes())
+    place = data.find(struct.pack("<4f", 8, 9, 10, 11))
+    data[place] ^= 1
+    path = tmp_path / "flipped.pth"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="flipped.pth is truncated or damaged"):
+        load_torch(path)
+
+
+def tensor_pickle(offset, shape, strides, numel=4, kind=b"torch\nFloatStorage"):
+    """A state dict of one tensor "a" over storage 0, as protocol 0 text."""
+
+    def numbers(values):
+        return b"(" + b"".join(b"I%d\n" % n for n in values) + b"t"
+
+    storage = b"(S'storage'\nc" + kind + b"\nS'0'\nS'cpu'\nI%d\ntQ" % numel
+    view = b"I%d\n" % offset + numbers(shape) + numbers(strides) + b"I00\n(dt"
+    return b"(dS'a'\nctorch._utils\n_rebuild_tensor_v2\n(" + storage + view + b"Rs."
+
+
+def with_storage(content, data=bytes(16), method=zipfile.ZIP_STORED):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.writestr("archive/data.pkl", content)
+        archive.writestr("archive/data/0", data)
+    return out.getvalue()
+
+
+def test_a_tensor_written_by_hand_is_read(tmp_path):
+    path = tmp_path / "hand.pth"
+    path.write_bytes(with_storage(tensor_pickle(1, (3,), (1,)), np.arange(4, dtype="<f4").tobytes()))
+    np.testing.assert_array_equal(load_torch(path)["a"], [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (with_storage(tensor_pickle(2, (3,), (1,))), "beyond its storage"),
+        (with_storage(tensor_pickle(0, (2, 2), (2, 2))), "beyond its storage"),
+        (with_storage(tensor_pickle(0, (10**6, 10**6), (0, 0))), "beyond its storage"),
+        (with_storage(tensor_pickle(-1, (2,), (1,))), "negative"),
+        (with_storage(tensor_pickle(3, (2,), (-1,))), "negative"),
+        (with_storage(tensor_pickle(0, (2, 2), (1,))), "inconsistent"),
+        (with_storage(tensor_pickle(0, (4,), (1,)), bytes(12)), "12 bytes"),
+        (with_storage(tensor_pickle(0, (4,), (1,), kind=b"torch\nQInt8Storage")), "QInt8Storage"),
+        (with_storage(tensor_pickle(0, (4,), (1,)), method=zipfile.ZIP_DEFLATED), "compressed"),
+        (as_zip(tensor_pickle(0, (4,), (1,))), "archive/data/0 is absent"),
+        (as_zip(b"", "readme.txt"), "no data.pkl"),
+        (as_zip(pickle.dumps([1, 2], 2)), "a list, not a state dict"),
+        (as_zip(pickle.dumps({"a": 1}, 2)), "no tensors"),
+        (as_zip(pickle.dumps({"a": 1}, 2)[:-1]), "damaged|cut short"),
+        (legacy_header(), "damaged|cut short"),
+        (legacy_header() + pickle.dumps({}, 2) + pickle.dumps(["0"], 2), "belongs to no tensor"),
+        (b"hello, world", "no checkpoint"),
+        (b"", "empty"),
+    ],
+)
+def test_malformed_files_are_named(tmp_path, file, message):
+    path = tmp_path / "malformed.pth"
+    path.write_bytes(file)
+    with pytest.raises(InputError, match=f"malformed.pth.*({message})"):
+        load_torch(path)
+
+
+def test_a_length_beyond_the_file_claims_no_memory(tmp_path):
+    path = tmp_path / "huge.pth"
+    content = pickle.dumps({}, 2)
+    path.write_bytes(b"\x80\x04\x8e" + struct.pack("<Q", 1 << 60) + content)
+    with pytest.raises(InputError, match="huge.pth"):
+        load_torch(path)
+
+
+def test_containers_that_contain_themselves_end(tmp_path):
+    loop = {}
+    loop["state_dict"] = loop
+    doubled = [0]
+    for _ in range(64):
+        doubled = [doubled, doubled]
+    path = tmp_path / "loop.pth"
+    for content in (loop, {"a": doubled}):
+        path.write_bytes(as_zip(pickle.dumps(content, 2)))
+        with pytest.raises(InputError, match="no tensors"):
+            load_torch(path)
+
+
+@pytest.mark.parametrize("name", ["absent.pth", "absent.safetensors"])
+def test_absent_files_are_named(tmp_path, name):
+    with pytest.raises(InputError, match=f"{name}: No such file"):
+        load_torch(tmp_path / name)
+
+
+def test_damaged_safetensors_are_named(tmp_path):
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(safetensors.numpy.save(dict(TENSORS))[:-4])
+    with pytest.raises(InputError, match="cut.safetensors is no complete"):
+        load_torch(path)

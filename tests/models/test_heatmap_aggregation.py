@@ -1,0 +1,107 @@
+"""Aggregated heatmaps: the fixed average, the alignment along each joint's own motion, the learned part."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jmpose_jax.errors import InputError
+from jmpose_jax.models.heatmap_aggregation import HeatmapAggregation, frame_weights
+from jmpose_jax.ops.heatmaps import decode, encode
+
+SIZE, JOINTS = (24, 20), 3
+KEY = jnp.array([[48.0, 52.0], [24.0, 68.0], [56.0, 28.0]])
+VELOCITY = jnp.array([[6.0, 2.0], [-5.0, 4.0], [0.0, -7.0]])  # crop pixels a frame, joint by joint
+
+
+def _clip(hidden=()):
+    """Exact Gaussians of moving joints in five frames, and flow that holds each joint's motion around it only."""
+    frames, flows = [], []
+    for t in range(-2, 3):
+        keypoints = KEY + t * VELOCITY
+        maps, _ = encode(keypoints, jnp.ones(JOINTS), heatmap_size=SIZE, sigma=1.5, mode="exact")
+        frames.append(maps * (0.0 if t == 0 and hidden else 1.0))
+        if t:
+            y, x = jnp.meshgrid(4 * jnp.arange(SIZE[0]), 4 * jnp.arange(SIZE[1]), indexing="ij")
+            distance = jnp.linalg.norm(jnp.stack([x, y], -1)[:, :, None] - keypoints, axis=-1)  # [h, w, K]
+            near = jax.nn.one_hot(distance.argmin(-1), JOINTS) * (distance < 14)
+            flows.append(jnp.einsum("hwk,kd->hwd", near, -t * VELOCITY))
+    return jnp.stack(frames)[None], jnp.stack(flows)[None]
+
+
+@pytest.mark.parametrize("delta", [1, 2, 4])
+def test_frame_weights(delta):
+    weights = frame_weights(delta)
+    assert weights.shape == (2 * delta + 1,) and weights.argmax() == delta
+    np.testing.assert_allclose(weights.sum(), 1, rtol=1e-6)
+    np.testing.assert_allclose(weights, weights[::-1])
+    if delta == 2:
+        np.testing.assert_allclose(weights, [0.1, 0.25, 0.3, 0.25, 0.1], rtol=1e-6)
+
+
+def test_aligned_maps_land_on_the_key_frame():
+    heatmaps, flow = _clip()
+    aligned = HeatmapAggregation("fixed", "joint_flow").apply({}, heatmaps, flow)
+    coordinates, scores = decode(aligned, "dark", 3)
+    np.testing.assert_allclose(4 * coordinates[0], KEY, atol=0.3)
+    assert (scores > 0.85).all()
+    unaligned = HeatmapAggregation("fixed").apply({}, heatmaps)
+    assert (decode(unaligned)[1] < 0.75).all()
+
+
+def test_a_joint_hidden_in_the_key_frame_is_carried_there_by_its_neighbours():
+    heatmaps, flow = _clip(hidden=True)
+    assert not heatmaps[0, 2].any()
+    aligned = HeatmapAggregation("fixed", "joint_flow").apply({}, heatmaps, flow)
+    coordinates, scores = decode(aligned, "dark", 3)
+    np.testing.assert_allclose(4 * coordinates[0], KEY, atol=0.3)
+    assert (scores > 0.6).all()
+
+
+def test_flow_of_full_resolution_serves_as_well():
+    heatmaps, flow = _clip()
+    fine = jnp.repeat(jnp.repeat(flow, 4, 2), 4, 3)
+    aggregate = HeatmapAggregation("fixed", "joint_flow")
+    np.testing.assert_allclose(aggregate.apply({}, heatmaps, fine), aggregate.apply({}, heatmaps, flow), atol=1e-5)
+
+
+@pytest.mark.parametrize("alignment", ["none", "joint_flow"])
+def test_the_learned_part_starts_at_nothing_and_receives_gradients(alignment):
+    heatmaps, flow = _clip()
+    module = HeatmapAggregation("residual", alignment, features=4)
+    variables = jax.jit(module.init)(jax.random.key(0), heatmaps, flow)
+    fixed = HeatmapAggregation("fixed", alignment).apply({}, heatmaps, flow)
+    np.testing.assert_allclose(module.apply(variables, heatmaps, flow), fixed, atol=1e-6)
+
+    @jax.jit
+    def gradient(params, heatmaps, flow):
+        def loss(params, heatmaps, flow):
+            out, _ = module.apply(variables | {"params": params}, heatmaps, flow, train=True, mutable=["batch_stats"])
+            return jnp.mean((out - 1) ** 2)
+
+        return jax.grad(loss, argnums=(0, 1, 2))(params, heatmaps, flow)
+
+    for maps in (heatmaps, jnp.zeros_like(heatmaps)):
+        gradients = gradient(variables["params"], maps, flow)
+        assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradients))
+    last = gradient(variables["params"], heatmaps, flow)[0]
+    assert last["residual"]["kernel"].any() and last["weights"]["kernel"].any()
+
+
+@pytest.mark.parametrize("method", ["rsb", "conv"])
+def test_learned_forms_have_the_shape_of_one_frame(method):
+    heatmaps, flow = _clip()
+    module = HeatmapAggregation(method, "joint_flow")
+    out, variables = jax.jit(module.init_with_output)(jax.random.key(0), heatmaps, flow)
+    assert out.shape == (1, *SIZE, JOINTS) and variables["params"]
+
+
+def test_faults_are_named():
+    heatmaps, _ = _clip()
+    for module, word in (
+        (HeatmapAggregation("median"), "median"),
+        (HeatmapAggregation("fixed", "optical"), "optical"),
+        (HeatmapAggregation("fixed", "joint_flow"), "needs flow"),
+    ):
+        with pytest.raises(InputError, match=word):
+            module.apply({}, heatmaps)

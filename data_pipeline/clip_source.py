@@ -154,7 +154,14 @@ class ToExample:
         clip, row, valid = element
         skeleton = self._skeleton
         affine, flip = example_affine(
-            clip.box, self._size, clip.keypoints, clip.joint_visibility, skeleton, self._augmentation, rng, self._enlarge
+            clip.box,
+            self._size,
+            clip.keypoints,
+            clip.joint_visibility,
+            skeleton,
+            self._augmentation,
+            rng,
+            self._enlarge,
         )
         crops: dict[int, np.ndarray] = {}  # a repeated frame is warped once
         for frame in clip.frames:

@@ -42,8 +42,10 @@ class Loader(Iterator[ClipBatch]):
                 dataset,
                 settings["batch_size"] * settings["process_count"],
                 grain.sharding.ShardOptions(settings["process_index"], settings["process_count"], drop_remainder=True),
+                # Grain counts single examples here.
                 read_options=grain.ReadOptions(
-                    num_threads=settings["num_threads"], prefetch_buffer_size=max(settings["prefetch"], 1)
+                    num_threads=settings["num_threads"],
+                    prefetch_buffer_size=max(settings["prefetch"] * settings["batch_size"], 1),
                 ),
                 multiprocessing_options=grain.MultiprocessingOptions(num_workers=workers) if workers else None,
             )
@@ -106,7 +108,7 @@ def make_loader(
     num_threads: int = 2,
     process_index: int = 0,
     process_count: int = 1,
-    prefetch: int = 4,
+    prefetch: int = 2,
     cache_mib: int = 48,
 ) -> Loader:
     """A loader of a split of a prepared folder.

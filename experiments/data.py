@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-from data_pipeline.loader import make_loader
 
+from data_pipeline.loader import make_loader
 from jmpose_jax.errors import InputError
 
 

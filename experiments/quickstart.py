@@ -17,8 +17,11 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
+from data_pipeline.synthetic.config import SyntheticConfig
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
+
+TRAIN_FRAMES = 5  # one complete window of δ = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +33,6 @@ class Scale:
       trunk_steps: steps of the backbone at full learning rate.
       decay_steps: steps over which its rate then falls to zero.
       jmpose_steps: steps of stage 2.
-      frames: frames of the drawn video's videos.
     """
 
     videos: dict[str, int]
@@ -145,8 +147,16 @@ def _data(folder: pathlib.Path, amount: Scale, seed: int) -> None:
     from data_pipeline.synthetic.dataset import generate
 
     source = folder / "data" / "source"
-    generate(str(source), num_videos=amount.videos, seed=seed)
+    for videos, scene in videos_of(amount):
+        generate(str(source), num_videos=videos, seed=seed, config=scene)
     prepare("synthetic", source, folder / "data" / "prepared")
+
+
+def videos_of(amount: Scale) -> list[tuple[dict[str, int], SyntheticConfig]]:
+    """What to render: short videos for training (more people in the same time), longer ones to evaluate on."""
+    train = {name: n for name, n in amount.videos.items() if name == "train"}
+    rest = {name: n for name, n in amount.videos.items() if name != "train"}
+    return [(train, dataclasses.replace(SyntheticConfig(), num_frames=TRAIN_FRAMES)), (rest, SyntheticConfig())]
 
 
 def _backbone_config(folder: pathlib.Path, amount: Scale, seed: int, steps: int) -> ConfigDict:

@@ -73,7 +73,7 @@ def clip_panel(checkpoint: pathlib.Path, config: Mapping[str, Any], path: pathli
     flow = ["flow"] if batch.flow is not None else []
     captions = [*offsets, *flow, "initial heatmaps", "final heatmaps", "backbone", "JM-Pose", "truth"]
     height, width = batch.frames.shape[2:4]
-    image = drawing.panel(rows, [captions], cell=(height, width))
+    image = drawing.panel(rows, [captions], cell=(2 * height, 2 * width))
     _write_image(path, image)
 
 

@@ -52,7 +52,7 @@ class SyntheticConfig:
     num_frames: int = 9
     delta: int = 2
     label_stride: int = 4
-    people: tuple[float, ...] = (0.55, 0.27, 0.13, 0.05)
+    people: tuple[float, ...] = (0.66, 0.24, 0.08, 0.02)
     bystander_probability: float = 0.15
     fast_fraction: float = 0.5
     slow_speed: tuple[float, float] = (1.3, 2.7)

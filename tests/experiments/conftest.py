@@ -32,7 +32,7 @@ def prepared(tmp_path_factory):
     return folder / "prepared"
 
 
-def shrink(config: ConfigDict, root) -> ConfigDict:
+def _shrink(config: ConfigDict, root) -> ConfigDict:
     """The config on small crops with a small network and few steps."""
     config.dataset.root = str(root)
     config.dataset.input_size = (64, 48)
@@ -49,12 +49,18 @@ def shrink(config: ConfigDict, root) -> ConfigDict:
 
 
 @pytest.fixture
+def shrink():
+    """Function of a config and a data set's folder that makes both small."""
+    return _shrink
+
+
+@pytest.fixture
 def small_backbone(prepared) -> ConfigDict:
-    return shrink(backbone.get_config("tiny"), prepared)
+    return _shrink(backbone.get_config("tiny"), prepared)
 
 
 @pytest.fixture
 def small_jmpose(prepared) -> ConfigDict:
-    config = shrink(jmpose.get_config("tiny"), prepared)
+    config = _shrink(jmpose.get_config("tiny"), prepared)
     config.model.update({"channels": 4, "num_layers": 1, "offset_groups": 2})
     return config

@@ -52,9 +52,7 @@ def test_a_longer_run_can_branch_off_an_earlier_step(small_backbone, tmp_path):
     small_backbone.train.keep_steps = (2,)
     train(small_backbone, tmp_path / "short", quiet=True)
     small_backbone.train.steps = 8
-    state = train(
-        small_backbone, tmp_path / "long", start_from=tmp_path / "short" / "checkpoints" / "2", quiet=True
-    )
+    state = train(small_backbone, tmp_path / "long", start_from=tmp_path / "short" / "checkpoints" / "2", quiet=True)
     assert int(state.step) == 8
     short, long = losses_of(tmp_path / "short"), losses_of(tmp_path / "long")
     assert sorted(long) == [3, 4, 5, 6, 7, 8]

@@ -1,0 +1,86 @@
+"""Does flow help? JM-Pose with no, OpenCV's and exact flow on one backbone, and with and without its information terms.
+
+Renders the embedded data set of a quickstart once more with its exact flow, trains stage 2 in every variant on the
+quickstart's backbone, and scores the variants on the chosen split.
+
+  python -m benchmarks.flow_study --quickstart runs/quickstart --output benchmarks/results/flow_study.json
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+
+from configs import jmpose
+from data_pipeline.prepare import prepare
+from data_pipeline.synthetic.dataset import generate
+from experiments.comparison import compare, score
+from experiments.quickstart import SCALES, videos_of
+from experiments.train import train
+
+VARIANTS = {
+    "no flow": {"dataset.flow_source": "none", "model.flow_source": "none", "model.alignment": "none"},
+    "DIS flow, not aligned": {"dataset.flow_source": "dis", "model.alignment": "none"},
+    "DIS flow": {"dataset.flow_source": "dis"},
+    "exact flow": {"dataset.flow_source": "exact"},
+    "DIS flow, alpha 0": {
+        "dataset.flow_source": "dis",
+        "loss.weights.relevancy": 0.0,
+        "loss.weights.complement": 0.0,
+        "loss.weights.redundancy": 0.0,
+    },
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--quickstart", required=True, type=pathlib.Path, help="finished workdir of `jmpose quickstart`"
+    )
+    parser.add_argument("--output", required=True, type=pathlib.Path, help="JSON file to write")
+    parser.add_argument("--split", default="val", help="split to score on; the test split is for final figures alone")
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
+    arguments = parser.parse_args()
+
+    claim = json.loads((arguments.quickstart / "quickstart.json").read_text())
+    amount, folder = SCALES[claim["scale"]], arguments.quickstart / "flow_study"
+    if not (folder / "prepared").exists():
+        for videos, scene in videos_of(amount):
+            generate(str(folder / "source"), num_videos=videos, seed=claim["seed"], config=scene, flow=True)
+        prepare("synthetic", folder / "source", folder / "prepared")
+
+    rows = {}
+    for name in arguments.variants:
+        config = jmpose.get_config("tiny")
+        config.seed = claim["seed"]
+        config.dataset.root = str(folder / "prepared")
+        config.init.backbone = str(arguments.quickstart / "backbone")
+        config.train.steps = amount.jmpose_steps
+        config.update_from_flattened_dict(VARIANTS[name])
+        workdir = folder / name.replace(" ", "_").replace(",", "")
+        train(config, workdir)
+        estimates, table = compare(workdir, arguments.split, config)
+        found = score(estimates, table, folder / "prepared" / "annotations" / arguments.split)
+        rows[name] = found["subsets"]["JM-Pose"]
+        rows["backbone"] = found["subsets"]["backbone"]
+        rows["fixed average"] = found["subsets"]["fixed average"]
+        print(name, {k: round(v, 1) for k, v in rows[name].items()}, flush=True)
+
+    result = {
+        "split": arguments.split,
+        "seed": claim["seed"],
+        "steps": amount.jmpose_steps,
+        "mean_ap": rows,
+        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
+        "versions": {name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")},
+    }
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = arguments.output.with_suffix(".tmp")
+    temporary.write_text(json.dumps(result, indent=1))
+    os.replace(temporary, arguments.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Evaluation: files written, official AP of exact predictions, subsets, and the real PoseTrack18 sample."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from configs import backbone
+from data_pipeline.clips import ClipTable
+from data_pipeline.prepare import prepare
+from experiments.comparison import crop_motion, score, subsets, true_motion
+from experiments.evaluate import evaluate
+from experiments.evaluation import Scorer
+from experiments.train import train
+from jmpose_jax.errors import InputError
+from jmpose_jax.skeletons import POSETRACK17_TO_15
+
+
+def exact(table):
+    """Estimates that put every joint where it is annotated; joints that are not annotated get low scores."""
+    keypoints = table.clips["keypoints"][:, list(POSETRACK17_TO_15)]
+    annotated = table.clips["annotated"][:, list(POSETRACK17_TO_15)]
+    return keypoints, np.where(annotated, 0.9, 0.1).astype(np.float32)
+
+
+def test_exact_estimates_score_near_100_and_wrong_ones_near_0(prepared):
+    table = ClipTable.load(prepared, "test")
+    scorer = Scorer(table, prepared / "annotations" / "test")
+    keypoints, scores = exact(table)
+    assert scorer.ap((keypoints, scores))["Total"] > 99.0
+    assert scorer.ap((keypoints + 500, scores))["Total"] < 1.0
+
+
+def test_a_subset_counts_its_joints_alone(prepared):
+    table = ClipTable.load(prepared, "test")
+    keypoints, scores = exact(table)
+    parts = subsets(table)
+    wrong = np.where(parts["seen"][..., None], keypoints, keypoints + 500)
+    result = score({"backbone": (wrong, scores)}, table, prepared / "annotations" / "test")
+    assert result["subsets"]["backbone"]["seen"] > 99.0
+    assert result["subsets"]["backbone"]["all"] < 99.0
+    annotated = table.clips["annotated"][:, list(POSETRACK17_TO_15)]
+    assert result["joints"]["all"] == annotated.sum()
+    assert sum(result["joints"][p] for p in ("seen", "hidden", "self-occluded")) <= annotated.sum()
+    assert result["joints"]["slow"] + result["joints"]["fast"] == annotated.sum()
+
+
+def test_true_motion_leads_from_every_frame_to_the_key_frame(prepared):
+    table = ClipTable.load(prepared, "test")
+    motion = true_motion(table, 2)
+    assert motion.shape == (len(table), 5, 15, 2)
+    assert not motion[:, 2].any()
+    assert np.abs(motion[:, 0]).max() > np.abs(motion[:, 1]).max() > 0.1
+
+    class Batch:
+        index = np.array([0, 1])
+        transform = np.array([[[2.0, 0, 5], [0, 2.0, 7]]] * 2, np.float32)  # crop pixels are two image pixels wide
+
+    np.testing.assert_allclose(crop_motion(motion, Batch), motion[:2] / 2, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_is_evaluated_into_files(small_backbone, tmp_path):
+    train(small_backbone, tmp_path, quiet=True)
+    result = evaluate(small_backbone, tmp_path, None, None)
+    written = json.loads((tmp_path / "evaluation.json").read_text())
+    assert written["mean"] == result["mean"] and written["boxes"] == "ground_truth"
+    assert set(written["ap"]) == {"Head", "Shou", "Elb", "Wri", "Hip", "Knee", "Ankl", "Total"}
+    files = sorted(p.stem for p in (tmp_path / "predictions").glob("*.json"))
+    truth = sorted(p.stem for p in (pathlib.Path(small_backbone.dataset.root) / "annotations" / "val").glob("*.json"))
+    assert files == truth
+    again = evaluate(small_backbone, tmp_path / "again", None, str(tmp_path / "predictions"))
+    assert again["ap"] == result["ap"]
+
+
+def test_what_is_missing_is_named(small_backbone, tmp_path):
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        evaluate(small_backbone, tmp_path, None, None)
+    with pytest.raises(InputError, match="no-such"):
+        evaluate(small_backbone, tmp_path, None, str(tmp_path / "no-such"))
+
+
+def test_the_official_posetrack18_sample_trains_and_evaluates(shared, shrink, tmp_path):
+    source = shared / "data" / "posetrack18"
+    prepare("posetrack18", source, tmp_path / "shards", splits=["val"], progress=False)
+    config = shrink(backbone.get_config("tiny"), tmp_path / "shards")
+    config.dataset.train_split = "val"
+    config.train.steps = 3
+    train(config, tmp_path / "run", quiet=True)
+    result = evaluate(config, tmp_path / "run", None, None)
+    assert result["sequences"] == 3 and result["frames"] == 3
+    assert 0 <= result["mean"] <= 100
+    images = json.loads(next((tmp_path / "shards" / "annotations" / "val").glob("*.json")).read_text())["images"]
+    assert any(image.get("ignore_regions_x") for image in images)

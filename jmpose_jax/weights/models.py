@@ -1,5 +1,6 @@
 """The published models by name, and the two conversions that users call."""
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -55,8 +56,9 @@ def initialise(module: nn.Module, key: jax.Array) -> dict[str, Any]:
     return module.init(key, image, image, iterations=1) if isinstance(module, RAFT) else module.init(key, image)
 
 
+@functools.lru_cache(maxsize=8)
 def abstract_variables(module: nn.Module) -> dict[str, Any]:
-    """Shapes of the variables of a published model's module."""
+    """Shapes of the variables of a published model's module; not to be changed, for it is kept."""
     return jax.eval_shape(lambda key: initialise(module, key), jax.random.key(0))
 
 

@@ -61,3 +61,17 @@ def test_groups_and_input_dilation_are_left_to_jax():
     np.testing.assert_array_equal(grouped, expected)
     spread = conv_general_dilated(x[..., :2], kernel, (1, 1), padding, (2, 2))
     assert spread.shape == (2, 9, 9, 6)
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_other_platforms_get_the_gradients_of_jax(platform):
+    x, kernel = jnp.zeros((2, 8, 8, 4)), jnp.zeros((3, 3, 4, 4))
+    programs = []
+    for function in (conv_general_dilated, lax.conv_general_dilated):
+        gradient = jax.grad(
+            lambda x, w: function(x, w, (1, 1), ((1, 1), (1, 1)), dimension_numbers=LAYOUT).sum(),  # noqa: B023
+            argnums=(0, 1),
+        )
+        text = jax.jit(gradient).trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
+        programs.append(sorted(line.split("dim_numbers")[1] for line in text.splitlines() if "dim_numbers" in line))
+    assert programs[0] == programs[1]

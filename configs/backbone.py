@@ -19,9 +19,9 @@ def get_config(variant: str = "tiny") -> ConfigDict:
     if variant == "tiny":
         common.embedded(config)
         config.model.backbone = common.tiny_hrnet()
-        config.train.batch_size = 32
-        config.train.steps = 2400
-        config.optimizer.decay_steps = 800
+        config.train.batch_size = 16
+        config.train.steps = 3400
+        config.optimizer.decay_steps = 1100
         config.train.save_every = 400
     elif variant in ("w32", "w48"):
         config.model.backbone = ConfigDict({"width": int(variant[1:]), "num_joints": 15})

@@ -42,7 +42,7 @@ class Scale:
 
 
 SCALES = {
-    "full": Scale({"train": 1500, "val": 40, "test": 300}, 1700, 700, 450),
+    "full": Scale({"train": 2000, "val": 60, "test": 300}, 2300, 1100, 250),
     "smoke": Scale({"train": 24, "val": 4, "test": 8}, 20, 10, 10),
 }
 

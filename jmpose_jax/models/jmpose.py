@@ -107,7 +107,11 @@ class JMPose(nn.Module):
         flow = self._flow(batch, size)
 
         aggregation = HeatmapAggregation(
-            self.aggregation, self.alignment, 2 * self.channels, init, name="heatmap_aggregation"
+            self.aggregation,
+            self.alignment,
+            features=2 * self.channels,
+            kernel_init=init,
+            name="heatmap_aggregation",
         )
         aggregated = aggregation(heatmaps, flow, batch.frames.shape[2] / size[0], train)
 

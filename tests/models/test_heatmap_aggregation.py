@@ -41,7 +41,7 @@ def test_frame_weights(delta):
 
 def test_aligned_maps_land_on_the_key_frame():
     heatmaps, flow = _clip()
-    aligned = HeatmapAggregation("fixed", "joint_flow").apply({}, heatmaps, flow)
+    aligned = HeatmapAggregation("fixed", "joint_flow", aligned_share=1.0).apply({}, heatmaps, flow)
     coordinates, scores = decode(aligned, "dark", 3)
     np.testing.assert_allclose(4 * coordinates[0], KEY, atol=0.3)
     assert (scores > 0.85).all()
@@ -52,7 +52,7 @@ def test_aligned_maps_land_on_the_key_frame():
 def test_a_joint_hidden_in_the_key_frame_is_carried_there_by_its_neighbours():
     heatmaps, flow = _clip(hidden=True)
     assert not heatmaps[0, 2].any()
-    aligned = HeatmapAggregation("fixed", "joint_flow").apply({}, heatmaps, flow)
+    aligned = HeatmapAggregation("fixed", "joint_flow", aligned_share=1.0).apply({}, heatmaps, flow)
     coordinates, scores = decode(aligned, "dark", 3)
     np.testing.assert_allclose(4 * coordinates[0], KEY, atol=0.3)
     assert (scores > 0.6).all()

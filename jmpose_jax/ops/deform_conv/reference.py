@@ -66,10 +66,10 @@ def _cells(x: jax.Array, y_position: jax.Array, x_position: jax.Array) -> _Cells
     return _Cells(index.reshape(-1), fy.reshape(-1), fx.reshape(-1), corners, (batch, rows, columns, groups, size))
 
 
-def _read_corners(x: jax.Array, cells: _Cells) -> list[jax.Array]:
-    """The values at the four corners, [N, C / G] each."""
-    table = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0), (0, 0))).reshape(-1, x.shape[-1])
-    return [table.at[cells.index + corner].get(mode="promise_in_bounds") for corner in cells.corners]
+def _table(x: jax.Array) -> jax.Array:
+    """The zero-bordered image, one row of C / G numbers per pixel and group."""
+    padded = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0), (0, 0)))
+    return padded.reshape(math.prod(padded.shape[:-1]), x.shape[-1])
 
 
 @jax.custom_vjp
@@ -89,7 +89,9 @@ def sample(x: jax.Array, y_position: jax.Array, x_position: jax.Array, mask: jax
     """
     cells = _cells(x, y_position, x_position)
     modulation = mask.reshape(-1, 1).astype(jnp.float32)
-    terms = (corner * (weight * modulation) for corner, weight in zip(_read_corners(x, cells), cells.weights))
+    table = _table(x)
+    corners = (table.at[cells.index + distance].get(mode="promise_in_bounds") for distance in cells.corners)
+    terms = (corner * (weight * modulation) for corner, weight in zip(corners, cells.weights))
     return sum(terms).astype(x.dtype).reshape(*y_position.shape, x.shape[-1])
 
 
@@ -100,25 +102,39 @@ def _sample_forward(*arguments: jax.Array):
 def _sample_backward(arguments: tuple[jax.Array, ...], gradient: jax.Array):
     x, y_position, x_position, mask = arguments
     cells = _cells(x, y_position, x_position)
-    modulation = mask.reshape(-1).astype(jnp.float32)
     size = x.shape[-1]
+    table = _table(x)
+    modulation = mask.reshape(-1).astype(jnp.float32)
     gradient = gradient.reshape(-1, size).astype(jnp.float32)
+    modulated = gradient * modulation[:, None]
 
-    # By the positions: the slope of the bilinear surface to the right of each sample; by the mask: the sample itself.
-    # Summing the few channels one by one keeps XLA from a slow reduction along the innermost axis.
-    values = [sum(c[:, i] * gradient[:, i] for i in range(size)) for c in _read_corners(x, cells)]
-    dmask = sum(value * weight[:, 0] for value, weight in zip(values, cells.weights))
-    dy = (1 - cells.fx) * (values[2] - values[0]) + cells.fx * (values[3] - values[1])
-    dx = (1 - cells.fy) * (values[1] - values[0]) + cells.fy * (values[3] - values[2])
+    def add_corner(sums, corner):
+        to_table, to_y, to_x, to_mask = sums
+        distance, below, right = corner
+        weight_y, weight_x = (1 - below) + (2 * below - 1) * cells.fy, (1 - right) + (2 * right - 1) * cells.fx
+        values = table.at[cells.index + distance].get(mode="promise_in_bounds")
+        # Channel by channel: XLA's reduction along a short innermost axis is slow on CPU.
+        value = sum(values[:, i] * gradient[:, i] for i in range(size))
+        # Scattered to the row of the cell and then moved as a whole: one set of rows serves all four corners.
+        part = (
+            jnp.zeros_like(to_table)
+            .at[cells.index]
+            .add(modulated * (weight_y * weight_x)[:, None], mode="promise_in_bounds")
+        )
+        return (
+            to_table + jnp.roll(part, distance, 0),
+            to_y + (2 * below - 1) * weight_x * value,
+            to_x + (2 * right - 1) * weight_y * value,
+            to_mask + weight_y * weight_x * value,
+        ), None
 
-    # By the image: every corner is scattered to the cell's row, and each sum then moved to its corner as a whole.
-    table = jnp.zeros((math.prod(cells.border_shape[:-1]), size), jnp.float32)
-    gradient = gradient * modulation[:, None]
-    sums = (table.at[cells.index].add(gradient * weight, mode="promise_in_bounds") for weight in cells.weights)
-    total = sum(jnp.roll(part, corner, 0) for part, corner in zip(sums, cells.corners))
-    image = total.reshape(cells.border_shape)[:, 1:-2, 1:-2].astype(x.dtype)
-    dy, dx = (d * modulation for d in (dy, dx))
-    return image, dy.reshape(mask.shape), dx.reshape(mask.shape), dmask.astype(mask.dtype).reshape(mask.shape)
+    corners = (jnp.array(cells.corners), jnp.array([0.0, 0.0, 1.0, 1.0]), jnp.array([0.0, 1.0, 0.0, 1.0]))
+    zeros = jnp.zeros_like(modulation)
+    start = (jnp.zeros(table.shape, jnp.float32), zeros, zeros, zeros)
+    (image, dy, dx, dmask), _ = jax.lax.scan(add_corner, start, corners)
+    image = image.reshape(cells.border_shape)[:, 1:-2, 1:-2].astype(x.dtype)
+    dy, dx = ((d * modulation).reshape(mask.shape) for d in (dy, dx))
+    return image, dy, dx, dmask.astype(mask.dtype).reshape(mask.shape)
 
 
 sample.defvjp(_sample_forward, _sample_backward)

@@ -1,0 +1,60 @@
+"""The README's table of results on the embedded data set, from the `evaluation.json` of one or more quickstarts.
+
+python -m benchmarks.embedded_results runs/seed0 runs/seed1 runs/seed2 --output benchmarks/results/embedded.json
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+
+import numpy as np
+
+from experiments.comparison import ROWS, SUBSETS
+
+
+def collect(workdirs: list[pathlib.Path]) -> dict:
+    """Mean AP of every row by subset, for each seed."""
+    runs = [json.loads((w / "evaluation.json").read_text()) for w in workdirs]
+    seconds = [json.loads((w / "timing.json").read_text()) for w in workdirs]
+    return {
+        "seeds": [run["seed"] for run in runs],
+        "clips": [run["clips"] for run in runs],
+        "steps": [run["steps"] for run in runs],
+        "seconds": seconds,
+        "subsets": [run["subsets"] for run in runs],
+        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
+        "versions": {name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")},
+    }
+
+
+def table(result: dict) -> str:
+    """Markdown: mean over the seeds, and the range of the total where there are several."""
+    lines = ["| row | " + " | ".join(SUBSETS) + " |", "|---" * (len(SUBSETS) + 1) + "|"]
+    for row in ROWS:
+        values = {part: [run[row][part] for run in result["subsets"]] for part in SUBSETS}
+        cells = [f"{np.mean(v):.1f}" for v in values.values()]
+        if len(result["seeds"]) > 1:
+            cells[0] += f" ({min(values['all']):.1f}–{max(values['all']):.1f})"
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workdirs", nargs="+", type=pathlib.Path, help="finished workdirs of `jmpose quickstart`")
+    parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
+    arguments = parser.parse_args()
+    result = collect(arguments.workdirs)
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        temporary = arguments.output.with_suffix(".tmp")
+        temporary.write_text(json.dumps(result, indent=1))
+        os.replace(temporary, arguments.output)
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()

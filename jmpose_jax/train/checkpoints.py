@@ -137,7 +137,10 @@ def load_variables(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, A
             variables = ocp.load_checkpointables(folder, {"variables": abstract})["variables"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"checkpoint {folder} cannot be read: {error}") from error
-    return metadata.custom_metadata["config"], variables
+    config = (metadata.custom_metadata or {}).get("config")
+    if config is None:
+        raise InputError(f"checkpoint {folder} does not say what model it is of; write it with `jmpose train` or convert")
+    return config, variables
 
 
 def load_model(path: str | os.PathLike) -> tuple[dict[str, Any], nn.Module, dict[str, Any]]:

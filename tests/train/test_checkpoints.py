@@ -1,0 +1,55 @@
+"""Finding, reading and refusing checkpoints."""
+
+import jax
+import numpy as np
+import pytest
+from orbax.checkpoint import v1 as ocp
+
+from jmpose_jax.errors import InputError
+from jmpose_jax.train import checkpoints
+
+CONFIG = {"model": {"name": "image", "backbone": {"width": 4}}, "flags": {"on": True, "rate": 0.5, "sizes": [1, 2]}}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    variables = {"params": {"layer": {"kernel": np.arange(6.0, dtype=np.float32).reshape(2, 3)}}, "batch_stats": {}}
+    checkpoints.save_variables(tmp_path / "run", variables, CONFIG)
+    return tmp_path / "run", variables
+
+
+def test_variables_and_config_come_back_from_any_of_the_three_places(saved):
+    workdir, variables = saved
+    for path in (workdir, workdir / "checkpoints", workdir / "checkpoints" / "0"):
+        config, found = checkpoints.load_variables(path)
+        assert config == CONFIG
+        jax.tree.map(np.testing.assert_array_equal, found["params"], variables["params"])
+
+
+def test_the_latest_step_is_taken(saved):
+    workdir, variables = saved
+    with checkpoints.checkpointer(workdir, keep=2) as manager:
+        manager.save_checkpointables(12, {"variables": variables}, custom_metadata={"config": {"step": 12}})
+    assert checkpoints.find_checkpoint(workdir).name == "12"
+    assert checkpoints.load_variables(workdir)[0] == {"step": 12}
+    assert checkpoints.load_variables(workdir / "checkpoints" / "0")[0] == CONFIG
+
+
+def test_what_is_no_checkpoint_is_refused_in_one_line(saved, tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        checkpoints.load_variables(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        checkpoints.load_variables(tmp_path / "empty")
+
+    nameless = tmp_path / "nameless" / "checkpoints"
+    with ocp.training.Checkpointer(nameless) as manager:
+        manager.save_checkpointables(0, {"variables": saved[1]})
+    with pytest.raises(InputError, match="does not say what model"):
+        checkpoints.load_variables(tmp_path / "nameless")
+
+    for file in (saved[0] / "checkpoints" / "0" / "variables").rglob("*"):
+        if file.is_file() and "METADATA" not in file.name:
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(InputError, match="cannot be read"):
+        checkpoints.load_variables(saved[0])

@@ -139,7 +139,7 @@ def load_variables(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, A
         raise InputError(f"checkpoint {folder} cannot be read: {error}") from error
     config = (metadata.custom_metadata or {}).get("config")
     if config is None:
-        raise InputError(f"checkpoint {folder} does not say what model it is of; write it with `jmpose train` or convert")
+        raise InputError(f"checkpoint {folder} does not say what model it is of; write it with `jmpose train`")
     return config, variables
 
 

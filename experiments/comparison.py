@@ -2,7 +2,7 @@
 
 import functools
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -85,12 +85,13 @@ def compare(
     decode = functools.partial(
         heatmap_ops.decode, method=config["eval"]["decode"], blur_kernel=config["eval"]["blur_kernel"]
     )
-    longer = None
+    longer, longer_variables = None, None
     if equal_time is not None:
         _, longer, longer_variables = checkpoints.load_model(equal_time)
 
+    # The variables are arguments: as constants XLA would spend a minute folding them.
     @jax.jit
-    def rows(batch: ClipBatch, motion: jax.Array) -> dict[str, tuple[jax.Array, jax.Array]]:
+    def rows(variables: Any, longer_variables: Any, batch: ClipBatch, motion: jax.Array) -> dict[str, Any]:
         maps = heatmap_rows(model, variables, batch, motion)
         if longer is not None:
             maps["backbone, equal time"] = longer.apply(longer_variables, batch).heatmaps
@@ -98,23 +99,14 @@ def compare(
         return {name: (to_image(xy * HEATMAP_STRIDE, batch.transform), s) for name, (xy, s) in decoded.items()}
 
     motion = true_motion(table, config["dataset"]["delta"])
-    cache: dict[str, Any] = {}
-
-    def row(name: str) -> Callable[[ClipBatch], Any]:
-        def one(batch: ClipBatch) -> Any:
-            # The rows share one forward pass; the first one asked for computes them all.
-            if cache.get("batch") is not batch:
-                cache.update(batch=batch, rows=rows(batch, crop_motion(motion, batch)))
-            return cache["rows"][name]
-
-        return one
-
-    names = [n for n in ROWS if n != "backbone, equal time" or longer is not None]
     loader = data.eval_loader(config, split)
     try:
-        return estimate_split({name: row(name) for name in names}, loader, len(table)), table
+        estimates = estimate_split(
+            lambda batch: rows(variables, longer_variables, batch, crop_motion(motion, batch)), loader, len(table)
+        )
     finally:
         loader.close()
+    return {name: estimates[name] for name in ROWS if name in estimates}, table
 
 
 def true_motion(table: ClipTable, delta: int) -> np.ndarray:

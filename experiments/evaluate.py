@@ -71,7 +71,7 @@ def _predict(config, checkpoint: str | pathlib.Path, output: pathlib.Path, annot
     loader = data.eval_loader(config)
     try:
         table = loader.table
-        estimates = estimate_split({"model": lambda batch: run(variables, batch)}, loader, len(table))["model"]
+        estimates = estimate_split(lambda batch: {"model": run(variables, batch)}, loader, len(table))["model"]
     finally:
         loader.close()
     stage = output.with_name(output.name + ".tmp")

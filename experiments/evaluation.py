@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from data_pipeline.clips import ClipTable
@@ -20,12 +19,12 @@ Estimates = tuple[np.ndarray, np.ndarray]  # keypoints float32 [n, 15, 2] in ima
 
 
 def estimate_split(
-    functions: Mapping[str, Callable[[ClipBatch], Any]], loader: Iterable[ClipBatch], count: int
+    function: Callable[[ClipBatch], Mapping[str, Any]], loader: Iterable[ClipBatch], count: int
 ) -> dict[str, Estimates]:
-    """Run some estimators over one pass of a split, decoding every clip once.
+    """Run some estimators over one pass of a split.
 
     Args:
-      functions: row name -> function of a batch that returns keypoints [B, K, 2] and scores [B, K] in image pixels.
+      function: of a batch; row name -> keypoints [B, K, 2] in image pixels and scores [B, K].
       loader: one pass in fixed order; padding has `valid` 0.
       count: clips of the split.
 
@@ -36,14 +35,13 @@ def estimate_split(
     Raises:
       InputError: the loader lost a clip.
     """
-    parts: dict[str, list[Estimates]] = {name: [] for name in functions}
+    parts: dict[str, list[Estimates]] = {}
     indices = []
     for batch in loader:
         keep = np.asarray(batch.valid) > 0
         indices.append(np.asarray(batch.index)[keep])
-        pending = {name: function(batch) for name, function in functions.items()}
-        for name, (keypoints, scores) in pending.items():
-            parts[name].append((np.asarray(keypoints)[keep], np.asarray(scores)[keep]))
+        for name, (keypoints, scores) in function(batch).items():
+            parts.setdefault(name, []).append((np.asarray(keypoints)[keep], np.asarray(scores)[keep]))
     order = np.concatenate(indices) if indices else np.zeros(0, np.int32)
     if sorted(order.tolist()) != list(range(count)):
         raise InputError(f"the split has {count} clips, the loader gave {len(order)}: prepare the data set again")
@@ -133,8 +131,3 @@ class Scorer:
             keys = zip(self._table.clips["image_id"].tolist(), self._table.clips["person_index"].tolist())
             truth, predictions = posetrack.restrict(truth, predictions, dict(zip(keys, subset)))
         return posetrack.evaluate_sequences(truth, predictions).ap
-
-
-def jit_rows(rows: Callable[[ClipBatch], Any]) -> Callable[[ClipBatch], Any]:
-    """Compile a function of a batch; the padding of the last batch keeps it one compilation."""
-    return jax.jit(rows)

@@ -1,5 +1,6 @@
 """What every command does around its work: flags in, one clear line and status 2 when the input is at fault."""
 
+import ctypes
 import os
 import re
 import sys
@@ -24,6 +25,7 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
     error), 1 with a traceback on anything else.
     """
     argv = sys.argv if argv is None else argv
+    keep_freed_memory()
     if any(argument in HELP for argument in argv[1:]):
         print(usage(program_name(argv[0]), sys.modules[run.__module__].__doc__ or ""))
         sys.exit(0)
@@ -41,6 +43,21 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
         print(f"{program_name(argv[0])}: interrupted", file=sys.stderr)
         sys.exit(130)
     sys.stdout.flush()
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed memory for the next step instead of giving it back to the system.
+
+    On CPUs, XLA allocates and frees hundreds of megabytes a step; each time the system must hand out zeroed pages anew.
+    Without that the tiny configs' steps take about a fifth less time. Other C libraries and systems are left alone.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        trim_threshold, mmap_max = -1, -4  # malloc.h
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_max, 0)
 
 
 def _parse(argv: list[str]) -> list[str]:

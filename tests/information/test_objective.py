@@ -53,7 +53,7 @@ def _compute(module, variables, joint, motion, aggregated):
 
 def test_terms_are_nonnegative_means_over_pixels(layer):
     terms = _terms(layer)
-    assert tuple(terms) == TERMS
+    assert set(terms) == set(TERMS)
     assert all(value.shape == (2,) and (value >= 0).all() for value in terms.values())
     assert (terms["relevancy"] <= np.log(2) / 30).all()
 

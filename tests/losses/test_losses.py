@@ -14,7 +14,6 @@ from jmpose_jax.information import TERMS, LayerPredictions, PredictorLogits
 from jmpose_jax.ops.heatmaps import encode
 from jmpose_jax.records import ClipBatch, PoseOutput
 
-
 _compute = jax.jit(losses.compute, static_argnames=("sigma", "target"))
 
 

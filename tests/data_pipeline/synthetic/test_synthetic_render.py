@@ -41,9 +41,9 @@ def test_each_regime_has_its_speed(default_videos):
     assert max(speeds["slow"]) < 4.0
 
 
-def test_crop_scale_fits_the_enlarged_box():
+def test_crop_scale_fits_the_posetrack_box():
     joints = np.array([[[100.0, 20.0], [110.0, 100.0]]])
-    np.testing.assert_allclose(crop_scale(joints), CROP_HEIGHT / (80 * 1.3 * 1.25))
+    np.testing.assert_allclose(crop_scale(joints), CROP_HEIGHT / (80 * 1.3))
 
 
 def test_annotated_people_stay_in_the_picture(default_videos):

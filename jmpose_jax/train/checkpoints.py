@@ -36,11 +36,18 @@ def checkpointer(workdir: str | os.PathLike, *, keep: int = 1, keep_steps: Seque
     policy = policies.AnyPreservationPolicy([policies.LatestN(keep), policies.CustomSteps(list(keep_steps))])
     folder = pathlib.Path(workdir).resolve() / FOLDER
     with ocp.training.Checkpointer(folder, preservation_policy=policy, cleanup_tmp_directories=True) as manager:
-        yield manager
+        try:
+            yield manager
+        finally:
+            manager.wait()
 
 
 def save(manager: Any, state: TrainState, data: dict[str, Any], config: dict[str, Any]) -> None:
-    """Start saving a run at the state's step, in the background; returns once the arrays are copied."""
+    """Start saving a run at the state's step, in the background; returns once the arrays are copied.
+
+    A save still under way is waited for: where two overlap, Orbax 0.12.8 writes the later one wrongly or not at all.
+    """
+    manager.wait()
     items = {
         "variables": {"params": state.params, "batch_stats": state.batch_stats},
         "optimizer": {"step": state.step, "opt_state": state.opt_state},

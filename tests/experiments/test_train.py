@@ -20,9 +20,6 @@ def test_a_run_started_again_equals_one_never_stopped(small_backbone, tmp_path):
     whole = losses_of(tmp_path / "whole")
     assert sorted(whole) == [1, 2, 3, 4, 5, 6]
 
-    def stop(step):
-        raise KeyboardInterrupt
-
     import experiments.train as module
 
     original = module.train_loop

@@ -1,12 +1,14 @@
 """Finding, reading and refusing checkpoints."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from orbax.checkpoint import v1 as ocp
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.train import checkpoints
+from jmpose_jax.train.state import TrainState
 
 CONFIG = {"model": {"name": "image", "backbone": {"width": 4}}, "flags": {"on": True, "rate": 0.5, "sizes": [1, 2]}}
 
@@ -53,3 +55,16 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(saved, tmp_path):
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(InputError, match="cannot be read"):
         checkpoints.load_variables(saved[0])
+
+
+def test_saves_in_quick_succession_each_hold_their_own_step(tmp_path):
+    """Steps that end faster than a save takes: every checkpoint must hold the state it was given, not a neighbour's."""
+    increase = jax.jit(lambda state: jax.tree.map(lambda x: x + 1, state), donate_argnums=0)
+    state = TrainState(jnp.int32(0), {"a": jnp.zeros((300, 300))}, {}, {"moment": jnp.zeros(3)})
+    with checkpoints.checkpointer(tmp_path, keep=10) as manager:
+        for step in range(1, 7):
+            state = increase(state)
+            checkpoints.save(manager, state, {"position": step}, CONFIG)
+    for step in range(1, 7):
+        _, variables = checkpoints.load_variables(tmp_path / "checkpoints" / str(step))
+        np.testing.assert_array_equal(variables["params"]["a"], step)

@@ -1,5 +1,7 @@
 """Aggregated heatmaps: the fixed average, the alignment along each joint's own motion, the learned part."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,12 +11,16 @@ from jmpose_jax.errors import InputError
 from jmpose_jax.models.heatmap_aggregation import HeatmapAggregation, frame_weights
 from jmpose_jax.ops.heatmaps import decode, encode
 
+# A third of the compile time of the default, for numbers that are looked at once or twice.
+QUICK = {"xla_backend_optimization_level": 0}
+
 SIZE, JOINTS = (24, 20), 3
 KEY = jnp.array([[48.0, 52.0], [24.0, 68.0], [56.0, 28.0]])
 VELOCITY = jnp.array([[6.0, 2.0], [-5.0, 4.0], [0.0, -7.0]])  # crop pixels a frame, joint by joint
 
 
-def _clip(hidden=()):
+@functools.partial(jax.jit, static_argnames="hidden")
+def _clip(hidden=False):
     """Exact Gaussians of moving joints in five frames, and flow that holds each joint's motion around it only."""
     frames, flows = [], []
     for t in range(-2, 3):
@@ -29,6 +35,14 @@ def _clip(hidden=()):
     return jnp.stack(frames)[None], jnp.stack(flows)[None]
 
 
+_decode = jax.jit(decode, static_argnums=(1, 2))
+
+
+def _fixed(heatmaps, flow=None, **options):
+    module = HeatmapAggregation("fixed", "none" if flow is None else "joint_flow", **options)
+    return jax.jit(module.apply)({}, heatmaps, flow)
+
+
 @pytest.mark.parametrize("delta", [1, 2, 4])
 def test_frame_weights(delta):
     weights = frame_weights(delta)
@@ -41,19 +55,19 @@ def test_frame_weights(delta):
 
 def test_aligned_maps_land_on_the_key_frame():
     heatmaps, flow = _clip()
-    aligned = HeatmapAggregation("fixed", "joint_flow", aligned_share=1.0).apply({}, heatmaps, flow)
-    coordinates, scores = decode(aligned, "dark", 3)
+    aligned = _fixed(heatmaps, flow, aligned_share=1.0)
+    coordinates, scores = _decode(aligned, "dark", 3)
     np.testing.assert_allclose(4 * coordinates[0], KEY, atol=0.3)
     assert (scores > 0.85).all()
-    unaligned = HeatmapAggregation("fixed").apply({}, heatmaps)
-    assert (decode(unaligned)[1] < 0.75).all()
+    unaligned = _fixed(heatmaps)
+    assert (_decode(unaligned)[1] < 0.75).all()
 
 
 def test_a_joint_hidden_in_the_key_frame_is_carried_there_by_its_neighbours():
     heatmaps, flow = _clip(hidden=True)
     assert not heatmaps[0, 2].any()
-    aligned = HeatmapAggregation("fixed", "joint_flow", aligned_share=1.0).apply({}, heatmaps, flow)
-    coordinates, scores = decode(aligned, "dark", 3)
+    aligned = _fixed(heatmaps, flow, aligned_share=1.0)
+    coordinates, scores = _decode(aligned, "dark", 3)
     np.testing.assert_allclose(4 * coordinates[0], KEY, atol=0.3)
     assert (scores > 0.6).all()
 
@@ -61,19 +75,18 @@ def test_a_joint_hidden_in_the_key_frame_is_carried_there_by_its_neighbours():
 def test_flow_of_full_resolution_serves_as_well():
     heatmaps, flow = _clip()
     fine = jnp.repeat(jnp.repeat(flow, 4, 2), 4, 3)
-    aggregate = HeatmapAggregation("fixed", "joint_flow")
-    np.testing.assert_allclose(aggregate.apply({}, heatmaps, fine), aggregate.apply({}, heatmaps, flow), atol=1e-5)
+    np.testing.assert_allclose(_fixed(heatmaps, fine), _fixed(heatmaps, flow), atol=1e-5)
 
 
 @pytest.mark.parametrize("alignment", ["none", "joint_flow"])
 def test_the_learned_part_starts_at_nothing_and_receives_gradients(alignment):
     heatmaps, flow = _clip()
     module = HeatmapAggregation("residual", alignment, features=4)
-    variables = jax.jit(module.init)(jax.random.key(0), heatmaps, flow)
-    fixed = HeatmapAggregation("fixed", alignment).apply({}, heatmaps, flow)
-    np.testing.assert_allclose(module.apply(variables, heatmaps, flow), fixed, atol=1e-6)
+    variables = jax.jit(module.init, compiler_options=QUICK)(jax.random.key(0), heatmaps, flow)
+    fixed = _fixed(heatmaps, None if alignment == "none" else flow)
+    np.testing.assert_allclose(jax.jit(module.apply)(variables, heatmaps, flow), fixed, atol=1e-6)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=QUICK)
     def gradient(params, heatmaps, flow):
         def loss(params, heatmaps, flow):
             out, _ = module.apply(variables | {"params": params}, heatmaps, flow, train=True, mutable=["batch_stats"])
@@ -92,7 +105,7 @@ def test_the_learned_part_starts_at_nothing_and_receives_gradients(alignment):
 def test_learned_forms_have_the_shape_of_one_frame(method):
     heatmaps, flow = _clip()
     module = HeatmapAggregation(method, "joint_flow")
-    out, variables = jax.jit(module.init_with_output)(jax.random.key(0), heatmaps, flow)
+    out, variables = jax.eval_shape(module.init_with_output, jax.random.key(0), heatmaps, flow)
     assert out.shape == (1, *SIZE, JOINTS) and variables["params"]
 
 

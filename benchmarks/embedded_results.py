@@ -13,6 +13,7 @@ import platform
 import numpy as np
 
 from experiments.comparison import ROWS, SUBSETS
+from experiments.files import write_json
 
 
 def collect(workdirs: list[pathlib.Path]) -> dict:
@@ -49,10 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     result = collect(arguments.workdirs)
     if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        temporary = arguments.output.with_suffix(".tmp")
-        temporary.write_text(json.dumps(result, indent=1))
-        os.replace(temporary, arguments.output)
+        write_json(arguments.output, result)
     print(table(result))
 
 

@@ -17,6 +17,7 @@ from configs import jmpose
 from data_pipeline.prepare import prepare
 from data_pipeline.synthetic.dataset import generate
 from experiments.comparison import compare, score
+from experiments.files import write_json
 from experiments.quickstart import SCALES, videos_of
 from experiments.train import train
 
@@ -76,10 +77,7 @@ def main() -> None:
         "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
         "versions": {name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")},
     }
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = arguments.output.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=1))
-    os.replace(temporary, arguments.output)
+    write_json(arguments.output, result)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import data
+from experiments.files import write_json
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
 from jmpose_jax.metrics import posetrack
@@ -46,9 +47,6 @@ def evaluate(config, workdir: pathlib.Path, checkpoint: str | None, predictions:
         "sequences": found.sequences,
         "frames": found.frames,
     }
-    from experiments.report import write_json
-
-    workdir.mkdir(parents=True, exist_ok=True)
     write_json(workdir / "evaluation.json", result)
     return result
 

@@ -18,6 +18,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from data_pipeline.synthetic.config import SyntheticConfig
+from experiments.files import write_json
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
 
@@ -97,7 +98,7 @@ def run(workdir: str | os.PathLike, scale: str, seed: int) -> dict[str, Any]:
             },
             **score(estimates, table, folder / "data" / "prepared" / "annotations" / "test"),
         }
-        report.write_json(folder / "evaluation.json", result)
+        write_json(folder / "evaluation.json", result)
 
     clock.measure("evaluate on the test split", evaluate)
     clock.measure("draw", lambda: report.pictures(folder, jmpose))
@@ -126,9 +127,7 @@ class Clock:
         start = time.monotonic()
         part()
         self.seconds[name] = round(time.monotonic() - start, 1)
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self.seconds, indent=1))
-        os.replace(temporary, self._path)
+        write_json(self._path, self.seconds)
         print(f"{name}: {self.seconds[name]:.0f} s", flush=True)
 
 
@@ -138,8 +137,7 @@ def _claim(folder: pathlib.Path, scale: str, seed: int) -> None:
     mine = {"scale": scale, "seed": seed}
     if path.exists() and json.loads(path.read_text()) != mine:
         raise InputError(f"--workdir {folder} holds a quickstart with {path.read_text()}; give another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(mine))
+    write_json(path, mine)
 
 
 def _data(folder: pathlib.Path, amount: Scale, seed: int) -> None:

@@ -30,13 +30,6 @@ DEMO_FRAMES = 60
 DEMO_SEED = 77_000_000  # far from every data set's seed: the video's people are in no split
 
 
-def write_json(path: pathlib.Path, content: Any) -> None:
-    """Write JSON atomically."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1))
-    os.replace(temporary, path)
-
-
 def pictures(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
     """Make `loss.png`, `ap.png`, `panel.png` and `prediction/overlay.mp4` in a quickstart's workdir."""
     runs = {"backbone": folder / "backbone", "JM-Pose": folder / "jmpose"}

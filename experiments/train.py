@@ -13,6 +13,7 @@ from ml_collections import ConfigDict, config_flags
 
 from data_pipeline.progress import ProgressBar
 from experiments import data
+from experiments.files import write_json
 from experiments.launch import launch
 from jmpose_jax import losses
 from jmpose_jax.errors import InputError
@@ -83,7 +84,7 @@ def train(
                     state, position = checkpoints.restore(other, state, sharding.replicated(mesh), int(source.name))
                 loader.set_state(position)
             if jax.process_index() == 0:
-                _write_json(folder / "config.json", description)
+                write_json(folder / "config.json", description)
             writer = MetricsWriter(folder, int(state.step))
             bar = ProgressBar(total_steps, f"train {folder.name}", initial=int(state.step), enabled=not quiet)
             state = train_loop(
@@ -152,12 +153,6 @@ def _report(bar: ProgressBar, step: int, scalars: dict[str, float]) -> None:
     bar.update(1)
     if scalars:
         bar.note(f"loss {scalars['loss/total']:.4g}, {scalars['clips_per_second']:.0f} clips/s")
-
-
-def _write_json(path: pathlib.Path, content: Any) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1))
-    os.replace(temporary, path)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -20,8 +20,8 @@ def get_config(variant: str = "tiny") -> ConfigDict:
         common.embedded(config)
         config.model.backbone = common.tiny_hrnet()
         config.train.batch_size = 16
-        config.train.steps = 3400
-        config.optimizer.decay_steps = 1100
+        config.train.steps = 4500
+        config.optimizer.decay_steps = 900
         config.train.save_every = 400
     elif variant in ("w32", "w48"):
         config.model.backbone = ConfigDict({"width": int(variant[1:]), "num_joints": 15})

@@ -36,7 +36,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
             {
                 "backbone": common.tiny_hrnet(),
                 "channels": 16,
-                "num_layers": 2,
+                "num_layers": 1,
                 "offset_groups": 4,
                 "qkv_kernel": 1,
                 "gate": "conv1x1",
@@ -44,13 +44,13 @@ def get_config(variant: str = "tiny") -> ConfigDict:
                 "motion_blocks": 1,
                 "fusion_blocks": 1,
                 "aggregation": "residual",
-                "alignment": "joint_flow",
+                "alignment": "joint_motion",
                 "flow_source": "batch",
                 "flow_pairs": "support_to_key",
             }
         )
         config.train.batch_size = 16
-        config.train.steps = 250
+        config.train.steps = 260
         config.optimizer.warmup_steps = 40
         config.optimizer.schedule = "cosine"
         config.train.save_every = 200

@@ -43,7 +43,7 @@ class Scale:
 
 
 SCALES = {
-    "full": Scale({"train": 2000, "val": 60, "test": 300}, 2300, 1100, 250),
+    "full": Scale({"train": 2000, "val": 60, "test": 300}, 3600, 900, 260),
     "smoke": Scale({"train": 24, "val": 4, "test": 8}, 20, 10, 10),
 }
 

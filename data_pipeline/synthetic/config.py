@@ -56,7 +56,7 @@ class SyntheticConfig:
     bystander_probability: float = 0.15
     fast_fraction: float = 0.5
     slow_speed: tuple[float, float] = (1.3, 2.7)
-    fast_speed: tuple[float, float] = (4.0, 6.5)
+    fast_speed: tuple[float, float] = (4.0, 5.5)
     motions: tuple[tuple[str, float], ...] = (
         ("random", 0.32), ("walk", 0.16), ("run", 0.16), ("jump", 0.1),
         ("squat", 0.07), ("wave", 0.07), ("kick", 0.07), ("turn", 0.05),

@@ -1,16 +1,26 @@
 """Aggregated heatmaps Ĥ_t: what the 2δ+1 frames of a clip say together about the joints of the key frame."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.models.blocks import DEFAULT_INIT, LINEAGE_INIT, ChainOfBasicBlocks, ChainOfRSBBlocks, Initializer
-from jmpose_jax.ops.resample import flow_on_heatmap_grid, peak_mean, translate
+from jmpose_jax.models.blocks import (
+    DEFAULT_INIT,
+    LINEAGE_INIT,
+    ChainOfBasicBlocks,
+    ChainOfRSBBlocks,
+    ConvBN,
+    Initializer,
+)
+from jmpose_jax.models.joint_motion import JointMotion, flow_displacement
+from jmpose_jax.ops.resample import translate
 
 METHODS = ("rsb", "conv", "fixed", "residual")
-ALIGNMENTS = ("none", "joint_flow")
+ALIGNMENTS = ("none", "joint_flow", "joint_motion")
 
 # PoseWarper's weights of the key frame and of the neighbours at distance one and two; their sum over δ = 2 is 1.
 FRAME_WEIGHTS = (0.3, 0.25, 0.1)
@@ -25,32 +35,48 @@ def frame_weights(delta: int) -> np.ndarray:
     return (weights / weights.sum()).astype(np.float32)
 
 
-def joint_displacement(heatmaps: jax.Array, flow: jax.Array, stride: float) -> jax.Array:
-    """How far each joint moves from a supporting frame to the key frame, by the flow at the place where it is seen.
+class Refinement(nn.Module):
+    """A residual change of heatmaps by convolutions at their size and at half of it; it starts at zero.
 
-    Args:
-      heatmaps: float32 [B, T-1, h, w, K], of the supporting frames.
-      flow: float32 [B, T-1, H/s, W/s, 2], on the pixels of the supporting frame, towards the key frame, crop pixels.
-      stride: crop pixels per heatmap pixel.
+    The coarse scale sees most of a person at once, which is what tells a left knee from a right one.
 
-    Returns:
-      float32 [B, T-1, K, 2], (x, y) in heatmap pixels.
+    Attributes:
+      features: width at full size; twice that at half size.
+      coarse_blocks: residual blocks at half size.
+      kernel_init: initialiser of the kernels.
     """
-    return peak_mean(heatmaps, flow_on_heatmap_grid(flow, heatmaps.shape[2:4])) / stride
+
+    features: int = 32
+    coarse_blocks: int = 2
+    kernel_init: Initializer = DEFAULT_INIT
+
+    @nn.compact
+    def __call__(self, heatmaps: jax.Array, train: bool = False) -> jax.Array:
+        """Args: heatmaps [B, h, w, K]; train: batch statistics. Returns: the refined heatmaps [B, h, w, K]."""
+        height, width, joints = heatmaps.shape[1:]
+        blocks = functools.partial(ChainOfBasicBlocks, kernel_init=self.kernel_init)
+        fine = ConvBN(self.features, activation=nn.relu, kernel_init=self.kernel_init, name="stem")(heatmaps, train)
+        even = jnp.pad(fine, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
+        coarse = nn.avg_pool(even, (2, 2), (2, 2), padding="VALID")
+        coarse = blocks(2 * self.features, self.coarse_blocks, name="coarse")(coarse, train)
+        coarse = jnp.repeat(jnp.repeat(coarse, 2, 1), 2, 2)[:, :height, :width]
+        x = blocks(self.features, 1, name="fine")(jnp.concatenate([coarse, fine], -1), train)
+        return heatmaps + nn.Conv(joints, (1, 1), kernel_init=nn.initializers.zeros, name="change")(x)
 
 
 class HeatmapAggregation(nn.Module):
     """Ĥ_t from the heatmaps of all frames.
 
-    With alignment, each supporting map is first moved as a whole by the flow that its own joint sees. A joint hidden in
-    the key frame but seen in a neighbour is so carried behind the occluder by the motion it is seen to have; warping
-    by the key frame's flow cannot do that, for there the flow is the occluder's.
+    With alignment, each supporting map is first moved as a whole by the motion of its joint. A joint hidden in the key
+    frame but seen in a neighbour is so carried behind the occluder by the motion it is seen to have; warping by the key
+    frame's flow cannot do that, for there the flow is the occluder's.
 
     Attributes:
       method: "rsb" (the lineage's residual steps block over all maps), "conv" (one 3x3 convolution), "fixed" (the
-        weighted average alone) or "residual" (the average, plus a learned part that starts at zero: new weights from
-        how sure each map is and how far it agrees with the key frame's, and convolutions over all maps).
-      alignment: "none" or "joint_flow".
+        weighted average alone) or "residual" (the average, plus learned parts that start at zero: for each joint new
+        weights from how sure the maps are and how far they agree, then `Refinement`).
+      alignment: "none", "joint_flow" (the flow that the joint sees) or "joint_motion" (what `JointMotion` makes of flow
+        and trajectories; works without flow too).
       aligned_share: with alignment, the part of a supporting frame's weight that its moved map starts with; the map as
         it stands has the rest. The two fail differently: at an occluder's rim the flow is the occluder's, and away from
         it a joint that moves fast is where the flow says. Half of each is better than either on the embedded data set.
@@ -96,7 +122,10 @@ class HeatmapAggregation(nn.Module):
         if self.alignment == "joint_flow":
             if flow is None:
                 raise InputError("alignment='joint_flow' needs flow: set flow_source to raft, or to dis or exact")
-            displacement = joint_displacement(supports, flow, stride)
+            displacement = flow_displacement(supports, flow, stride)
+        elif self.alignment == "joint_motion":
+            displacement = JointMotion(name="joint_motion")(heatmaps, flow, stride)
+        if displacement is not None:
             stack.append(translate(supports, displacement))
             share = self.aligned_share
             base = np.concatenate([base[:1], (1 - share) * weights, share * weights])
@@ -105,29 +134,26 @@ class HeatmapAggregation(nn.Module):
         if self.method == "fixed":
             return average
 
+        if self.method == "residual":
+            average = average + self._reweighted(maps, average, displacement)
+            return Refinement(self.features, kernel_init=self.kernel_init, name="refinement")(average, train)
         # Joint by joint: the maps of one joint stand next to each other among the channels.
         batch, count, height, width, _ = maps.shape
         channels = jnp.moveaxis(maps, 1, -1).reshape(batch, height, width, joints * count)
         if self.method == "rsb":
             return ChainOfRSBBlocks(joints, 1, kernel_init=self.kernel_init, name="blocks")(channels, train)
-        if self.method == "conv":
-            pad = ((1, 1), (1, 1))
-            return nn.Conv(joints, (3, 3), padding=pad, kernel_init=LINEAGE_INIT, name="conv")(channels)
-        zeros = nn.initializers.zeros
-        change = self._reweighted(maps, stack[-1], displacement)
-        x = ChainOfBasicBlocks(self.features, 1, kernel_init=self.kernel_init, name="blocks")(channels, train)
-        return average + change + nn.Conv(joints, (1, 1), kernel_init=zeros, name="residual")(x)
+        pad = ((1, 1), (1, 1))
+        return nn.Conv(joints, (3, 3), padding=pad, kernel_init=LINEAGE_INIT, name="conv")(channels)
 
-    def _reweighted(self, maps: jax.Array, moved: jax.Array, displacement: jax.Array | None) -> jax.Array:
-        """Σ_s Δw_s map_s with Δw by joint from the maps' peaks, their agreement with the key frame, their motion."""
-        key = maps[:, :1]
-        peaks = jnp.max(maps[:, : moved.shape[1] + 1], (2, 3))  # [B, T, K]
-        scale = jnp.sqrt(jnp.sum(key**2, (2, 3)) * jnp.sum(moved**2, (2, 3)) + 1e-6)
-        agreement = jnp.sum(key * moved, (2, 3)) / scale  # [B, T-1, K]
-        evidence = [peaks, agreement]
+    def _reweighted(self, maps: jax.Array, average: jax.Array, displacement: jax.Array | None) -> jax.Array:
+        """Σ_s Δw_s map_s with Δw by joint from the maps' peaks, their agreement with the average, their motion."""
+        average = average[:, None]
+        scale = jnp.sqrt(jnp.sum(maps**2, (2, 3)) * jnp.sum(average**2, (2, 3)) + 1e-6)
+        evidence = [jnp.max(maps, (2, 3)), jnp.sum(maps * average, (2, 3)) / scale]  # [B, S, K] each
         if displacement is not None:
             evidence.append(jnp.linalg.norm(displacement + 1e-6, axis=-1) / 4)
         x = jnp.swapaxes(jnp.concatenate(evidence, 1), 1, 2)  # [B, K, evidence]: the same small network for each joint
-        x = nn.relu(nn.Dense(16, name="evidence")(x))
+        for i in (1, 2):
+            x = nn.relu(nn.Dense(24, name=f"evidence{i}")(x))
         change = nn.Dense(maps.shape[1], kernel_init=nn.initializers.zeros, name="weights")(x)
         return jnp.einsum("bshwk,bks->bhwk", maps, change)

@@ -36,7 +36,8 @@ class JMPose(nn.Module):
       channels: C, the width of J and M.
       num_layers: L, the layers of mutual learning.
       backbone_trainable: let gradients and batch statistics reach the backbone; frozen, it runs in evaluation mode.
-      aggregation, alignment: as in HeatmapAggregation. "joint_flow" needs flow_pairs "support_to_key".
+      aggregation, alignment, aligned_share: method, alignment and share of HeatmapAggregation. The flow that it reads
+        must be of flow_pairs "support_to_key".
       motion: "flow", or "feature_difference" (the variant JM-Pose*, which reads no flow).
       motion_blocks: residual blocks behind the flow's stem.
       flow_source: "raft" (computed here, frozen), "batch" (DIS or exact flow from the loader) or "none" (zeros).
@@ -62,6 +63,7 @@ class JMPose(nn.Module):
     backbone_trainable: bool = False
     aggregation: str = "rsb"
     alignment: str = "none"
+    aligned_share: float = 0.5
     motion: str = "flow"
     motion_blocks: int = 4
     flow_source: str = "raft"
@@ -109,11 +111,13 @@ class JMPose(nn.Module):
         aggregation = HeatmapAggregation(
             self.aggregation,
             self.alignment,
+            self.aligned_share,
             features=2 * self.channels,
             kernel_init=init,
             name="heatmap_aggregation",
         )
-        aggregated = aggregation(heatmaps, flow, batch.frames.shape[2] / size[0], train)
+        known = None if self.flow_source == "none" else flow
+        aggregated = aggregation(heatmaps, known, batch.frames.shape[2] / size[0], train)
 
         if self.motion == "flow":
             encoder = MotionEncoder(self.channels, self.motion_blocks, self.flow_scale, init, name="motion_encoder")
@@ -216,10 +220,11 @@ class JMPose(nn.Module):
         if min(self.delta, self.num_layers) < 1:
             raise InputError(f"delta={self.delta} and num_layers={self.num_layers} must be at least 1")
         pairs = flow_pair_indices(self.delta, self.flow_pairs)
-        if self.alignment == "joint_flow" and self.flow_pairs != "support_to_key":
+        reads_flow = self.alignment != "none" and self.flow_source != "none"
+        if reads_flow and self.flow_pairs != "support_to_key":
             raise InputError(
-                f"alignment='joint_flow' moves each supporting frame's maps by its flow towards the key frame: set "
-                f"flow_pairs='support_to_key' (it is {self.flow_pairs!r})"
+                f"alignment={self.alignment!r} moves each supporting frame's maps by its flow towards the key frame: "
+                f"set flow_pairs='support_to_key' (it is {self.flow_pairs!r})"
             )
         length = batch.frames.shape[1]
         if length != 2 * self.delta + 1:

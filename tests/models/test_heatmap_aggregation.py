@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.models.heatmap_aggregation import HeatmapAggregation, frame_weights
+from jmpose_jax.models.heatmap_aggregation import HeatmapAggregation, Refinement, frame_weights
 from jmpose_jax.ops.heatmaps import decode, encode
 
 # A third of the compile time of the default, for numbers that are looked at once or twice.
@@ -78,13 +78,15 @@ def test_flow_of_full_resolution_serves_as_well():
     np.testing.assert_allclose(_fixed(heatmaps, fine), _fixed(heatmaps, flow), atol=1e-5)
 
 
-@pytest.mark.parametrize("alignment", ["none", "joint_flow"])
+@pytest.mark.parametrize("alignment", ["none", "joint_flow", "joint_motion"])
 def test_the_learned_part_starts_at_nothing_and_receives_gradients(alignment):
     heatmaps, flow = _clip()
     module = HeatmapAggregation("residual", alignment, features=4)
     variables = jax.jit(module.init, compiler_options=QUICK)(jax.random.key(0), heatmaps, flow)
-    fixed = _fixed(heatmaps, None if alignment == "none" else flow)
-    np.testing.assert_allclose(jax.jit(module.apply)(variables, heatmaps, flow), fixed, atol=1e-6)
+    fixed = HeatmapAggregation("fixed", alignment)
+    shared = {"params": {k: v for k, v in variables["params"].items() if k == "joint_motion"}}
+    expected = jax.jit(fixed.apply)(shared, heatmaps, flow)
+    np.testing.assert_allclose(jax.jit(module.apply)(variables, heatmaps, flow), expected, atol=1e-6)
 
     @functools.partial(jax.jit, compiler_options=QUICK)
     def gradient(params, heatmaps, flow):
@@ -98,7 +100,9 @@ def test_the_learned_part_starts_at_nothing_and_receives_gradients(alignment):
         gradients = gradient(variables["params"], maps, flow)
         assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradients))
     last = gradient(variables["params"], heatmaps, flow)[0]
-    assert last["residual"]["kernel"].any() and last["weights"]["kernel"].any()
+    assert last["refinement"]["change"]["kernel"].any() and last["weights"]["kernel"].any()
+    if alignment == "joint_motion":
+        assert last["joint_motion"]["choice"]["kernel"].any()
 
 
 @pytest.mark.parametrize("method", ["rsb", "conv"])
@@ -107,6 +111,12 @@ def test_learned_forms_have_the_shape_of_one_frame(method):
     module = HeatmapAggregation(method, "joint_flow")
     out, variables = jax.eval_shape(module.init_with_output, jax.random.key(0), heatmaps, flow)
     assert out.shape == (1, *SIZE, JOINTS) and variables["params"]
+
+
+def test_refinement_of_odd_sizes_keeps_their_shape_and_starts_as_identity():
+    heatmaps = jax.random.uniform(jax.random.key(1), (2, 7, 5, JOINTS))
+    out, _ = jax.jit(Refinement(features=4).init_with_output, compiler_options=QUICK)(jax.random.key(0), heatmaps)
+    np.testing.assert_array_equal(out, heatmaps)
 
 
 def test_faults_are_named():

@@ -131,7 +131,8 @@ def tiny(random_variables):
     params = variables["params"]
     zeros = functools.partial(jax.tree.map, jnp.zeros_like)
     aggregation = params["heatmap_aggregation"]
-    aggregation = aggregation | {name: zeros(aggregation[name]) for name in ("weights", "residual")}
+    refinement = aggregation["refinement"] | {"change": zeros(aggregation["refinement"]["change"])}
+    aggregation = aggregation | {"weights": zeros(aggregation["weights"]), "refinement": refinement}
     params = params | {"head": zeros(params["head"]), "heatmap_aggregation": aggregation}
     return model, variables | {"params": params}, batch
 

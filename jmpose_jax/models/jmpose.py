@@ -116,7 +116,8 @@ class JMPose(nn.Module):
             kernel_init=init,
             name="heatmap_aggregation",
         )
-        known = None if self.flow_source == "none" else flow
+        # Zero flow would tell JointMotion that all joints rest; None tells it that nothing is known.
+        known = None if (self.flow_source, self.alignment) == ("none", "joint_motion") else flow
         aggregated = aggregation(heatmaps, known, batch.frames.shape[2] / size[0], train)
 
         if self.motion == "flow":
@@ -220,8 +221,7 @@ class JMPose(nn.Module):
         if min(self.delta, self.num_layers) < 1:
             raise InputError(f"delta={self.delta} and num_layers={self.num_layers} must be at least 1")
         pairs = flow_pair_indices(self.delta, self.flow_pairs)
-        reads_flow = self.alignment != "none" and self.flow_source != "none"
-        if reads_flow and self.flow_pairs != "support_to_key":
+        if self.alignment != "none" and self.flow_pairs != "support_to_key":
             raise InputError(
                 f"alignment={self.alignment!r} moves each supporting frame's maps by its flow towards the key frame: "
                 f"set flow_pairs='support_to_key' (it is {self.flow_pairs!r})"

@@ -8,6 +8,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from data_pipeline import example, jpeg
+from data_pipeline.array_record import ArrayRecordSource
 from data_pipeline.clips import ClipTable
 from data_pipeline.flow import stored_flow
 from data_pipeline.tfrecord import TFRecordSource
@@ -15,7 +16,7 @@ from data_pipeline.transforms import Augmentation, crop_keypoints, example_affin
 from jmpose_jax.errors import InputError
 from jmpose_jax.ops.geometry import invert_affine, warp
 from jmpose_jax.records import Clip
-from jmpose_jax.skeletons import POSETRACK17_TO_15, Skeleton
+from jmpose_jax.skeletons import SKELETONS, Skeleton, joint_map
 
 
 class ClipSource:
@@ -28,7 +29,7 @@ class ClipSource:
     def __init__(
         self,
         table: ClipTable,
-        records: TFRecordSource,
+        records: TFRecordSource | ArrayRecordSource,
         delta: int,
         skeleton: Skeleton,
         length: int,
@@ -39,14 +40,15 @@ class ClipSource:
         table: the clips.
         records: the frames.
         delta: neighbours on each side.
-        skeleton: order of the joints.
+        skeleton: order of the joints; those that the data set does not have are never annotated.
         length: number of clips to give; those past the table's end repeat its last row with valid = 0.
         stored_pairs: name of the pairs whose stored flow is read with the frames; None reads none.
         cache_bytes: bound of the decoded frames that are kept.
         """
         self._table, self._records, self._length = table, records, length
         self._windows, self._offsets = table.windows(delta)
-        self._joints = list(POSETRACK17_TO_15) if skeleton.num_joints == 15 else list(range(17))
+        joints = np.asarray(joint_map(SKELETONS[table.skeleton], skeleton))
+        self._joints, self._known = np.maximum(joints, 0), joints >= 0
         self._stored_pairs, self._cache_bytes = stored_pairs, cache_bytes
         self._open()
 
@@ -77,8 +79,8 @@ class ClipSource:
             frame_offsets=offsets,
             box=clips["box"][row],
             box_score=float(clips["box_score"][row]),
-            keypoints=clips["keypoints"][row][self._joints],
-            joint_visibility=clips["annotated"][row][self._joints].astype(np.float32),
+            keypoints=np.where(self._known[:, None], clips["keypoints"][row][self._joints], np.float32(0)),
+            joint_visibility=(clips["annotated"][row][self._joints] & self._known).astype(np.float32),
             video=video,
             image_id=int(clips["image_id"][row]),
             person_index=int(clips["person_index"][row]),

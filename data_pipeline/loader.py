@@ -8,17 +8,21 @@ import grain
 import numpy as np
 from absl import flags
 
+from data_pipeline.array_record import ArrayRecordSource
 from data_pipeline.boxes import SCORE_THRESHOLD, read_detections
+from data_pipeline.checks import field, read_json
 from data_pipeline.clip_source import ClipSource, ToExample
 from data_pipeline.clips import ClipTable
 from data_pipeline.flow import check_flow, crop_flow
-from data_pipeline.schema import DATASET_NAME
+from data_pipeline.schema import DATASET_NAME, VERSION
+from data_pipeline.shards import FORMATS
 from data_pipeline.tfrecord import TFRecordSource
 from data_pipeline.transforms import Augmentation
 from jmpose_jax.errors import InputError
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.skeletons import SKELETONS
 
+Records = TFRecordSource | ArrayRecordSource
 __all__ = ["ClipTable", "Loader", "make_loader"]
 
 
@@ -29,7 +33,7 @@ class Loader(Iterator[ClipBatch]):
       table: the clips; `batch.index` counts its rows.
     """
 
-    def __init__(self, dataset: grain.MapDataset, table: ClipTable, records: TFRecordSource, settings: dict[str, Any]):
+    def __init__(self, dataset: grain.MapDataset, table: ClipTable, records: Records, settings: dict[str, Any]):
         """Use `make_loader`."""
         self.table = table
         self._records = records
@@ -123,7 +127,8 @@ def make_loader(
       delta: neighbours on each side; clips have T = 2 * delta + 1 frames.
       input_size: (height, width) of the crops in pixels.
       batch_size: clips a batch of this process.
-      skeleton: "posetrack15" or "posetrack17", the order of the joints.
+      skeleton: "posetrack15", "posetrack17" or "coco17", the order of the joints; those that the data set does not
+        annotate have weight 0.
       seed: of order and augmentation.
       train: shuffle, and augment if `augment` is given; else fixed order, plain crops.
       augment: fields of `transforms.Augmentation`; None for none.
@@ -148,8 +153,8 @@ def make_loader(
     Raises:
       InputError: naming the setting or file at fault.
     """
-    if skeleton not in ("posetrack15", "posetrack17"):
-        raise InputError(f"skeleton={skeleton!r} is not known; use posetrack15 or posetrack17")
+    if skeleton not in SKELETONS:
+        raise InputError(f"skeleton={skeleton!r} is not known; use one of {', '.join(SKELETONS)}")
     if delta < 0 or batch_size < 1 or min(input_size) < 1:
         raise InputError(f"delta={delta}, batch_size={batch_size}, input_size={input_size}: must be positive")
     if not 0 <= seed < 2**32:
@@ -203,20 +208,56 @@ def make_loader(
     return Loader(dataset, table, records, settings)
 
 
-def open_shards(folder: pathlib.Path, split: str, num_frames: int) -> TFRecordSource:
+def open_shards(folder: pathlib.Path, split: str, num_frames: int) -> Records:
     """The records of a split, checked against the number that its clip table counts.
 
     Raises:
-      InputError: where shards are missing from the set.
+      InputError: where shards are missing from the set, or were written by another version.
     """
-    paths = sorted(folder.glob(f"{DATASET_NAME}-{split}.tfrecord-?????-of-?????"))
+    file_format, lengths = _description(folder, split)
+    paths = sorted(folder.glob(f"{DATASET_NAME}-{split}.{file_format}-?????-of-?????"))
     expected = {path.name.rsplit("-", 1)[1] for path in paths}
     if len(expected) != 1 or int(next(iter(expected))) != len(paths):
-        raise InputError(f"{folder}: the shards of split {split!r} are incomplete ({len(paths)} found); prepare again")
-    records = TFRecordSource(paths)
+        absent = _absent(paths, next(iter(expected))) if len(expected) == 1 else "none, or of several runs"
+        raise InputError(
+            f"{folder}: the shards of split {split!r} are incomplete ({len(paths)} found; missing: {absent}); "
+            "prepare the data set again"
+        )
+    records = TFRecordSource(paths) if file_format == "tfrecord" else ArrayRecordSource(paths, lengths)
     if len(records) != num_frames:
         raise InputError(
             f"{folder}: the shards of split {split!r} hold {len(records)} frames, its clip table counts {num_frames}; "
             "they are of different runs, prepare again"
         )
     return records
+
+
+def _absent(paths: list[pathlib.Path], count: str) -> str:
+    """The first shard of the set that is not there."""
+    stem = paths[0].name.rsplit("-", 3)[0]
+    there = {path.name for path in paths}
+    names = (f"{stem}-{shard:05d}-of-{count}" for shard in range(int(count)))
+    return next((name for name in names if name not in there), "none")
+
+
+def _description(folder: pathlib.Path, split: str) -> tuple[str, list[int]]:
+    """Form and lengths of the split's shards; InputError where they are not of this version's schema."""
+    path = folder / "dataset_info.json"
+    info = read_json(path)
+    version = field(info, "version", str, str(path))
+    if version != VERSION:
+        raise InputError(
+            f"{path}: its shards are of schema version {version}, this program reads {VERSION}; prepare again"
+        )
+    file_format = field(info, "fileFormat", str, str(path))
+    if file_format not in FORMATS:
+        raise InputError(f"{path}: fileFormat {file_format!r} cannot be read; use one of {', '.join(FORMATS)}")
+    where = f"{path}: splits"
+    for entry in field(info, "splits", list, str(path)):
+        if field(entry, "name", str, where) == split:
+            lengths = field(entry, "shardLengths", list, where)
+            try:
+                return file_format, [int(length) for length in lengths]
+            except (TypeError, ValueError) as error:
+                raise InputError(f"{where}: 'shardLengths' must be numbers; prepare the data set again") from error
+    raise InputError(f"{path}: has no split {split!r}; prepare the data set again")

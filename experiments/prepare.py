@@ -7,7 +7,10 @@ import json
 
 from absl import flags
 
-from data_pipeline.prepare import DATASETS, prepare
+from data_pipeline import workers
+from data_pipeline.datasets import DATASETS
+from data_pipeline.prepare import prepare
+from data_pipeline.shards import FORMATS
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
 
@@ -23,6 +26,9 @@ def define_flags() -> None:
     flags.DEFINE_float("box_threshold", 0.2, "Least detector score that is kept.")
     flags.DEFINE_integer("shards", 8, "Shards a split.", lower_bound=1)
     flags.DEFINE_integer("max_delta", 2, "Furthest neighbour frame that training may ask for.", lower_bound=0)
+    flags.DEFINE_enum("format", "tfrecord", FORMATS, "Form of the shards.")
+    flags.DEFINE_integer("processes", None, "Processes that work at the same time; by default one a core.", 1)
+    flags.DEFINE_boolean("decode", True, "Decode every image once, to find damage inside; without it markers alone.")
 
 
 def run() -> None:
@@ -37,6 +43,9 @@ def run() -> None:
         num_shards=FLAGS.shards,
         max_delta=FLAGS.max_delta,
         box_threshold=FLAGS.box_threshold,
+        file_format=FLAGS.format,
+        num_processes=FLAGS.processes or workers.usable_cores(),
+        decoded=FLAGS.decode,
     )
     print(describe(summary))
     print(f"wrote {FLAGS.output}")

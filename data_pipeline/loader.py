@@ -31,11 +31,14 @@ class Loader(Iterator[ClipBatch]):
 
     Attributes:
       table: the clips; `batch.index` counts its rows.
+      damaged_clips: clips given so far by this loader that had damaged records (`damaged="skip"`).
+      damaged_reads: damaged records in them; each is logged once, by file and offset.
     """
 
     def __init__(self, dataset: grain.MapDataset, table: ClipTable, records: Records, settings: dict[str, Any]):
         """Use `make_loader`."""
         self.table = table
+        self.damaged_clips = self.damaged_reads = 0
         self._records = records
         self._settings = settings
         workers = settings["num_workers"]
@@ -60,7 +63,12 @@ class Loader(Iterator[ClipBatch]):
         return self._settings["batches"]
 
     def __next__(self) -> ClipBatch:
-        return ClipBatch(**next(self._iterator))
+        arrays = dict(next(self._iterator))
+        damaged = arrays.pop("damaged")
+        if damaged.any():
+            self.damaged_clips += int(np.count_nonzero(damaged))
+            self.damaged_reads += int(damaged.sum())
+        return ClipBatch(**arrays)
 
     def get_state(self) -> dict[str, int]:
         """The position, as a small JSON-able dict; equal on all hosts and for any number of workers."""
@@ -114,6 +122,7 @@ def make_loader(
     process_count: int = 1,
     prefetch: int = 2,
     cache_mib: int = 48,
+    damaged: str = "error",
 ) -> Loader:
     """A loader of a split of a prepared folder.
 
@@ -146,6 +155,8 @@ def make_loader(
       process_count: number of processes that share the batches.
       prefetch: batches kept ready.
       cache_mib: MiB of decoded frames that each process keeps. In training it pays only where it holds the whole split.
+      damaged: what a damaged record does: "error" ends the run, naming file and offset; "skip" (training only) logs it
+        and gives its clip with `valid` 0 and no joint weights, or, where it is a neighbour, without that frame.
 
     Returns:
       The loader.
@@ -159,6 +170,8 @@ def make_loader(
         raise InputError(f"delta={delta}, batch_size={batch_size}, input_size={input_size}: must be positive")
     if not 0 <= seed < 2**32:
         raise InputError(f"seed={seed}: must be between 0 and {2**32 - 1}")
+    if damaged not in ("error", "skip") or (damaged == "skip" and not train):
+        raise InputError(f"damaged={damaged!r}: use error, or in training skip; evaluation counts every clip")
     check_flow(flow_source, flow_pairs, flow_stride, delta, input_size)
     folder = pathlib.Path(folder)
     table = ClipTable.load(folder, split)
@@ -185,7 +198,7 @@ def make_loader(
     # Fixed-order passes are padded to whole batches; a shuffled one has no rows that are not clips.
     length = len(table) if train else batches * global_batch
     pairs = flow_pairs if flow_source == "exact" and delta else None
-    source = ClipSource(table, records, delta, joints, length, pairs, cache_mib * 2**20)
+    source = ClipSource(table, records, delta, joints, length, pairs, damaged, cache_mib * 2**20)
     augmentation = Augmentation.from_mapping(augment) if train and augment is not None else None
     flow = crop_flow(flow_source if delta else "none", flow_pairs, flow_stride)
     transform = ToExample(size, joints, augmentation, flow, box_enlarge)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from data_pipeline import checks
 from data_pipeline.annotations import Frame, Person, Video
 from data_pipeline.checks import field, numbers, read_json, typed
 from jmpose_jax.errors import InputError
@@ -77,18 +78,18 @@ def read_split(source: pathlib.Path, files: list[pathlib.Path], split: str) -> l
     category = _person_category(content, str(path))
     people, crowds = _people(path, annotations, category)
     folder = next((folder for folder in image_folders(source, path) if folder.is_dir()), source / path.stem)
-    by_id: dict[int, tuple[str, str]] = {}
+    by_id: dict[int, str] = {}
     for i, image in enumerate(images):
         where = f"{path}: images[{i}]"
         identity = field(image, "id", int, where)
         if identity in by_id:
             raise InputError(f"{where}: the id {identity} is that of another image too; ids must be unique")
-        by_id[identity] = field(image, "file_name", str, where), where
+        by_id[identity] = checks.file_name(field(image, "file_name", str, where), f"{where}: 'file_name'")
     unknown = next((identity for identity in (*people, *crowds) if identity not in by_id), None)
     if unknown is not None:
         raise InputError(f"{path}: an annotation names image_id {unknown}, which is not in 'images'; remove it")
     frames = []
-    for number, (identity, (name, _)) in enumerate(sorted(by_id.items())):
+    for number, (identity, name) in enumerate(sorted(by_id.items())):
         frames.append(
             Frame(
                 file_name=f"{folder.name}/{name}",

@@ -12,8 +12,8 @@ from data_pipeline.boxes import SCORE_THRESHOLD, Detection, read_detections
 from data_pipeline.datasets import DATASETS, find_splits, read_split, skeleton_of
 from data_pipeline.flow_files import flow_folder
 from data_pipeline.plan import Report, plan_split
-from data_pipeline.shards import DONE_SUFFIX, FORMATS, write_shards
-from data_pipeline.staging import SUMMARY, fingerprint, staged
+from data_pipeline.shards import FORMATS, write_shards
+from data_pipeline.staging import DONE_SUFFIX, SUMMARY, fingerprint, staged
 from jmpose_jax.errors import InputError
 
 MAX_DELTA = 2

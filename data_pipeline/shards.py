@@ -13,11 +13,11 @@ from data_pipeline.annotations import Frame
 from data_pipeline.array_record import write_array_record
 from data_pipeline.flow_files import read_frame_flow
 from data_pipeline.plan import StoredFrame
+from data_pipeline.staging import DONE_SUFFIX
 from data_pipeline.tfrecord import write_shard
 from jmpose_jax.errors import InputError
 
 FORMATS = ("tfrecord", "array_record")
-DONE_SUFFIX = ".done"  # beside a complete shard of an unfinished folder: [records, bytes]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ from jmpose_jax.errors import InputError
 
 SUMMARY = "summary.json"
 PLAN = "plan.json"
+DONE_SUFFIX = ".done"  # beside a complete shard of an unfinished folder: [records, bytes]
 KEPT = (PLAN, "source")  # what a run with other settings leaves of an unfinished folder is its rendered source
 
 
@@ -50,7 +51,8 @@ class Stage:
 def staged(output: pathlib.Path) -> Iterator[Stage]:
     """An unfinished folder that takes the name `output` when the block succeeds.
 
-    It is removed where the block finds the input at fault, and stays after anything else, for the next run to go on.
+    It is removed where the block finds the input at fault, and stays after anything else if it holds complete shards,
+    for the next run to go on.
 
     Raises:
       InputError: where `output` cannot be written, is no prepared folder, or another run is writing it.
@@ -80,15 +82,20 @@ def staged(output: pathlib.Path) -> Iterator[Stage]:
             shutil.rmtree(old)
         else:
             os.replace(folder, output)
-    except InputError as error:
-        if not isinstance(error.__cause__, OSError):
+    except BaseException as error:
+        stopped = not isinstance(error, InputError) or isinstance(error.__cause__, OSError)
+        if not (stopped and _worth_keeping(folder)):
             shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            name = error.filename or output
+            raise InputError(f"{name}: {error.strerror}; correct this and run again, what is done is kept") from error
         raise
-    except OSError as error:
-        name = error.filename or output
-        raise InputError(f"{name}: {error.strerror}; correct this and run again, what is done is kept") from error
     finally:
         os.close(lock)
+
+
+def _worth_keeping(folder: pathlib.Path) -> bool:
+    return any(folder.glob(f"*{DONE_SUFFIX}")) or (folder / "source").is_dir()
 
 
 def fingerprint(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from etils import epath
 
 from data_pipeline import datasets, example, schema
 from data_pipeline.plan import Report, plan_split
@@ -23,12 +24,14 @@ CONFIGS = tuple(name for name in datasets.DATASETS if name != "synthetic")
 class Posetrack(tfds.core.GeneratorBasedBuilder):
     """Frames of PoseTrack or COCO with 2-D poses of the people in them, one example a frame."""
 
+    # TFDS would look the file up with importlib_resources, which it does not install on Python 3.11 and newer.
+    code_path = epath.Path(__file__)
     VERSION = tfds.core.Version(schema.VERSION)
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name, description=f"Frames of {name}.") for name in CONFIGS]
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Give the folder that holds images/ and annotations/ of the data set as manual_dir."
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(features=features(), homepage="https://posetrack.net")
+        return tfds.core.DatasetInfo(builder=self, features=features(), homepage="https://posetrack.net")
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         source = pathlib.Path(dl_manager.manual_dir)

@@ -19,7 +19,7 @@ def pictures(page):
 
 
 def test_page_of_plain_crops(prepared, tmp_path):
-    options = dict(split="test", clips=3, delta=1, input_size=(64, 48), flow_source="exact")
+    options = dict(split="test", clips=3, delta=1, input_size=(64, 48), flow_source="dis")
     assert browse(prepared, tmp_path / "page.html", augmented=False, **options) == 3
     found = pictures(tmp_path / "page.html")
     assert len(found) == 3 * (3 + 1 + 2) and all(image.shape == (64, 48, 3) for _, image in found)

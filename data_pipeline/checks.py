@@ -96,6 +96,20 @@ def numbers(value: Any, length: int | None, where: str) -> list[float]:
     return values
 
 
+def file_name(value: str, where: str) -> str:
+    """`value` where it can name a file inside the data set's folder; `where` starts the message of a fault."""
+    parts = value.split("/")
+    if not value.strip() or "\0" in value or any(len(part.encode(errors="replace")) > 200 for part in parts):
+        raise InputError(f"{where} cannot be the name of an image, found {_short(value)}; correct it")
+    if value.startswith("/") or ".." in parts:
+        raise InputError(f"{where} leads out of the data set's folder, found {_short(value)}; give a path inside it")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where} is not text in UTF-8, found {_short(value)}; correct it") from error
+    return value
+
+
 def _finite(value: float) -> bool:
     try:
         return math.isfinite(value) and abs(value) < 3e38

@@ -1,12 +1,15 @@
 """The clip table of a split: one row a person to estimate, with the numbers of the records that make up its clip."""
 
 import dataclasses
+import os
 import pathlib
+import zipfile
 
 import numpy as np
 
 from data_pipeline.boxes import Detection, match_detections
 from jmpose_jax.errors import InputError
+from jmpose_jax.skeletons import POSETRACK17
 
 # The columns that every table has. The embedded data set adds columns for analysis, e.g. "joint_cause".
 CLIP_COLUMNS = ("key_record", "person_index", "box", "box_score", "head_box", "keypoints", "annotated", "visibility",
@@ -27,11 +30,13 @@ class ClipTable:
       frames: "frame_video" int32 [m], "frame_number" int64 [m] (place in time), "frame_image_id" int64 [m],
         "frame_file_name" str [m], "frame_is_labeled" bool [m], "frame_size" int32 [m, 2] (height, width).
       videos: names, in the order that "video" and "frame_video" count.
+      skeleton: the order of the 17 stored joints, "posetrack17" or "coco17".
     """
 
     clips: dict[str, np.ndarray]
     frames: dict[str, np.ndarray]
     videos: tuple[str, ...]
+    skeleton: str = POSETRACK17.name
 
     def __len__(self) -> int:
         return len(self.clips["key_record"])
@@ -62,15 +67,26 @@ class ClipTable:
             raise InputError(f"{path}: columns {', '.join(missing)} are missing; prepare the data set again")
         videos = tuple(str(name) for name in columns.pop("videos"))
         frames = {name: columns.pop(name) for name in FRAME_COLUMNS}
-        return cls(columns, frames, videos)
+        skeleton = str(columns.pop("skeleton", POSETRACK17.name))
+        return cls(columns, frames, videos, skeleton)
 
     def save(self, folder: pathlib.Path, split: str) -> None:
         """Write `clips-{split}.npz` into a folder."""
-        np.savez_compressed(self.path(folder, split), **self.clips, **self.frames, videos=np.asarray(self.videos, str))
+        columns = {**self.clips, **self.frames, "videos": np.asarray(self.videos, str), "skeleton": self.skeleton}
+        path = self.path(folder, split)
+        temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, column in columns.items():
+                # NumPy's own writer puts the time into the archive; the same table shall give the same bytes.
+                entry = zipfile.ZipInfo(f"{name}.npy")
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                with archive.open(entry, "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, np.asanyarray(column), allow_pickle=False)
+        os.replace(temporary, path)
 
     def select(self, rows: np.ndarray) -> "ClipTable":
         """The table with the clips int [k] `rows` alone; frames and videos stay."""
-        return ClipTable({name: column[rows] for name, column in self.clips.items()}, self.frames, self.videos)
+        return dataclasses.replace(self, clips={name: column[rows] for name, column in self.clips.items()})
 
     def windows(self, delta: int) -> tuple[np.ndarray, np.ndarray]:
         """The frames of every clip.
@@ -142,4 +158,4 @@ class ClipTable:
             "image_id": self.frames["frame_image_id"][record],
             "video": self.frames["frame_video"][record],
         }
-        return ClipTable(clips, self.frames, self.videos)
+        return dataclasses.replace(self, clips=clips)

@@ -8,17 +8,21 @@ import grain
 import numpy as np
 from absl import flags
 
+from data_pipeline.array_record import ArrayRecordSource
 from data_pipeline.boxes import SCORE_THRESHOLD, read_detections
+from data_pipeline.checks import field, read_json
 from data_pipeline.clip_source import ClipSource, ToExample
 from data_pipeline.clips import ClipTable
 from data_pipeline.flow import check_flow, crop_flow
-from data_pipeline.schema import DATASET_NAME
+from data_pipeline.schema import DATASET_NAME, VERSION
+from data_pipeline.shards import FORMATS
 from data_pipeline.tfrecord import TFRecordSource
 from data_pipeline.transforms import Augmentation
 from jmpose_jax.errors import InputError
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.skeletons import SKELETONS
 
+Records = TFRecordSource | ArrayRecordSource
 __all__ = ["ClipTable", "Loader", "make_loader"]
 
 
@@ -27,11 +31,14 @@ class Loader(Iterator[ClipBatch]):
 
     Attributes:
       table: the clips; `batch.index` counts its rows.
+      damaged_clips: clips given so far by this loader that had damaged records (`damaged="skip"`).
+      damaged_reads: damaged records in them; each is logged once, by file and offset.
     """
 
-    def __init__(self, dataset: grain.MapDataset, table: ClipTable, records: TFRecordSource, settings: dict[str, Any]):
+    def __init__(self, dataset: grain.MapDataset, table: ClipTable, records: Records, settings: dict[str, Any]):
         """Use `make_loader`."""
         self.table = table
+        self.damaged_clips = self.damaged_reads = 0
         self._records = records
         self._settings = settings
         workers = settings["num_workers"]
@@ -56,7 +63,12 @@ class Loader(Iterator[ClipBatch]):
         return self._settings["batches"]
 
     def __next__(self) -> ClipBatch:
-        return ClipBatch(**next(self._iterator))
+        arrays = dict(next(self._iterator))
+        damaged = arrays.pop("damaged")
+        if damaged.any():
+            self.damaged_clips += int(np.count_nonzero(damaged))
+            self.damaged_reads += int(damaged.sum())
+        return ClipBatch(**arrays)
 
     def get_state(self) -> dict[str, int]:
         """The position, as a small JSON-able dict; equal on all hosts and for any number of workers."""
@@ -110,6 +122,7 @@ def make_loader(
     process_count: int = 1,
     prefetch: int = 2,
     cache_mib: int = 48,
+    damaged: str = "error",
 ) -> Loader:
     """A loader of a split of a prepared folder.
 
@@ -123,7 +136,8 @@ def make_loader(
       delta: neighbours on each side; clips have T = 2 * delta + 1 frames.
       input_size: (height, width) of the crops in pixels.
       batch_size: clips a batch of this process.
-      skeleton: "posetrack15" or "posetrack17", the order of the joints.
+      skeleton: "posetrack15", "posetrack17" or "coco17", the order of the joints; those that the data set does not
+        annotate have weight 0.
       seed: of order and augmentation.
       train: shuffle, and augment if `augment` is given; else fixed order, plain crops.
       augment: fields of `transforms.Augmentation`; None for none.
@@ -141,6 +155,8 @@ def make_loader(
       process_count: number of processes that share the batches.
       prefetch: batches kept ready.
       cache_mib: MiB of decoded frames that each process keeps. In training it pays only where it holds the whole split.
+      damaged: what a damaged record does: "error" ends the run, naming file and offset; "skip" (training only) logs it
+        and gives its clip with `valid` 0 and no joint weights, or, where it is a neighbour, without that frame.
 
     Returns:
       The loader.
@@ -148,12 +164,14 @@ def make_loader(
     Raises:
       InputError: naming the setting or file at fault.
     """
-    if skeleton not in ("posetrack15", "posetrack17"):
-        raise InputError(f"skeleton={skeleton!r} is not known; use posetrack15 or posetrack17")
+    if skeleton not in SKELETONS:
+        raise InputError(f"skeleton={skeleton!r} is not known; use one of {', '.join(SKELETONS)}")
     if delta < 0 or batch_size < 1 or min(input_size) < 1:
         raise InputError(f"delta={delta}, batch_size={batch_size}, input_size={input_size}: must be positive")
     if not 0 <= seed < 2**32:
         raise InputError(f"seed={seed}: must be between 0 and {2**32 - 1}")
+    if damaged not in ("error", "skip") or (damaged == "skip" and not train):
+        raise InputError(f"damaged={damaged!r}: use error, or in training skip; evaluation counts every clip")
     check_flow(flow_source, flow_pairs, flow_stride, delta, input_size)
     folder = pathlib.Path(folder)
     table = ClipTable.load(folder, split)
@@ -180,7 +198,7 @@ def make_loader(
     # Fixed-order passes are padded to whole batches; a shuffled one has no rows that are not clips.
     length = len(table) if train else batches * global_batch
     pairs = flow_pairs if flow_source == "exact" and delta else None
-    source = ClipSource(table, records, delta, joints, length, pairs, cache_mib * 2**20)
+    source = ClipSource(table, records, delta, joints, length, pairs, damaged, cache_mib * 2**20)
     augmentation = Augmentation.from_mapping(augment) if train and augment is not None else None
     flow = crop_flow(flow_source if delta else "none", flow_pairs, flow_stride)
     transform = ToExample(size, joints, augmentation, flow, box_enlarge)
@@ -203,20 +221,56 @@ def make_loader(
     return Loader(dataset, table, records, settings)
 
 
-def open_shards(folder: pathlib.Path, split: str, num_frames: int) -> TFRecordSource:
+def open_shards(folder: pathlib.Path, split: str, num_frames: int) -> Records:
     """The records of a split, checked against the number that its clip table counts.
 
     Raises:
-      InputError: where shards are missing from the set.
+      InputError: where shards are missing from the set, or were written by another version.
     """
-    paths = sorted(folder.glob(f"{DATASET_NAME}-{split}.tfrecord-?????-of-?????"))
+    file_format, lengths = _description(folder, split)
+    paths = sorted(folder.glob(f"{DATASET_NAME}-{split}.{file_format}-?????-of-?????"))
     expected = {path.name.rsplit("-", 1)[1] for path in paths}
     if len(expected) != 1 or int(next(iter(expected))) != len(paths):
-        raise InputError(f"{folder}: the shards of split {split!r} are incomplete ({len(paths)} found); prepare again")
-    records = TFRecordSource(paths)
+        absent = _absent(paths, next(iter(expected))) if len(expected) == 1 else "none, or of several runs"
+        raise InputError(
+            f"{folder}: the shards of split {split!r} are incomplete ({len(paths)} found; missing: {absent}); "
+            "prepare the data set again"
+        )
+    records = TFRecordSource(paths) if file_format == "tfrecord" else ArrayRecordSource(paths, lengths)
     if len(records) != num_frames:
         raise InputError(
             f"{folder}: the shards of split {split!r} hold {len(records)} frames, its clip table counts {num_frames}; "
             "they are of different runs, prepare again"
         )
     return records
+
+
+def _absent(paths: list[pathlib.Path], count: str) -> str:
+    """The first shard of the set that is not there."""
+    stem = paths[0].name.rsplit("-", 3)[0]
+    there = {path.name for path in paths}
+    names = (f"{stem}-{shard:05d}-of-{count}" for shard in range(int(count)))
+    return next((name for name in names if name not in there), "none")
+
+
+def _description(folder: pathlib.Path, split: str) -> tuple[str, list[int]]:
+    """Form and lengths of the split's shards; InputError where they are not of this version's schema."""
+    path = folder / "dataset_info.json"
+    info = read_json(path)
+    version = field(info, "version", str, str(path))
+    if version != VERSION:
+        raise InputError(
+            f"{path}: its shards are of schema version {version}, this program reads {VERSION}; prepare again"
+        )
+    file_format = field(info, "fileFormat", str, str(path))
+    if file_format not in FORMATS:
+        raise InputError(f"{path}: fileFormat {file_format!r} cannot be read; use one of {', '.join(FORMATS)}")
+    where = f"{path}: splits"
+    for entry in field(info, "splits", list, str(path)):
+        if field(entry, "name", str, where) == split:
+            lengths = field(entry, "shardLengths", list, where)
+            try:
+                return file_format, [int(length) for length in lengths]
+            except (TypeError, ValueError) as error:
+                raise InputError(f"{where}: 'shardLengths' must be numbers; prepare the data set again") from error
+    raise InputError(f"{path}: has no split {split!r}; prepare the data set again")

@@ -2,20 +2,22 @@
 
 import collections
 import dataclasses
-from collections.abc import Iterable
+import pathlib
 from typing import Any
 
 import numpy as np
 
-from data_pipeline import jpeg
+from data_pipeline import jpeg, workers
 from data_pipeline.annotations import NUM_KEYPOINTS, Frame, Person, Video
 from data_pipeline.boxes import Detection, clip_box, match_detections
 from data_pipeline.clips import ClipTable
 from data_pipeline.posetrack import PERSON_EXTRAS
-from data_pipeline.progress import progress
 from jmpose_jax.errors import InputError
+from jmpose_jax.skeletons import POSETRACK17, Skeleton
 
 MAX_EXAMPLES = 20  # of each reason, in the summary
+CHUNK = 64  # images that a process inspects at a time
+MISSING = "missing on disk"
 
 
 @dataclasses.dataclass
@@ -46,7 +48,15 @@ class StoredFrame:
 
 
 def plan_split(
-    videos: list[Video], detections: list[Detection], max_delta: int, report: Report, show_progress: bool = True
+    videos: list[Video],
+    detections: list[Detection],
+    max_delta: int,
+    report: Report,
+    show_progress: bool = True,
+    decoded: bool = True,
+    num_processes: int = 1,
+    skeleton: Skeleton = POSETRACK17,
+    strict: bool = True,
 ) -> tuple[list[StoredFrame], ClipTable]:
     """Choose the records of a split and build its clip table.
 
@@ -56,6 +66,10 @@ def plan_split(
       max_delta: frames further than this from every key frame are left out.
       report: filled with counts and reasons.
       show_progress: report progress on standard error.
+      decoded: decode every image that is to be stored, to find damage in its compressed data.
+      num_processes: that inspect the images.
+      skeleton: order of the stored joints.
+      strict: False reports what otherwise is an error.
 
     Returns:
       The stored frames by video and time, and the table.
@@ -64,19 +78,20 @@ def plan_split(
       InputError: where a frame with annotated people is missing on disk, or nothing is left.
     """
     detected = _detected_frames(videos, detections, report)
-    stored: list[StoredFrame] = []
-    for video in progress(videos, len(videos), "checking frames", enabled=show_progress):
+    candidates: list[tuple[Video, Frame]] = []
+    for video in videos:
         report.counts["videos"] += 1
         report.counts["frames_listed"] += len(video.frames)
         report.counts["frames_labeled"] += sum(frame.is_labeled for frame in video.frames)
         keys = [f.number for f in video.frames if f.is_labeled and (f.persons or f.image_id in detected)]
         needed = {number + d for number in keys for d in range(-max_delta, max_delta + 1)}
         report.counts["frames_not_needed"] += sum(frame.number not in needed for frame in video.frames)
-        stored += _checked(video, (frame for frame in video.frames if frame.number in needed), report)
+        candidates += [(video, frame) for frame in video.frames if frame.number in needed]
+    stored = _checked(candidates, report, show_progress, decoded, num_processes, strict)
     report.counts["frames_stored"] = len(stored)
-    table = _table(stored, report)
+    table = _table(stored, report, skeleton)
     report.counts["clips"] = len(table)
-    if not stored:
+    if not stored and strict:
         raise InputError(
             f"{videos[0].annotation_file.parent}: no labelled frame with people and a readable image; "
             "leave the split out with --split, or give detections with --boxes"
@@ -95,31 +110,54 @@ def _detected_frames(videos: list[Video], detections: list[Detection], report: R
     return {frames[i].image_id for i, _ in matched}
 
 
-def _checked(video: Video, frames: Iterable[Frame], report: Report) -> list[StoredFrame]:
+def _checked(
+    candidates: list[tuple[Video, Frame]],
+    report: Report,
+    show_progress: bool,
+    decoded: bool,
+    num_processes: int,
+    strict: bool,
+) -> list[StoredFrame]:
+    """Those whose image is there and whole."""
+    paths = [frame.path for _, frame in candidates]
+    parts = [(paths[start : start + CHUNK], decoded) for start in range(0, len(paths), CHUNK)]
+    found = workers.run(inspect_files, parts, len(paths), "checking frames", num_processes, show_progress)
     stored = []
-    for frame in frames:
-        if not frame.path.is_file():
-            if frame.is_labeled and frame.persons:
-                raise InputError(
-                    f"{video.annotation_file}: names {frame.file_name}, but {frame.path} does not exist; "
-                    "add the image, or choose the splits that have theirs with --split"
-                )
-            report.skip("frame missing on disk (no people annotated)", str(frame.path))
-            continue
-        try:
-            size, fault = jpeg.inspect(frame.path)
-        except OSError as error:
-            size, fault = None, f"cannot be read ({error.strerror})"
-        if size is None:
-            report.skip(f"frame {fault}", str(frame.path))
-            if frame.is_labeled and frame.persons:
-                report.counts["people_in_unreadable_frames"] += len(frame.persons)
-        else:
+    for (video, frame), (size, fault) in zip(candidates, (result for part in found for result in part)):
+        if size is not None:
             stored.append(StoredFrame(video, frame, size))
+            continue
+        people = len(frame.persons) if frame.is_labeled else 0
+        if fault != MISSING:
+            report.skip(f"frame {fault}", str(frame.path))
+            if people:
+                report.counts["people_in_unreadable_frames"] += people
+        elif not people:
+            report.skip("frame missing on disk (no people annotated)", str(frame.path))
+        elif strict:
+            raise InputError(
+                f"{video.annotation_file}: names {frame.file_name}, but {frame.path} does not exist; "
+                "add the image, or choose the splits that have theirs with --split"
+            )
+        else:
+            report.skip("frame with annotated people missing on disk", str(frame.path))
     return stored
 
 
-def _table(stored: list[StoredFrame], report: Report) -> ClipTable:
+def inspect_files(part: tuple[list[pathlib.Path], bool]) -> list[tuple[tuple[int, int] | None, str]]:
+    """What `jpeg.inspect` says of some files, whether they exist or not."""
+    paths, decoded = part
+    results = []
+    for path in paths:
+        try:
+            results.append(jpeg.inspect(path, decoded) if path.is_file() else (None, MISSING))
+        except OSError as error:
+            results.append((None, f"cannot be read ({error.strerror})"))
+        workers.count()
+    return results
+
+
+def _table(stored: list[StoredFrame], report: Report, skeleton: Skeleton) -> ClipTable:
     videos = list(dict.fromkeys(item.video.name for item in stored))
     number = {name: i for i, name in enumerate(videos)}
     frames = {
@@ -162,7 +200,7 @@ def _table(stored: list[StoredFrame], report: Report) -> ClipTable:
         "image_id": frames["frame_image_id"][records],
         "video": frames["frame_video"][records],
     }
-    return ClipTable(clips | _analysis_columns(stored, rows, people), frames, tuple(videos))
+    return ClipTable(clips | _analysis_columns(stored, rows, people), frames, tuple(videos), skeleton.name)
 
 
 def _stack(arrays: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:

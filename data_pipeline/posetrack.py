@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from data_pipeline import checks
 from data_pipeline.annotations import NUM_KEYPOINTS, Frame, Person, Video, box_of_keypoints
 from data_pipeline.checks import field, numbers, read_json, typed
 from jmpose_jax.errors import InputError
@@ -135,7 +136,7 @@ def _box(value: Any, where: str) -> np.ndarray:
 
 
 def _frame(source: pathlib.Path, image: Any, persons: dict[int, list[Person]], index: int, where: str) -> Frame:
-    file_name = field(image, "file_name", str, where)
+    file_name = checks.file_name(field(image, "file_name", str, where), f"{where}: 'file_name'")
     image_id = field(image, "id", int, where, default=None)
     if image_id is None:
         image_id = field(image, "frame_id", int, where)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from data_pipeline import checks
 from data_pipeline.annotations import NUM_KEYPOINTS, Frame, Person, Video, box_of_keypoints
 from data_pipeline.checks import field, read_json, typed
 from data_pipeline.posetrack import image_path, in_time_order, unique_names
@@ -93,7 +94,7 @@ def _file_name(entry: Any, where: str) -> str:
     images = field(entry, "image", list, where)
     if not images:
         raise InputError(f"{where}: 'image' is empty; every entry must name its image")
-    return _leaf(images[0], "name", str, f"{where}: 'image'")
+    return checks.file_name(_leaf(images[0], "name", str, f"{where}: 'image'"), f"{where}: 'image': 'name'")
 
 
 def _items(mapping: Any, key: str, where: str) -> list[Any]:

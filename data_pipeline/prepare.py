@@ -1,34 +1,22 @@
 """From a data set as it is published to the folder that training reads: shards, clip tables, summary."""
 
-import contextlib
 import json
 import os
 import pathlib
 import shutil
-import tempfile
-from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from data_pipeline import posetrack, posetrack17, schema
+from data_pipeline import schema
 from data_pipeline.annotations import Video, to_posetrack18
 from data_pipeline.boxes import SCORE_THRESHOLD, Detection, read_detections
-from data_pipeline.flow_files import flow_folder, read_frame_flow
-from data_pipeline.plan import Report, StoredFrame, plan_split
-from data_pipeline.progress import progress as report_progress
-from data_pipeline.tfrecord import write_shard
+from data_pipeline.datasets import DATASETS, find_splits, read_split, skeleton_of
+from data_pipeline.flow_files import flow_folder
+from data_pipeline.plan import Report, plan_split
+from data_pipeline.shards import FORMATS, write_shards
+from data_pipeline.staging import DONE_SUFFIX, SUMMARY, fingerprint, staged
 from jmpose_jax.errors import InputError
 
-READERS = {
-    "posetrack17": posetrack17.read_split,
-    "posetrack18": posetrack.read_split,
-    "posetrack21": posetrack.read_split,
-    "synthetic": posetrack.read_split,
-}
-DATASETS = tuple(READERS)
 MAX_DELTA = 2
-SUMMARY = "summary.json"
 
 
 def prepare(
@@ -41,14 +29,19 @@ def prepare(
     progress: bool = True,
     max_delta: int = MAX_DELTA,
     box_threshold: float = SCORE_THRESHOLD,
+    file_format: str = "tfrecord",
+    num_processes: int = 1,
+    decoded: bool = True,
 ) -> dict[str, Any]:
     """Read a data set's annotations and frames and write the prepared folder.
 
-    Everything is written to a temporary folder beside `output`, which gets its name at the end: a run that fails or is
-    stopped leaves nothing under that name. An earlier prepared folder of the same name is replaced.
+    Everything is written to an unfinished folder beside `output`, which gets its name at the end. A fault of the input
+    leaves nothing. A run that is stopped or finds the disk full leaves the unfinished folder; the same command goes on
+    with the shards that lack. An earlier prepared folder of the same name is replaced. The bytes written depend on the
+    source and the settings alone, not on the number of processes.
 
     Args:
-      dataset: "posetrack17", "posetrack18", "posetrack21" or "synthetic".
+      dataset: "posetrack17", "posetrack18", "posetrack21", "coco" or "synthetic".
       source: folder of the data set; None, for "synthetic" only, renders the embedded data set into `output`/source.
       output: folder to write.
       splits: which ones; None for all that the source has.
@@ -57,6 +50,9 @@ def prepare(
       progress: report progress on standard error.
       max_delta: furthest neighbour that a clip may ask for; frames further from every labelled one are left out.
       box_threshold: least detector score that is kept.
+      file_format: "tfrecord" or "array_record".
+      num_processes: processes that inspect images and write shards.
+      decoded: decode every image once, to find damage in its compressed data; False checks the markers alone.
 
     Returns:
       The summary, which is also written as summary.json: per split what was read, stored and skipped, and why.
@@ -66,130 +62,80 @@ def prepare(
     """
     if dataset not in DATASETS:
         raise InputError(f"dataset {dataset!r} is not known; use one of {', '.join(DATASETS)}")
-    if num_shards < 1 or max_delta < 0:
-        raise InputError(f"shards={num_shards}, max_delta={max_delta}: at least 1 shard and delta 0 are needed")
+    if num_shards < 1 or max_delta < 0 or num_processes < 1:
+        raise InputError(
+            f"shards={num_shards}, max_delta={max_delta}, processes={num_processes}: "
+            "at least 1 shard, delta 0 and 1 process are needed"
+        )
+    if file_format not in FORMATS:
+        raise InputError(f"format={file_format!r} is not known; use one of {', '.join(FORMATS)}")
     if source is None and dataset != "synthetic":
         raise InputError(f"--source is needed for {dataset}: the folder that holds its images and annotations")
     detections = read_detections(pathlib.Path(boxes), box_threshold) if boxes is not None else []
-    with _staged(pathlib.Path(output)) as stage:
+    settings = {
+        "dataset": dataset,
+        "boxes": str(boxes) if boxes else "ground_truth",
+        "max_delta": max_delta,
+        "format": file_format,
+    }
+    with staged(pathlib.Path(output)) as stage:
         if source is None:
-            source = _render(stage / "source", progress)
-        summary = {"dataset": dataset, "boxes": str(boxes) if boxes else "ground_truth", "max_delta": max_delta}
-        summary["splits"] = _write(
-            dataset, pathlib.Path(source), stage, splits, detections, num_shards, progress, max_delta
-        )
-        (stage / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+            source = _render(stage.folder / "source", progress)
+        source = pathlib.Path(source)
+        found = find_splits(source, dataset, splits)
+        # All annotations are read before anything is written, so that a fault in the last file costs no time.
+        videos = {split: read_split(dataset, source, files, split) for split, files in found.items()}
+        with_flow = any(flow_folder(source, split).is_dir() for split in videos)
+        plans = {}
+        for split in videos:
+            report = Report()
+            plans[split] = (
+                report,
+                *plan_split(
+                    videos[split], detections, max_delta, report, progress, decoded, num_processes, skeleton_of(dataset)
+                ),
+            )
+        stage.resume(fingerprint(settings, num_shards, found, {split: plan[1] for split, plan in plans.items()}))
+        summary = {**settings, "splits": {}}
+        shards = {}
+        for split, (report, stored, table) in plans.items():
+            flow = flow_folder(source, split) if with_flow else None
+            shards[split] = write_shards(
+                stage.folder, split, stored, num_shards, flow, file_format, num_processes, progress
+            )
+            report.counts["bytes"] = shards[split][1]
+            table.save(stage.folder, split)
+            _copy_annotations(videos[split], stage.folder / "annotations" / split, dataset)
+            if detections:
+                _write_detections(stage.folder / f"boxes-{split}.json", detections)
+            summary["splits"][split] = report.to_dict()
+        (stage.folder / "features.json").write_text(schema.features_json(with_flow))
+        description = f"Frames of {dataset} with 2-D poses of the people in them, one record a frame."
+        (stage.folder / "dataset_info.json").write_text(schema.dataset_info_json(shards, description, file_format))
+        for path in stage.folder.glob(f"*{DONE_SUFFIX}"):
+            path.unlink()
+        (stage.folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
     return summary
-
-
-@contextlib.contextmanager
-def _staged(output: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A temporary folder that takes the name `output` when the block succeeds, and is removed when it fails."""
-    if output.exists() and not (output / SUMMARY).is_file() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output}: exists and is not a prepared folder; choose another --output or remove it")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        stage = pathlib.Path(tempfile.mkdtemp(prefix=f"{output.name}.tmp-", dir=output.parent))
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror}); choose another --output") from error
-    try:
-        stage.chmod(0o777 & ~_umask())
-        yield stage
-        if output.exists():
-            old = stage.with_name(stage.name + "-old")
-            os.replace(output, old)
-            os.replace(stage, output)
-            shutil.rmtree(old)
-        else:
-            os.replace(stage, output)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _render(folder: pathlib.Path, progress: bool) -> pathlib.Path:
     # Imported here: the renderer is needed by this one path only.
     from data_pipeline.synthetic.dataset import generate
 
-    generate(str(folder), progress=progress)
+    if not folder.is_dir():  # else a run that was stopped had rendered it
+        temporary = folder.with_name("source.unfinished")
+        shutil.rmtree(temporary, ignore_errors=True)
+        generate(str(temporary), progress=progress)
+        os.replace(temporary, folder)
     return folder
 
 
-def _write(
-    dataset: str,
-    source: pathlib.Path,
-    stage: pathlib.Path,
-    splits: list[str] | None,
-    detections: list[Detection],
-    num_shards: int,
-    progress: bool,
-    max_delta: int,
-) -> dict[str, Any]:
-    found = posetrack.find_splits(source, dataset)
-    unknown = [split for split in splits or () if split not in found]
-    if unknown:
-        raise InputError(f"--split {unknown[0]}: not in {source}, which has {', '.join(found)}")
-    chosen = {split: files for split, files in found.items() if not splits or split in splits}
-    # All annotations are read before anything is written, so that a fault in the last file costs no time.
-    videos = {split: READERS[dataset](source, files, split) for split, files in chosen.items()}
-    summary, shards, with_flow = {}, {}, any(flow_folder(source, split).is_dir() for split in chosen)
-    for split in chosen:
-        report = Report()
-        stored, table = plan_split(videos[split], detections, max_delta, report, progress)
-        flow = flow_folder(source, split) if with_flow else None
-        shards[split] = _write_shards(stage, split, stored, num_shards, flow, progress)
-        report.counts["bytes"] = shards[split][1]
-        table.save(stage, split)
-        _copy_annotations(videos[split], stage / "annotations" / split, verbatim=dataset != "posetrack17")
-        if detections:
-            _write_detections(stage / f"boxes-{split}.json", detections)
-        summary[split] = report.to_dict()
-    (stage / "features.json").write_text(schema.features_json(with_flow))
-    description = f"Frames of {dataset} with 2-D poses of the people in them, one record a frame."
-    (stage / "dataset_info.json").write_text(schema.dataset_info_json(shards, description))
-    return summary
-
-
-def _write_shards(
-    stage: pathlib.Path,
-    split: str,
-    stored: list[StoredFrame],
-    num_shards: int,
-    flow: pathlib.Path | None,
-    progress: bool,
-) -> tuple[list[int], int]:
-    num_shards = min(num_shards, len(stored))
-    bounds = np.linspace(0, len(stored), num_shards + 1).round().astype(int)
-    records = iter(report_progress(_records(stored, flow), len(stored), f"writing {split}", enabled=progress))
-    lengths, num_bytes = [], 0
-    for shard, (start, stop) in enumerate(zip(bounds, bounds[1:])):
-        path = stage / schema.shard_name(split, shard, num_shards)
-        index = write_shard(path, (next(records) for _ in range(stop - start)))
-        lengths.append(len(index))
-        num_bytes += int(index[:, 1].sum())
-    next(records, None)  # lets the progress report end
-    return lengths, num_bytes
-
-
-def _records(stored: list[StoredFrame], flow: pathlib.Path | None) -> Iterator[bytes]:
-    for item in stored:
-        arrays = None if flow is None else read_frame_flow(flow / item.video.name, item.frame.number)
-        yield schema.encode_frame(
-            item.frame, item.frame.path.read_bytes(), item.size, item.video.name, len(item.video.frames), arrays
-        )
-
-
-def _copy_annotations(videos: list[Video], folder: pathlib.Path, verbatim: bool) -> None:
-    """One file a video in PoseTrack18 form: the original where it has that form already."""
+def _copy_annotations(videos: list[Video], folder: pathlib.Path, dataset: str) -> None:
+    """One file a video in PoseTrack18 form: the original where it has that form already. COCO's file as it is."""
     folder.mkdir(parents=True)
     for video in videos:
         target = folder / f"{video.name}.json"
-        if verbatim and video.annotation_file.name == target.name:
+        if dataset != "posetrack17" and video.annotation_file.name == target.name:
             shutil.copyfile(video.annotation_file, target)
         else:
             target.write_text(json.dumps(to_posetrack18(video)))

@@ -185,17 +185,18 @@ def _feature_tree(node: Any) -> dict[str, Any]:
     }
 
 
-def shard_name(split: str, shard: int, num_shards: int) -> str:
+def shard_name(split: str, shard: int, num_shards: int, file_format: str = "tfrecord") -> str:
     """TFDS's name of a shard."""
-    return f"{DATASET_NAME}-{split}.tfrecord-{shard:05d}-of-{num_shards:05d}"
+    return f"{DATASET_NAME}-{split}.{file_format}-{shard:05d}-of-{num_shards:05d}"
 
 
-def dataset_info_json(shards: dict[str, tuple[list[int], int]], description: str) -> str:
+def dataset_info_json(shards: dict[str, tuple[list[int], int]], description: str, file_format: str = "tfrecord") -> str:
     """The content of dataset_info.json, in the form that TFDS 4.9 writes.
 
     Args:
       shards: split name to (number of records of each shard, bytes of all records).
       description: one paragraph for `tfds.builder(...).info`.
+      file_format: "tfrecord" or "array_record".
 
     Returns:
       JSON text.
@@ -212,7 +213,7 @@ def dataset_info_json(shards: dict[str, tuple[list[int], int]], description: str
     info = {
         "name": DATASET_NAME,
         "version": VERSION,
-        "fileFormat": "tfrecord",
+        "fileFormat": file_format,
         "description": description,
         "splits": splits,
     }

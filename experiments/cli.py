@@ -6,6 +6,7 @@ import sys
 COMMANDS = {
     "quickstart": "the whole road on the embedded data set: data, training, evaluation, report",
     "prepare": "annotations and frames to TFRecord shards",
+    "browse": "an HTML page of what training sees of a prepared folder",
     "train": "train a model from a config",
     "evaluate": "PoseTrack AP of a trained model, or of prediction files",
     "predict": "poses on a video: overlay, JSON and CSV",

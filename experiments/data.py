@@ -38,6 +38,7 @@ def train_loader(config: Mapping[str, Any]) -> Any:
         repeat=True,
         complete_windows=dataset["complete_windows"],
         num_workers=dataset["num_workers"],
+        damaged=dataset.get("damaged", "error"),
         process_index=jax.process_index(),
         process_count=processes,
         **_common(dataset),

@@ -1,11 +1,13 @@
 """`jmpose evaluate`: PoseTrack AP and MOTA of a trained model, or of prediction files."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
 import sys
 
 import jax
+import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
@@ -14,10 +16,21 @@ from experiments.files import write_json
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
 from jmpose_jax.metrics import posetrack
+from jmpose_jax.metrics.crowd import write_subset
+from jmpose_jax.metrics.keypoints import POSETRACK15_SIGMAS
+from jmpose_jax.metrics.oks_nms import oks_nms_by_image
+from jmpose_jax.records import Predictions
 from jmpose_jax.skeletons import SKELETONS
 
 
-def evaluate(config, workdir: pathlib.Path, checkpoint: str | None, predictions: str | None) -> dict:
+def evaluate(
+    config,
+    workdir: pathlib.Path,
+    checkpoint: str | None,
+    predictions: str | None,
+    oks_nms_threshold: float | None = None,
+    crowd_index: float | None = None,
+) -> dict:
     """Score a model or a folder of predictions on the config's evaluation split.
 
     Args:
@@ -25,6 +38,8 @@ def evaluate(config, workdir: pathlib.Path, checkpoint: str | None, predictions:
       workdir: gets `evaluation.json`, and `predictions/` where a model is run.
       checkpoint: workdir, `checkpoints/` or one step; the workdir's own by default.
       predictions: folder of PoseTrack18 result files to score instead of running a model.
+      oks_nms_threshold: of the poses of a frame that are more alike, the best alone is kept; None keeps all.
+      crowd_index: score the frames of at least this CrowdIndex as well; their list goes to `challenging/frames.json`.
 
     Returns:
       The content of `evaluation.json`.
@@ -35,11 +50,11 @@ def evaluate(config, workdir: pathlib.Path, checkpoint: str | None, predictions:
     split = config.dataset.eval_split
     annotations = data.dataset_root(config) / "annotations" / split
     if predictions is None:
-        predictions = _predict(config, checkpoint or workdir, workdir / "predictions", annotations)
+        predictions = _predict(config, checkpoint or workdir, workdir / "predictions", annotations, oks_nms_threshold)
     found = posetrack.evaluate(annotations, predictions)
     result = {
         "split": split,
-        "boxes": config.dataset.boxes,
+        "boxes": _box_sources(pathlib.Path(predictions)),
         "predictions": str(predictions),
         "ap": found.ap,
         "mota": found.mota,
@@ -47,11 +62,51 @@ def evaluate(config, workdir: pathlib.Path, checkpoint: str | None, predictions:
         "sequences": found.sequences,
         "frames": found.frames,
     }
+    if crowd_index is not None:
+        subset = workdir / "challenging"
+        frames = write_subset(annotations, subset, crowd_index)
+        on_subset = posetrack.evaluate(subset / "annotations", predictions)
+        result["challenging"] = {
+            "crowd_index_at_least": crowd_index,
+            "frames": len(frames),
+            "ap": on_subset.ap,
+            "mean": on_subset.ap["Total"],
+        }
     write_json(workdir / "evaluation.json", result)
     return result
 
 
-def _predict(config, checkpoint: str | pathlib.Path, output: pathlib.Path, annotations: pathlib.Path) -> pathlib.Path:
+def _box_sources(predictions: pathlib.Path) -> str:
+    """Where the boxes of result files came from, as the files say; "unknown" where one does not."""
+    contents = (json.loads(path.read_text()) for path in sorted(predictions.glob("*.json")))
+    return ", ".join(sorted({str(content.get("box_source", "unknown")) for content in contents}))
+
+
+def _box_source(config) -> str:
+    """Where the boxes that the loader gives come from."""
+    if config.dataset.boxes != "detections":
+        return config.dataset.boxes
+    summary = data.dataset_root(config) / "summary.json"
+    return json.loads(summary.read_text())["boxes"] if summary.is_file() else "detections"
+
+
+def _suppressed(found: Predictions, person: np.ndarray, threshold: float) -> tuple[Predictions, np.ndarray]:
+    """The poses of a video that stay after OKS-NMS, by the mean score of their joints."""
+    areas = found.boxes[:, 2] * found.boxes[:, 3]
+    rows = oks_nms_by_image(
+        found.image_id, found.keypoints, found.scores.mean(axis=1), areas, POSETRACK15_SIGMAS, threshold
+    )
+    columns = ("image_id", "keypoints", "scores", "boxes", "track_id")
+    return dataclasses.replace(found, **{name: getattr(found, name)[rows] for name in columns}), person[rows]
+
+
+def _predict(
+    config,
+    checkpoint: str | pathlib.Path,
+    output: pathlib.Path,
+    annotations: pathlib.Path,
+    oks_nms_threshold: float | None = None,
+) -> pathlib.Path:
     """Run the model over the split and write one result file a video."""
     from experiments.evaluation import estimate_split, to_predictions
     from jmpose_jax.inference.estimate import estimator, model_heatmaps
@@ -75,7 +130,9 @@ def _predict(config, checkpoint: str | pathlib.Path, output: pathlib.Path, annot
     stage = output.with_name(output.name + ".tmp")
     shutil.rmtree(stage, ignore_errors=True)
     for found, person in to_predictions(table, estimates, annotations):
-        write_posetrack18(found, stage / f"{found.video}.json", person)
+        if oks_nms_threshold is not None:
+            found, person = _suppressed(found, person, oks_nms_threshold)
+        write_posetrack18(found, stage / f"{found.video}.json", person, _box_source(config))
     shutil.rmtree(output, ignore_errors=True)
     stage.rename(output)
     return output
@@ -86,14 +143,25 @@ def main(argv: list[str] | None = None) -> None:
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run; gets evaluation.json and predictions/.")
     checkpoint = flags.DEFINE_string("checkpoint", None, "Evaluate this checkpoint instead of the workdir's latest.")
     predictions = flags.DEFINE_string("predictions", None, "Score these PoseTrack18 result files instead of a model.")
+    oks_nms = flags.DEFINE_float("oks_nms", None, "Keep one of poses that are more alike than this; off by default.")
+    crowd = flags.DEFINE_float("crowd_index", None, "Score also the frames of at least this CrowdIndex, and list them.")
 
     def run() -> None:
         for flag in (config, workdir):
             if flag.value is None:
                 raise InputError(f"--{flag.name} is missing")
-        result = evaluate(config.value, pathlib.Path(workdir.value), checkpoint.value, predictions.value)
+        result = evaluate(
+            config.value,
+            pathlib.Path(workdir.value),
+            checkpoint.value,
+            predictions.value,
+            oks_nms.value,
+            crowd.value,
+        )
         for name in ("ap", "mota"):
             print(f"{name:<5}" + json.dumps({k: round(v, 2) for k, v in result[name].items()}))
+        if "challenging" in result:
+            print(f"AP of {result['challenging']['frames']} crowded frames: {result['challenging']['mean']:.2f}")
         print(f"wrote {pathlib.Path(workdir.value) / 'evaluation.json'}")
 
     launch(run, argv)

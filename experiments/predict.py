@@ -64,6 +64,7 @@ def main(argv: list[str] | None = None) -> None:
             images=images,
             max_frames=max_frames.value,
             draw_threshold=draw_threshold.value,
+            box_source=boxes.value or detector.value,
             report=lambda _: bar.update(),
         )
         bar.close()

@@ -4,10 +4,15 @@ Example: jmpose prepare --dataset posetrack18 --source ~/posetrack18 --output ~/
 """
 
 import json
+import pathlib
 
 from absl import flags
 
-from data_pipeline.prepare import DATASETS, prepare
+from data_pipeline import workers
+from data_pipeline.datasets import DATASETS
+from data_pipeline.prepare import prepare
+from data_pipeline.shards import FORMATS
+from data_pipeline.source_check import check
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
 
@@ -23,9 +28,16 @@ def define_flags() -> None:
     flags.DEFINE_float("box_threshold", 0.2, "Least detector score that is kept.")
     flags.DEFINE_integer("shards", 8, "Shards a split.", lower_bound=1)
     flags.DEFINE_integer("max_delta", 2, "Furthest neighbour frame that training may ask for.", lower_bound=0)
+    flags.DEFINE_boolean("check", False, "Only explain the source's defects, and what training does about each.")
+    flags.DEFINE_enum("format", "tfrecord", FORMATS, "Form of the shards.")
+    flags.DEFINE_integer("processes", None, "Processes that work at the same time; by default one a core.", 1)
+    flags.DEFINE_boolean("decode", True, "Decode every image once, to find damage inside; without it markers alone.")
 
 
 def run() -> None:
+    if FLAGS.check:
+        _check()
+        return
     if FLAGS.output is None:
         raise InputError("--output is needed: the folder to write")
     summary = prepare(
@@ -37,9 +49,30 @@ def run() -> None:
         num_shards=FLAGS.shards,
         max_delta=FLAGS.max_delta,
         box_threshold=FLAGS.box_threshold,
+        file_format=FLAGS.format,
+        num_processes=FLAGS.processes or workers.usable_cores(),
+        decoded=FLAGS.decode,
     )
     print(describe(summary))
     print(f"wrote {FLAGS.output}")
+
+
+def _check() -> None:
+    if FLAGS.source is None:
+        raise InputError("--source is needed: the folder to check")
+    findings = check(
+        FLAGS.dataset,
+        pathlib.Path(FLAGS.source),
+        splits=FLAGS.split,
+        boxes=pathlib.Path(FLAGS.boxes) if FLAGS.boxes else None,
+        box_threshold=FLAGS.box_threshold,
+        max_delta=FLAGS.max_delta,
+        decoded=FLAGS.decode,
+        num_processes=FLAGS.processes or workers.usable_cores(),
+    )
+    print(findings.describe())
+    if findings.fatal:
+        raise InputError(f"{FLAGS.source}: {findings.fatal} defects would stop the preparation; they are listed above")
 
 
 def describe(summary: dict) -> str:

@@ -85,6 +85,12 @@ SKELETONS = {s.name: s for s in (POSETRACK15, POSETRACK17, COCO17)}
 # POSETRACK15.joints[i] == POSETRACK17.joints[POSETRACK17_TO_15[i]].
 POSETRACK17_TO_15 = tuple(POSETRACK17.index(joint) for joint in POSETRACK15.joints)
 
+
+def joint_map(stored: Skeleton, wanted: Skeleton) -> tuple[int, ...]:
+    """For each joint of `wanted` its place in `stored`, by name; -1 where `stored` does not have it."""
+    return tuple(stored.joints.index(joint) if joint in stored.joints else -1 for joint in wanted.joints)
+
+
 # The columns of the PoseTrack result tables, as indices into POSETRACK15. "Total" is the mean over the 15 joints.
 JOINT_GROUPS = {
     "Head": (14, 12, 13),

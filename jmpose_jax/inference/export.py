@@ -40,13 +40,16 @@ def category() -> dict[str, Any]:
     }
 
 
-def to_posetrack18(predictions: Predictions, person_index: np.ndarray | None = None) -> dict[str, Any]:
+def to_posetrack18(
+    predictions: Predictions, person_index: np.ndarray | None = None, box_source: str | None = None
+) -> dict[str, Any]:
     """The content of a PoseTrack18 result file.
 
     Args:
       predictions: the poses of one video.
       person_index: int [N], the annotated person whose box each pose was estimated in, where that is so; kept in the
         file as `person_index`, which `metrics.posetrack.restrict` reads.
+      box_source: where the boxes came from; kept in the file as `box_source`.
 
     Returns:
       `images`, `annotations` with 17 slots (ears 0, 0, 0), `scores` and `track_id`, and `categories`.
@@ -75,15 +78,19 @@ def to_posetrack18(predictions: Predictions, person_index: np.ndarray | None = N
         if person_index is not None:
             annotation["person_index"] = int(person_index[n])
         annotations.append(annotation)
-    return {"images": list(predictions.images), "annotations": annotations, "categories": [category()]}
+    source = {} if box_source is None else {"box_source": box_source}
+    return {**source, "images": list(predictions.images), "annotations": annotations, "categories": [category()]}
 
 
 def write_posetrack18(
-    predictions: Predictions, path: str | os.PathLike, person_index: np.ndarray | None = None
+    predictions: Predictions,
+    path: str | os.PathLike,
+    person_index: np.ndarray | None = None,
+    box_source: str | None = None,
 ) -> None:
     """Write `to_posetrack18` as JSON."""
     with atomic_text(path) as file:
-        json.dump(to_posetrack18(predictions, person_index), file)
+        json.dump(to_posetrack18(predictions, person_index, box_source), file)
 
 
 def write_csv(predictions: Predictions, path: str | os.PathLike) -> None:

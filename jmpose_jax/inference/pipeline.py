@@ -102,6 +102,7 @@ def predict_video(
     images: Sequence[dict[str, Any]] = (),
     max_frames: int | None = None,
     draw_threshold: float = 0.1,
+    box_source: str | None = None,
     report: Callable[[FramePoses], None] = lambda poses: None,
 ) -> Summary:
     """Write `overlay.mp4`, `poses.json` (PoseTrack18 form) and `poses.csv`.
@@ -114,6 +115,7 @@ def predict_video(
       images: `images` of a PoseTrack18 file, whose ids and names the results keep; made up where empty.
       max_frames: stop after so many frames; None takes all.
       draw_threshold: least score of a joint that is drawn; all are written.
+      box_source: where the boxes come from, kept in `poses.json`.
       report: called after each frame.
 
     Raises:
@@ -148,6 +150,6 @@ def predict_video(
             boxes=joined["boxes"],
             track_id=joined["track_ids"],
         )
-        write_posetrack18(predictions, output / "poses.json")
+        write_posetrack18(predictions, output / "poses.json", box_source=box_source)
         write_csv(predictions, output / "poses.csv")
     return Summary(count, len(predictions.image_id), len(np.unique(predictions.track_id)))

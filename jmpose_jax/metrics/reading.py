@@ -34,7 +34,7 @@ def read_sequence(path: str | pathlib.Path, ground_truth: bool = False) -> Seque
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); is the file complete?") from error
     if not isinstance(content, dict) or not ("annolist" in content or "images" in content):
         raise InputError(f"{path}: neither PoseTrack17 form (annolist) nor PoseTrack18 form (images, annotations)")

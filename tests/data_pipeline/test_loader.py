@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from data_pipeline import jpeg
+from data_pipeline.clip_source import without
 from data_pipeline.loader import ClipTable, make_loader
 from data_pipeline.prepare import prepare
 from jmpose_jax.errors import InputError
@@ -217,14 +218,87 @@ def test_damaged_record_is_named(folder, tmp_path, num_workers):
         list(loader(copy, num_workers=num_workers))
 
 
+def damage(copy, records):
+    """Flip a bit in the JPEG of some records of val."""
+    shards = sorted(copy.glob("posetrack-val.tfrecord-*-of-00002"))
+    places = [(shard, offset) for shard in shards for offset, _ in np.load(f"{shard}.index.npy")]
+    for record in records:
+        shard, offset = places[record]
+        data = bytearray(shard.read_bytes())
+        data[offset + 300] ^= 0x01
+        shard.write_bytes(data)
+
+
+@pytest.mark.parametrize("num_workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_damaged_records_are_skipped_and_counted(folder, tmp_path, caplog, num_workers):
+    copy = copied(folder, tmp_path)
+    damage(copy, [1, 5])  # the frame before the key frame of clip 0, and the key frame of clips 1 and 2
+    options = dict(train=True, delta=2, batch_size=5, damaged="skip", num_workers=num_workers)
+    with caplog.at_level("ERROR", logger="absl"):
+        batches = loader(copy, **options)
+        batch = next(batches)
+    whole = next(loader(folder, train=True, delta=2, batch_size=5))
+    np.testing.assert_array_equal(batch.index, whole.index)
+    assert {int(i): float(v) for i, v in zip(batch.index, batch.valid)} == {0: 1, 1: 0, 2: 0, 3: 1, 4: 1}
+    for i, row in enumerate(batch.index):
+        if row == 0:
+            np.testing.assert_array_equal(batch.frames[i, 0], whole.frames[i, 0])  # t-2 stays
+            np.testing.assert_array_equal(batch.frames[i, 1], whole.frames[i, 2])  # the key frame for t-1
+            np.testing.assert_array_equal(batch.frames[i, 2:], whole.frames[i, 2:])
+        elif row < 3:
+            assert not batch.joint_weights[i].any() and not batch.frames[i].any()
+        else:
+            np.testing.assert_array_equal(batch.frames[i], whole.frames[i])
+    assert batches.damaged_clips == batches.damaged_reads == 3
+    if not num_workers:
+        said = [record.getMessage() for record in caplog.records if "damaged record at byte" in record.getMessage()]
+        assert len(said) == 2 and "posetrack-val.tfrecord-00000-of-00002: damaged record at byte" in said[0] + said[1]
+    with pytest.raises(InputError, match="evaluation counts every clip"):
+        loader(copy, damaged="skip")
+    batches.close()
+
+
+def test_windows_without_some_frames_are_those_of_the_table():
+    assert without([-2, -1, 0, 1, 2], [False, True, True, False, True]) == [-1, 0, 0, 2, 2]
+    assert without([-2, -1, 0, 1, 2], [True, False, True, True, False]) == [-2, 0, 0, 1, 1]
+    assert without([-2, -1, 0, 1, 2], [False, False, True, False, False]) == [0, 0, 0, 0, 0]
+
+
+@pytest.mark.slow
+def test_order_and_state_for_any_workers_and_hosts(folder):
+    options = dict(train=True, augment={}, seed=3)
+    expected = take(loader(folder, "train", batch_size=4, **options), 4)
+    state = None
+    for workers in (0, 1, 4):
+        whole = loader(folder, "train", batch_size=4, num_workers=workers, **options)
+        for a, b in zip(take(whole, 4), expected):
+            assert_equal(a, b)
+        hosts = [
+            loader(folder, "train", batch_size=2, num_workers=workers, process_index=i, process_count=2, **options)
+            for i in range(2)
+        ]
+        for batch in expected:
+            parts = [next(host) for host in hosts]
+            together = {int(i): f for part in parts for i, f in zip(part.index, part.frames)}
+            assert sorted(together) == sorted(batch.index)
+            for i, index in enumerate(batch.index):
+                np.testing.assert_array_equal(together[int(index)], batch.frames[i])
+        for iterator in (whole, *hosts):
+            state = state or iterator.get_state()
+            assert iterator.get_state() == state
+            iterator.close()
+
+
 def test_incomplete_folder(folder, tmp_path):
     copy = copied(folder, tmp_path)
     shards = sorted(copy.glob("posetrack-val.tfrecord-*-of-00002"))
     shards[0].unlink()
-    with pytest.raises(InputError, match=r"shards of split 'val' are incomplete \(1 found\)"):
+    with pytest.raises(
+        InputError, match=r"shards of split 'val' are incomplete \(1 found; missing: posetrack-val.tfrecord-00000"
+    ):
         loader(copy)
     shards[1].unlink()
-    with pytest.raises(InputError, match=r"incomplete \(0 found\)"):
+    with pytest.raises(InputError, match=r"incomplete \(0 found"):
         loader(copy)
     with pytest.raises(InputError, match="no prepared split 'test'; it has train, val"):
         loader(copy, "test")
@@ -233,7 +307,7 @@ def test_incomplete_folder(folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"skeleton": "coco17"}, "skeleton='coco17' is not known"),
+        ({"skeleton": "mpii16"}, "skeleton='mpii16' is not known"),
         ({"flow_source": "farneback"}, "flow_source='farneback' is not known; use one of none, dis"),
         ({"flow_source": "dis", "flow_pairs": "all"}, "flow_pairs='all' is not known"),
         ({"flow_source": "dis", "flow_stride": 5}, "flow_stride=5 does not divide the input size 64×48"),

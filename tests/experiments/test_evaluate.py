@@ -69,8 +69,19 @@ def test_a_model_is_evaluated_into_files(small_backbone, tmp_path):
     files = sorted(p.stem for p in (tmp_path / "predictions").glob("*.json"))
     truth = sorted(p.stem for p in (pathlib.Path(small_backbone.dataset.root) / "annotations" / "val").glob("*.json"))
     assert files == truth
-    again = evaluate(small_backbone, tmp_path / "again", None, str(tmp_path / "predictions"))
-    assert again["ap"] == result["ap"]
+    contents = [json.loads(path.read_text()) for path in (tmp_path / "predictions").glob("*.json")]
+    assert {content["box_source"] for content in contents} == {"ground_truth"}
+    again = evaluate(small_backbone, tmp_path / "again", None, str(tmp_path / "predictions"), crowd_index=0.0)
+    assert again["ap"] == result["ap"] == again["challenging"]["ap"]
+    assert again["boxes"] == "ground_truth" and again["challenging"]["frames"] == again["frames"]
+    for content, path in zip(contents, (tmp_path / "predictions").glob("*.json")):
+        del content["box_source"]
+        path.write_text(json.dumps(content))
+    assert evaluate(small_backbone, tmp_path / "again", None, str(tmp_path / "predictions"))["boxes"] == "unknown"
+    evaluate(small_backbone, tmp_path, None, None, oks_nms_threshold=-1.0)  # everything is alike: one pose a frame
+    for path in (tmp_path / "predictions").glob("*.json"):
+        ids = [a["image_id"] for a in json.loads(path.read_text())["annotations"]]
+        assert len(set(ids)) == len(ids) > 0
 
 
 def test_what_is_missing_is_named(small_backbone, tmp_path):

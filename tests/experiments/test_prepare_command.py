@@ -96,3 +96,14 @@ def test_faults_of_the_flags(source, tmp_path, arguments, message):
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1 and message in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
+
+
+def test_check_explains_and_writes_nothing(source, tmp_path):
+    result = command("--dataset=posetrack18", f"--source={source}", "--check")
+    assert result.returncode == 0, result.stderr
+    assert "val: 1 × person without a head box: trained on; PoseTrack AP needs the head box" in result.stdout
+    absent_image(source)
+    result = command("--dataset=posetrack18", f"--source={source}", "--check")
+    assert result.returncode == 2 and "frame with annotated people missing on disk: preparation stops" in result.stdout
+    assert result.stderr.splitlines()[-1].startswith("jmpose prepare: ") and "Traceback" not in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["source"]

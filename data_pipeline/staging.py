@@ -1,0 +1,116 @@
+"""The unfinished folder of a run of `prepare`: named when complete, kept when stopped, taken up by the next run."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from data_pipeline.plan import StoredFrame
+from data_pipeline.schema import VERSION
+from jmpose_jax.errors import InputError
+
+SUMMARY = "summary.json"
+PLAN = "plan.json"
+DONE_SUFFIX = ".done"  # beside a complete shard of an unfinished folder: [records, bytes]
+KEPT = (PLAN, "source")  # what a run with other settings leaves of an unfinished folder is its rendered source
+
+
+class Stage:
+    """The unfinished folder.
+
+    Attributes:
+      folder: where it is.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        """Use `staged`."""
+        self.folder = folder
+
+    def resume(self, identity: str) -> None:
+        """Keep what an earlier run left if it was to write the same, and remove it otherwise."""
+        plan = self.folder / PLAN
+        if plan.is_file() and plan.read_text() == identity:
+            for path in self.folder.iterdir():
+                if path.is_dir() and path.name not in KEPT:
+                    shutil.rmtree(path)
+            return
+        for path in self.folder.iterdir():
+            if path.name not in KEPT:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        temporary = plan.with_suffix(".tmp")
+        temporary.write_text(identity)
+        os.replace(temporary, plan)
+
+
+@contextlib.contextmanager
+def staged(output: pathlib.Path) -> Iterator[Stage]:
+    """An unfinished folder that takes the name `output` when the block succeeds.
+
+    It is removed where the block finds the input at fault, and stays after anything else if it holds complete shards,
+    for the next run to go on.
+
+    Raises:
+      InputError: where `output` cannot be written, is no prepared folder, or another run is writing it.
+    """
+    if output.exists() and not (output / SUMMARY).is_file() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(f"{output}: exists and is not a prepared folder; choose another --output or remove it")
+    folder = output.with_name(f"{output.name}.unfinished")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror}); choose another --output") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: another run is writing it; wait for that or choose another --output"
+            ) from error
+        yield Stage(folder)
+        (folder / PLAN).unlink(missing_ok=True)
+        if output.exists():
+            old = output.with_name(f"{output.name}.replaced")
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(output, old)
+            os.replace(folder, output)
+            shutil.rmtree(old)
+        else:
+            os.replace(folder, output)
+    except BaseException as error:
+        stopped = not isinstance(error, InputError) or isinstance(error.__cause__, OSError)
+        if not (stopped and _worth_keeping(folder)):
+            shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            name = error.filename or output
+            raise InputError(f"{name}: {error.strerror}; correct this and run again, what is done is kept") from error
+        raise
+    finally:
+        os.close(lock)
+
+
+def _worth_keeping(folder: pathlib.Path) -> bool:
+    return any(folder.glob(f"*{DONE_SUFFIX}")) or (folder / "source").is_dir()
+
+
+def fingerprint(
+    settings: Mapping[str, Any],
+    num_shards: int,
+    annotations: Mapping[str, list[pathlib.Path]],
+    stored: Mapping[str, list[StoredFrame]],
+) -> str:
+    """What decides the bytes of the shards, as a short text: settings, annotation files, and the images' states."""
+    digest = hashlib.sha256()
+    for split in annotations:
+        for path in annotations[split]:
+            digest.update(path.read_bytes())
+        for item in stored[split]:
+            state = item.frame.path.stat()
+            digest.update(f"{item.frame.path}|{state.st_size}|{state.st_mtime_ns}\n".encode())
+    content = {"version": VERSION, **settings, "shards": num_shards, "sources": digest.hexdigest()}
+    return json.dumps(content, sort_keys=True)

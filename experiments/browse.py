@@ -1,0 +1,192 @@
+"""`jmpose browse`: an HTML page of what training sees: crops, joints, target heatmaps and flow, after augmentation.
+
+Example: jmpose browse --dataset ~/posetrack18-shards --output clips.html
+"""
+
+import base64
+import html
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from data_pipeline.clips import ClipTable
+from data_pipeline.flow import FLOW_SOURCES
+from data_pipeline.loader import make_loader
+from experiments.launch import launch
+from jmpose_jax.errors import InputError
+from jmpose_jax.inference.drawing import draw_pose, flow_to_color, heatmap_overlay
+from jmpose_jax.inference.export import atomic_text
+from jmpose_jax.ops import heatmaps
+from jmpose_jax.skeletons import SKELETONS
+
+STRIDE = 4
+FLAGS = flags.FLAGS
+STYLE = """body{font:14px sans-serif;margin:24px;background:#fff;color:#191919}h1{font-size:20px}
+figure{display:inline-block;margin:0 6px 6px 0}figcaption{font-size:11px;color:#666}img{display:block;height:220px}
+section{border-top:1px solid #ddd;padding:10px 0}p{margin:0 0 8px}"""
+
+
+def browse(
+    dataset: pathlib.Path,
+    output: pathlib.Path,
+    split: str | None = None,
+    clips: int = 24,
+    delta: int = 2,
+    input_size: tuple[int, int] = (384, 288),
+    augmented: bool = True,
+    flow_source: str = "dis",
+    flow_pairs: str = "consecutive",
+    sigma: float = 3.0,
+    skeleton: str | None = None,
+    seed: int = 0,
+) -> int:
+    """Write the page: one file, pictures within it.
+
+    Args:
+      dataset: output of `jmpose prepare`.
+      output: the page.
+      split: by default "train", or the first that there is.
+      clips: how many; in the order that training would take them.
+      delta: neighbours on each side.
+      input_size: (height, width) of the crops.
+      augmented: with the paper's augmentations; False shows the plain crops in the table's order.
+      flow_source: as for the loader, "none" shows no flow.
+      flow_pairs: which frames the flow joins.
+      sigma: of the target Gaussians in heatmap pixels.
+      skeleton: order of the joints; by default the 15 that PoseTrack scores, or COCO's.
+      seed: of order and augmentation.
+
+    Returns:
+      The number of clips shown.
+
+    Raises:
+      InputError: no prepared folder, or a setting at fault.
+    """
+    found = sorted(path.stem.removeprefix("clips-") for path in dataset.glob("clips-*.npz"))
+    if not found:
+        raise InputError(f"--dataset={dataset}: is no output of `jmpose prepare`; it has no clip table")
+    split = split or ("train" if "train" in found else found[0])
+    table = ClipTable.load(dataset, split)
+    names = SKELETONS[skeleton or ("coco17" if table.skeleton == "coco17" else "posetrack15")]
+    loader = make_loader(
+        dataset,
+        split,
+        delta=delta,
+        input_size=input_size,
+        batch_size=1,
+        skeleton=names.name,
+        seed=seed,
+        train=augmented,
+        augment={} if augmented else None,
+        repeat=False,
+        flow_source=flow_source,
+        flow_pairs=flow_pairs,
+        flow_stride=STRIDE,
+    )
+    sections = []
+    try:
+        for _, batch in zip(range(clips), loader):
+            row = int(batch.index[0])
+            video = table.videos[table.clips["video"][row]]
+            record = table.clips["key_record"][row]
+            place = f"{table.frames['frame_file_name'][record]}, person {table.clips['person_index'][row]}"
+            pictures = _pictures(batch, names, input_size, sigma)
+            sections.append(_section(f"{video}: {place} (clip {row})", pictures))
+    finally:
+        loader.close()
+    title = f"{dataset.name}, {split}: {len(sections)} of {len(table)} clips"
+    with atomic_text(output) as file:
+        file.write(f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title><style>{STYLE}</style>")
+        file.write(f"<h1>{html.escape(title)}</h1>")
+        file.write("".join(sections))
+    return len(sections)
+
+
+def _pictures(batch: Any, skeleton: Any, input_size: tuple[int, int], sigma: float) -> Iterator[tuple[str, np.ndarray]]:
+    """Caption and uint8 RGB picture of everything that a clip is."""
+    frames, weights = batch.frames[0], batch.joint_weights[0]
+    key = len(frames) // 2
+    for t, frame in enumerate(frames):
+        if t == key:
+            yield (
+                f"key frame, {int((weights > 0).sum())} joints",
+                draw_pose(frame, batch.keypoints[0], weights, skeleton=skeleton, threshold=0.5),
+            )
+        else:
+            yield f"t{t - key:+d}", frame
+    size = (input_size[0] // STRIDE, input_size[1] // STRIDE)
+    targets, used = heatmaps.encode(
+        jnp.asarray(batch.keypoints[0]), jnp.asarray(weights), heatmap_size=size, stride=STRIDE, sigma=sigma
+    )
+    joints = int((np.asarray(used) > 0).sum())
+    yield f"targets, {joints} joints", heatmap_overlay(frames[key], np.asarray(targets), peak=1.0)
+    if batch.flow is not None:
+        limit = max(float(np.percentile(np.hypot(*np.moveaxis(batch.flow[0], -1, 0)), 99)), 0.5)
+        for pair, flow in enumerate(batch.flow[0]):
+            picture = cv2.resize(flow_to_color(flow, limit), frames.shape[2:0:-1], interpolation=cv2.INTER_NEAREST)
+            yield f"flow {pair + 1}, full colour {limit:.1f} px", picture
+
+
+def _section(caption: str, pictures: Iterator[tuple[str, np.ndarray]]) -> str:
+    figures = []
+    for text, picture in pictures:
+        _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+        source = base64.b64encode(data.tobytes()).decode()
+        image = f"<img alt='{html.escape(text)}' src='data:image/jpeg;base64,{source}'>"
+        figures.append(f"<figure>{image}<figcaption>{html.escape(text)}</figcaption></figure>")
+    return f"<section><p>{html.escape(caption)}</p>{''.join(figures)}</section>"
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("dataset", None, "Output of `jmpose prepare`.")
+    flags.DEFINE_string("output", "browse.html", "Page to write.")
+    flags.DEFINE_string("split", None, "Split to show; train by default.")
+    flags.DEFINE_integer("clips", 24, "How many clips.", lower_bound=1)
+    flags.DEFINE_integer("delta", 2, "Neighbour frames on each side.", lower_bound=0)
+    flags.DEFINE_list("input_size", ["384", "288"], "Height and width of the crops.")
+    flags.DEFINE_boolean("augment", True, "With training's augmentations and order; without, plain crops in order.")
+    flags.DEFINE_enum("flow", "dis", [name for name in FLOW_SOURCES if name != "raft"], "Where the flow comes from.")
+    flags.DEFINE_string("flow_pairs", "consecutive", "Which frames the flow joins.")
+    flags.DEFINE_float("sigma", 3.0, "Of the target heatmaps' Gaussians, in heatmap pixels.", lower_bound=0.1)
+    flags.DEFINE_enum(
+        "skeleton", None, sorted(SKELETONS), "Order of the joints; by the data set where it is not given."
+    )
+    flags.DEFINE_integer("seed", 0, "Of order and augmentation.", lower_bound=0)
+
+
+def run() -> None:
+    if FLAGS.dataset is None:
+        raise InputError("--dataset is needed: an output of `jmpose prepare`")
+    try:
+        height, width = (int(value) for value in FLAGS.input_size)
+    except ValueError as error:
+        raise InputError(f"--input_size={','.join(FLAGS.input_size)}: two numbers are needed, as 384,288") from error
+    shown = browse(
+        pathlib.Path(FLAGS.dataset),
+        pathlib.Path(FLAGS.output),
+        split=FLAGS.split,
+        clips=FLAGS.clips,
+        delta=FLAGS.delta,
+        input_size=(height, width),
+        augmented=FLAGS.augment,
+        flow_source=FLAGS.flow,
+        flow_pairs=FLAGS.flow_pairs,
+        sigma=FLAGS.sigma,
+        skeleton=FLAGS.skeleton,
+        seed=FLAGS.seed,
+    )
+    print(f"wrote {FLAGS.output} ({shown} clips)")
+
+
+def main(argv: list[str] | None = None) -> None:
+    define_flags()
+    launch(run, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,7 @@ from data_pipeline.progress import ProgressBar
 from experiments import data
 from experiments.files import write_json
 from experiments.launch import launch
+from experiments.summary import summary as summarized
 from jmpose_jax import losses
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.registry import create_model
@@ -160,8 +161,13 @@ def main(argv: list[str] | None = None) -> None:
         "config", None, "Config file, e.g. configs/jmpose.py:tiny.", lock_config=True
     )
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run; a run found there goes on.")
+    summary = flags.DEFINE_bool("summary", False, "Print the model's modules, shapes, parameters and GFLOP, and stop.")
+    depth = flags.DEFINE_integer("summary_depth", 2, "How far down --summary lists modules.", lower_bound=0)
 
     def run() -> None:
+        if summary.value and config.value is not None:
+            print(summarized(config.value, depth.value))
+            return
         for flag in (config, workdir):
             if flag.value is None:
                 raise InputError(f"--{flag.name} is missing")

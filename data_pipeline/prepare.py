@@ -41,6 +41,7 @@ def prepare(
     progress: bool = True,
     max_delta: int = MAX_DELTA,
     box_threshold: float = SCORE_THRESHOLD,
+    flow: bool = False,
 ) -> dict[str, Any]:
     """Read a data set's annotations and frames and write the prepared folder.
 
@@ -57,6 +58,7 @@ def prepare(
       progress: report progress on standard error.
       max_delta: furthest neighbour that a clip may ask for; frames further from every labelled one are left out.
       box_threshold: least detector score that is kept.
+      flow: render with the exact optical flow, for "synthetic" without a source.
 
     Returns:
       The summary, which is also written as summary.json: per split what was read, stored and skipped, and why.
@@ -68,12 +70,14 @@ def prepare(
         raise InputError(f"dataset {dataset!r} is not known; use one of {', '.join(DATASETS)}")
     if num_shards < 1 or max_delta < 0:
         raise InputError(f"shards={num_shards}, max_delta={max_delta}: at least 1 shard and delta 0 are needed")
+    if flow and (source is not None or dataset != "synthetic"):
+        raise InputError("--flow is for --dataset synthetic without --source: flow beside a source is taken as it is")
     if source is None and dataset != "synthetic":
         raise InputError(f"--source is needed for {dataset}: the folder that holds its images and annotations")
     detections = read_detections(pathlib.Path(boxes), box_threshold) if boxes is not None else []
     with _staged(pathlib.Path(output)) as stage:
         if source is None:
-            source = _render(stage / "source", progress)
+            source = _render(stage / "source", flow, progress)
         summary = {"dataset": dataset, "boxes": str(boxes) if boxes else "ground_truth", "max_delta": max_delta}
         summary["splits"] = _write(
             dataset, pathlib.Path(source), stage, splits, detections, num_shards, progress, max_delta
@@ -112,11 +116,11 @@ def _umask() -> int:
     return mask
 
 
-def _render(folder: pathlib.Path, progress: bool) -> pathlib.Path:
+def _render(folder: pathlib.Path, flow: bool, progress: bool) -> pathlib.Path:
     # Imported here: the renderer is needed by this one path only.
     from data_pipeline.synthetic.dataset import generate
 
-    generate(str(folder), progress=progress)
+    generate(str(folder), flow=flow, progress=progress)
     return folder
 
 

@@ -6,12 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from experiments.data import FLOW_STRIDE
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.models.summary import summarize, table
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.skeletons import SKELETONS
-
-FLOW_STRIDE = 4
 
 
 def abstract_batch(config: Mapping[str, Any], batch_size: int = 1) -> ClipBatch:

@@ -113,6 +113,8 @@ def train(
 
 def loss_function(config: ConfigDict) -> Any:
     """The loss terms of a config as a function of output and batch."""
+    if config.model.name == "raft":
+        return functools.partial(losses.flow_losses, gamma=config.loss.gamma)
     return functools.partial(
         losses.compute,
         sigma=config.loss.sigma,

@@ -65,10 +65,14 @@ def summarize(model: nn.Module, *arguments: Any, **options: Any) -> list[Row]:
         program = jax.make_jaxpr(lambda v, *a: model.apply(v, *a, **options))(variables, *arguments)
     parameters = count_parameters(variables.get("params", {}))
     flops: Counter[Path] = Counter()
-    for path, count in count_flops(program.jaxpr).items():
-        inside = path[1:]  # Linen's first scope is the model itself
-        for length in range(len(inside) + 1):
-            flops[inside[:length]] += count
+    for scopes, count in count_flops(program.jaxpr).items():
+        path: Path = ()
+        flops[path] += count
+        for scope in scopes:
+            # A scope that is no module below the last one: the model itself, or a module that shares its parent's.
+            if (*path, scope) in called:
+                path = (*path, scope)
+                flops[path] += count
     return [Row(path, kind, outputs, parameters[path], flops[path]) for path, (kind, outputs) in called.items()]
 
 

@@ -36,7 +36,6 @@ def get_config(variant: str = "small") -> ConfigDict:
     if variant == "small":
         config.dataset.input_size = (96, 72)
         config.model.iterations = 4
-        config.optimizer.learning_rate = 1e-3
         config.train.batch_size = 1  # clips; four pairs each
         config.train.steps = 500
         config.train.save_every = 100

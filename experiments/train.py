@@ -71,7 +71,7 @@ def train(
         # The default generator makes XLA compile the initialisation of a small network for 17 s instead of 3.
         key = jax.random.key(config.seed, impl="rbg")
         state = create_state(model, optimizer, key, example)
-        state = jax.device_put(_initialised(state, config), sharding.replicated(mesh))
+        state = jax.device_put(initialised(state, config), sharding.replicated(mesh))
 
         folder.mkdir(parents=True, exist_ok=True)
         description = plain(config)
@@ -135,7 +135,7 @@ def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any
     )
 
 
-def _initialised(state: TrainState, config: ConfigDict) -> TrainState:
+def initialised(state: TrainState, config: ConfigDict) -> TrainState:
     """The fresh state with the submodules that `config.init` names taken from their checkpoints."""
     for name, path in config.init.items():
         if not path:

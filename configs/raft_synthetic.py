@@ -1,7 +1,8 @@
 """RAFT trained from nothing on the embedded data set's exact flow, for users without the published weights.
 
 Variants:
-  small (default): RAFT-small on 96x72 crops; some minutes on a CPU core.
+  small (default): RAFT-small on 96x72 crops; minutes on a CPU core, which is to see that it runs: its 500 steps do not
+    reach OpenCV's DIS. Give --config.train.steps=N for more.
   basic: RAFT at 384x288 with the optimiser of the published first stage (FlyingChairs); for an accelerator.
 
 Both learn by the sequence loss with gamma 0.8. Crops turn, grow and are mirrored; colours are left as they are.

@@ -23,6 +23,7 @@ def base() -> ConfigDict:
     config.dataset.complete_windows = False  # train only on clips whose neighbours all exist
     config.dataset.flow_source = "none"  # none, dis (OpenCV), exact (embedded data set), raft (in the model)
     config.dataset.flow_pairs = "consecutive"
+    config.dataset.damaged = "error"  # a damaged record stops the run; "skip" counts it and goes on
     config.dataset.num_workers = 0  # loader processes; 0 uses threads
     config.dataset.num_threads = 2
     config.dataset.augment = ConfigDict()

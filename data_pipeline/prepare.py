@@ -32,6 +32,7 @@ def prepare(
     file_format: str = "tfrecord",
     num_processes: int = 1,
     decoded: bool = True,
+    flow: bool = False,
 ) -> dict[str, Any]:
     """Read a data set's annotations and frames and write the prepared folder.
 
@@ -53,6 +54,7 @@ def prepare(
       file_format: "tfrecord" or "array_record".
       num_processes: processes that inspect images and write shards.
       decoded: decode every image once, to find damage in its compressed data; False checks the markers alone.
+      flow: render with the exact optical flow, for "synthetic" without a source.
 
     Returns:
       The summary, which is also written as summary.json: per split what was read, stored and skipped, and why.
@@ -69,6 +71,8 @@ def prepare(
         )
     if file_format not in FORMATS:
         raise InputError(f"format={file_format!r} is not known; use one of {', '.join(FORMATS)}")
+    if flow and (source is not None or dataset != "synthetic"):
+        raise InputError("--flow is for --dataset synthetic without --source: flow beside a source is taken as it is")
     if source is None and dataset != "synthetic":
         raise InputError(f"--source is needed for {dataset}: the folder that holds its images and annotations")
     detections = read_detections(pathlib.Path(boxes), box_threshold) if boxes is not None else []
@@ -80,7 +84,7 @@ def prepare(
     }
     with staged(pathlib.Path(output)) as stage:
         if source is None:
-            source = _render(stage.folder / "source", progress)
+            source = _render(stage.folder / ("source_with_flow" if flow else "source"), flow, progress)
         source = pathlib.Path(source)
         found = find_splits(source, dataset, splits)
         # All annotations are read before anything is written, so that a fault in the last file costs no time.
@@ -99,9 +103,9 @@ def prepare(
         summary = {**settings, "splits": {}}
         shards = {}
         for split, (report, stored, table) in plans.items():
-            flow = flow_folder(source, split) if with_flow else None
+            flow_source = flow_folder(source, split) if with_flow else None
             shards[split] = write_shards(
-                stage.folder, split, stored, num_shards, flow, file_format, num_processes, progress
+                stage.folder, split, stored, num_shards, flow_source, file_format, num_processes, progress
             )
             report.counts["bytes"] = shards[split][1]
             table.save(stage.folder, split)
@@ -118,14 +122,14 @@ def prepare(
     return summary
 
 
-def _render(folder: pathlib.Path, progress: bool) -> pathlib.Path:
+def _render(folder: pathlib.Path, flow: bool, progress: bool) -> pathlib.Path:
     # Imported here: the renderer is needed by this one path only.
     from data_pipeline.synthetic.dataset import generate
 
     if not folder.is_dir():  # else a run that was stopped had rendered it
         temporary = folder.with_name("source.unfinished")
         shutil.rmtree(temporary, ignore_errors=True)
-        generate(str(temporary), progress=progress)
+        generate(str(temporary), flow=flow, progress=progress)
         os.replace(temporary, folder)
     return folder
 

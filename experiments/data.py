@@ -9,6 +9,8 @@ import jax
 from data_pipeline.loader import make_loader
 from jmpose_jax.errors import InputError
 
+FLOW_STRIDE = 4  # crop pixels a cell of the flow, where a config does not say
+
 
 def dataset_root(config: Mapping[str, Any]) -> pathlib.Path:
     """The prepared data set of a config.
@@ -70,5 +72,6 @@ def _common(dataset: Mapping[str, Any]) -> dict[str, Any]:
         "box_enlarge": dataset["box_enlarge"],
         "flow_source": dataset["flow_source"],
         "flow_pairs": dataset["flow_pairs"],
+        "flow_stride": dataset.get("flow_stride", FLOW_STRIDE),
         "num_threads": dataset["num_threads"],
     }

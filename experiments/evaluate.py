@@ -1,4 +1,4 @@
-"""`jmpose evaluate`: PoseTrack AP and MOTA of a trained model, or of prediction files."""
+"""`jmpose evaluate`: PoseTrack AP and MOTA of a trained model, or of prediction files; endpoint errors of RAFT."""
 
 import dataclasses
 import json
@@ -13,6 +13,7 @@ from ml_collections import config_flags
 
 from experiments import data
 from experiments.files import write_json
+from experiments.flow_evaluation import describe, evaluate_flow
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
 from jmpose_jax.metrics import posetrack
@@ -150,14 +151,12 @@ def main(argv: list[str] | None = None) -> None:
         for flag in (config, workdir):
             if flag.value is None:
                 raise InputError(f"--{flag.name} is missing")
-        result = evaluate(
-            config.value,
-            pathlib.Path(workdir.value),
-            checkpoint.value,
-            predictions.value,
-            oks_nms.value,
-            crowd.value,
-        )
+        folder = pathlib.Path(workdir.value)
+        if config.value.model.name == "raft":
+            print(describe(evaluate_flow(config.value, folder, checkpoint.value or folder)))
+            print(f"wrote {folder / 'evaluation.json'}")
+            return
+        result = evaluate(config.value, folder, checkpoint.value, predictions.value, oks_nms.value, crowd.value)
         for name in ("ap", "mota"):
             print(f"{name:<5}" + json.dumps({k: round(v, 2) for k, v in result[name].items()}))
         if "challenging" in result:

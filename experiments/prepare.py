@@ -26,6 +26,7 @@ def define_flags() -> None:
     flags.DEFINE_list("split", None, "Splits, separated by commas; by default all that the source has.")
     flags.DEFINE_string("boxes", None, "Detector boxes (JSON) to keep beside the annotated ones.")
     flags.DEFINE_float("box_threshold", 0.2, "Least detector score that is kept.")
+    flags.DEFINE_bool("flow", False, "Render the synthetic data set with its exact optical flow.")
     flags.DEFINE_integer("shards", 8, "Shards a split.", lower_bound=1)
     flags.DEFINE_integer("max_delta", 2, "Furthest neighbour frame that training may ask for.", lower_bound=0)
     flags.DEFINE_boolean("check", False, "Only explain the source's defects, and what training does about each.")
@@ -46,6 +47,7 @@ def run() -> None:
         FLAGS.output,
         splits=FLAGS.split,
         boxes=FLAGS.boxes,
+        flow=FLAGS.flow,
         num_shards=FLAGS.shards,
         max_delta=FLAGS.max_delta,
         box_threshold=FLAGS.box_threshold,

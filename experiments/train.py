@@ -15,6 +15,7 @@ from data_pipeline.progress import ProgressBar
 from experiments import data
 from experiments.files import write_json
 from experiments.launch import launch
+from experiments.summary import summary as summarized
 from jmpose_jax import losses
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.registry import create_model
@@ -70,7 +71,7 @@ def train(
         # The default generator makes XLA compile the initialisation of a small network for 17 s instead of 3.
         key = jax.random.key(config.seed, impl="rbg")
         state = create_state(model, optimizer, key, example)
-        state = jax.device_put(_initialised(state, config), sharding.replicated(mesh))
+        state = jax.device_put(initialised(state, config), sharding.replicated(mesh))
 
         folder.mkdir(parents=True, exist_ok=True)
         description = plain(config)
@@ -112,6 +113,8 @@ def train(
 
 def loss_function(config: ConfigDict) -> Any:
     """The loss terms of a config as a function of output and batch."""
+    if config.model.name == "raft":
+        return functools.partial(losses.flow_losses, gamma=config.loss.gamma)
     return functools.partial(
         losses.compute,
         sigma=config.loss.sigma,
@@ -132,7 +135,7 @@ def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any
     )
 
 
-def _initialised(state: TrainState, config: ConfigDict) -> TrainState:
+def initialised(state: TrainState, config: ConfigDict) -> TrainState:
     """The fresh state with the submodules that `config.init` names taken from their checkpoints."""
     for name, path in config.init.items():
         if not path:
@@ -160,8 +163,13 @@ def main(argv: list[str] | None = None) -> None:
         "config", None, "Config file, e.g. configs/jmpose.py:tiny.", lock_config=True
     )
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run; a run found there goes on.")
+    summary = flags.DEFINE_bool("summary", False, "Print the model's modules, shapes, parameters and GFLOP, and stop.")
+    depth = flags.DEFINE_integer("summary_depth", 2, "How far down --summary lists modules.", lower_bound=0)
 
     def run() -> None:
+        if summary.value and config.value is not None:
+            print(summarized(config.value, depth.value))
+            return
         for flag in (config, workdir):
             if flag.value is None:
                 raise InputError(f"--{flag.name} is missing")

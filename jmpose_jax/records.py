@@ -86,6 +86,21 @@ class PoseOutput:
     features: dict[str, Any] = flax.struct.field(default_factory=dict)
 
 
+@flax.struct.dataclass
+class FlowOutput:
+    """What a flow network returns when it runs on clips.
+
+    Attributes:
+      flow: float32 [N, B, P, H, W, 2], crop pixels, after each of N iterations, for the P pairs of each clip.
+      first: uint8 [B, P, H, W, 3], the frames on whose pixels the flow lies.
+      second: uint8 [B, P, H, W, 3], the frames that it goes to.
+    """
+
+    flow: jax.Array
+    first: jax.Array
+    second: jax.Array
+
+
 @dataclasses.dataclass(frozen=True)
 class Predictions:
     """The poses of one video, N of them over all frames, the content of a PoseTrack18 result file.

@@ -2,12 +2,13 @@
 
 import jax
 
+from jmpose_jax.losses.flow import flow_losses
 from jmpose_jax.losses.heatmap import heatmap_loss
 from jmpose_jax.losses.orthogonality import orthogonality_loss
 from jmpose_jax.ops.heatmaps import encode
 from jmpose_jax.records import ClipBatch, PoseOutput
 
-__all__ = ["compute", "heatmap_loss", "orthogonality_loss"]
+__all__ = ["compute", "flow_losses", "heatmap_loss", "orthogonality_loss"]
 
 
 def compute(

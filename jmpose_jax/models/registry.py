@@ -11,20 +11,22 @@ from jmpose_jax.errors import InputError
 
 
 def _classes() -> dict[str, type[nn.Module]]:
+    from jmpose_jax.models.clip_flow import ClipFlow
     from jmpose_jax.models.image_baseline import ImageBaseline
     from jmpose_jax.models.jmpose import JMPose
 
-    return {"image": ImageBaseline, "jmpose": JMPose}
+    return {"image": ImageBaseline, "jmpose": JMPose, "raft": ClipFlow}
 
 
 def create_model(config: Mapping[str, Any]) -> nn.Module:
     """The module that a config describes.
 
     Args:
-      config: `name` ("image": a backbone on single frames; "jmpose") and the module's attributes by their names.
+      config: `name` ("image": a backbone on single frames; "jmpose"; "raft": optical flow alone) and the
+        module's attributes by their names.
 
     Returns:
-      A module with `apply(variables, batch: ClipBatch, train=False) -> PoseOutput`.
+      A module with `apply(variables, batch: ClipBatch, train=False) -> PoseOutput`; of "raft", FlowOutput.
 
     Raises:
       InputError: an unknown name or attribute, with the nearest known one.

@@ -1,7 +1,13 @@
 import json
+import os
+import pickle
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from experiments.convert import convert, main, reverse
 from jmpose_jax.errors import InputError
@@ -97,6 +103,49 @@ def test_faults_end_with_status_2_one_line_and_nothing_written(checkpoint, tmp_p
     assert caught.value.code == 2
     assert message in lines[-1] and lines[-1].startswith("jmpose convert: ")
     assert not list(tmp_path.iterdir())
+
+
+class Bomb:
+    """Unpickled by Python, it would make a folder."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("truncated.pth", "truncated|cut short|incomplete|damaged"), ("bomb.pth", "refused")]
+)
+def test_damaged_and_hostile_files_as_a_user_meets_them(checkpoint, tmp_path, name, message):
+    """The command in a process of its own: status 2, one line that names the file, nothing written, nothing run."""
+    _, path = checkpoint
+    content = path.read_bytes()
+    if name == "truncated.pth":
+        (tmp_path / name).write_bytes(content[: len(content) // 2])
+    else:
+        (tmp_path / name).write_bytes(pickle.dumps({"state_dict": {"conv1.weight": Bomb(tmp_path / "victim")}}))
+    command = [sys.executable, "-m", "experiments.cli", "convert", "--model=hrnet_w4"]
+    command += [f"--torch={tmp_path / name}", f"--output={tmp_path / 'out'}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 2 and len(lines) == 1, done.stderr
+    assert lines[0].startswith("jmpose convert: ") and name in lines[0] and re.search(message, lines[0])
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_half_precision_is_cast_and_said(checkpoint, tmp_path):
+    state_dict, _ = checkpoint
+    halves = {k: v.astype(np.float16) if v.dtype == np.float32 else v for k, v in state_dict.items()}
+    save_file(halves, tmp_path / "half.safetensors")
+    report = convert("hrnet_w4", tmp_path / "half.safetensors", tmp_path / "out")
+    account = json.loads((tmp_path / "out" / "convert.json").read_text())
+    assert set(account["cast_to_float32"]) == set(report.matched)
+    assert set(account["cast_to_float32"].values()) == {"float16"}
+    bias = load_variables(tmp_path / "out")[1]["params"]["backbone"]["final_layer"]["bias"]
+    assert bias.dtype == np.float32
+    np.testing.assert_array_equal(bias, halves["final_layer.bias"].astype(np.float32))
 
 
 def test_a_folder_in_the_way_of_the_output_is_named(checkpoint, tmp_path):

@@ -1,0 +1,154 @@
+"""Compile and forward seconds of HRNet-W48 and RAFT, beside PyTorch's HRNet with the same weights where torch is there.
+
+python -m benchmarks.networks --output benchmarks/results/networks.json --readme README.md
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import os
+import pathlib
+import platform
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.files import write_json
+from jmpose_jax.models import HRNet
+from jmpose_jax.models.raft import RAFT
+from jmpose_jax.weights import to_state_dict
+
+MARKERS = "<!-- networks: begin -->", "<!-- networks: end -->"
+
+
+def draw(module: Any, *inputs: Any, **options: Any) -> Any:
+    """Variables from NumPy, which compiles nothing: kernels scaled by their fan-in, norms near the identity."""
+    rng = np.random.default_rng(0)
+
+    def leaf(path: Any, abstract: Any) -> np.ndarray:
+        values, name = rng.standard_normal(abstract.shape, np.float32), path[-1].key
+        if name == "kernel":
+            return 0.7 * values / np.float32(np.sqrt(np.prod(abstract.shape[-4:-1])))
+        return 1 + 0.1 * np.abs(values) if name in ("scale", "var") else 0.1 * values
+
+    abstract = jax.eval_shape(lambda key: module.init(key, *inputs, **options), jax.random.key(0))
+    return jax.tree_util.tree_map_with_path(leaf, abstract)
+
+
+def best(run: Callable[[], Any], repeats: int) -> float:
+    """The shortest of several runs, in seconds."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def time_ours(function: Callable, arguments: tuple, repeats: int) -> tuple[dict[str, float], Any]:
+    """Compile seconds (tracing counted), forward seconds, and the result."""
+    start = time.perf_counter()
+    compiled = jax.jit(function).lower(*arguments).compile()
+    compile_seconds = time.perf_counter() - start
+    result = jax.block_until_ready(compiled(*arguments))
+    forward = best(lambda: jax.block_until_ready(compiled(*arguments)), repeats)
+    return {"compile_seconds": compile_seconds, "forward_seconds": forward}, result
+
+
+def time_torch(width: int, variables: Any, images: np.ndarray, ours: Any, repeats: int) -> dict[str, Any]:
+    """PyTorch's forward of HRNet with our weights, and how far apart the two outputs are."""
+    import torch
+
+    from benchmarks.torch_hrnet import TorchHRNet
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    network = TorchHRNet(width).eval()
+    state_dict = to_state_dict(f"hrnet_w{width}", variables)
+    network.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state_dict.items()})
+    inputs = torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1)))
+    with torch.inference_mode():
+        theirs = np.moveaxis(network(inputs).numpy(), 1, -1)
+        forward = best(lambda: network(inputs), repeats)
+    difference = float(np.abs(theirs - np.asarray(ours)).max() / np.abs(theirs).max())
+    return {"forward_seconds": forward, "largest_relative_difference": difference, "version": torch.__version__}
+
+
+def measure(width: int, size: tuple[int, int], iterations: int, repeats: int) -> dict[str, Any]:
+    """All figures, compiled anew: the persistent compilation cache is left out."""
+    jax.config.update("jax_enable_compilation_cache", False)
+    rng = np.random.default_rng(1)
+    images = rng.standard_normal((1, *size, 3), np.float32)
+    hrnet = HRNet(width)
+    variables = draw(hrnet, images)
+    rows: dict[str, Any] = {}
+    name = f"HRNet-W{width}"
+    rows[name], heatmaps = time_ours(hrnet.apply, (variables, images), repeats)
+    if importlib.util.find_spec("torch"):
+        rows[name]["torch"] = time_torch(width, variables, images, heatmaps, repeats)
+    pair = [rng.integers(0, 256, (1, *size, 3)).astype(np.float32) for _ in range(2)]
+    raft = RAFT()
+    variables = draw(raft, *pair, iterations=1)
+    run = lambda v, a, b: raft.apply(v, a, b, iterations)  # noqa: E731
+    rows[f"RAFT, {iterations} iterations"], _ = time_ours(run, (variables, *pair), repeats)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "size": list(size),
+        "repeats": repeats,
+        "networks": rows,
+        "device": jax.devices()[0].device_kind,
+        "machine": {"cores": cores, "processor": platform.machine(), "python": platform.python_version()},
+        "load_average": os.getloadavg()[0],
+        "versions": {name: importlib.metadata.version(name) for name in ("jax", "flax")},
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Markdown: a row a network."""
+    height, width = result["size"]
+    where = f"{result['machine']['cores']} core(s), load {result['load_average']:.1f}"
+    lines = [
+        f"| {height}×{width}, batch 1, {where} | compile, s | forward, s | PyTorch, s |",
+        "|---|---|---|---|",
+    ]
+    for name, row in result["networks"].items():
+        torch = f"{row['torch']['forward_seconds']:.2f}" if "torch" in row else "not measured"
+        lines.append(f"| {name} | {row['compile_seconds']:.1f} | {row['forward_seconds']:.2f} | {torch} |")
+    return "\n".join(lines)
+
+
+def write_between_markers(path: pathlib.Path, text: str) -> None:
+    """Replace what stands between the markers of a file."""
+    content = path.read_text()
+    begin, end = MARKERS
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(content):
+        raise SystemExit(f"{path}: has no place for the table; add the lines {begin} and {end}")
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{end}", content, count=1))
+    os.replace(temporary, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--width", type=int, default=48)
+    parser.add_argument("--size", type=int, nargs=2, default=(384, 288), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--iterations", type=int, default=20, help="of RAFT")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
+    parser.add_argument("--readme", type=pathlib.Path, help="file whose marked table is replaced")
+    arguments = parser.parse_args()
+    result = measure(arguments.width, tuple(arguments.size), arguments.iterations, arguments.repeats)
+    text = table(result)
+    if arguments.output:
+        write_json(arguments.output, result)
+    if arguments.readme:
+        write_between_markers(arguments.readme, text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Endpoint errors of a flow network, of OpenCV's DIS and of zero flow on the same pairs with exact flow."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import data
+from experiments.files import write_json
+from jmpose_jax.errors import InputError
+from jmpose_jax.losses.flow import average_cells, endpoint_error, known_flow
+from jmpose_jax.models.registry import create_model
+from jmpose_jax.ops.optical_flow import dis_flow, flow_pair_indices
+from jmpose_jax.train.checkpoints import load_variables
+
+METHODS = ("network", "dis", "zero")
+
+
+def evaluate_flow(config: Mapping[str, Any], workdir: pathlib.Path, checkpoint: str | pathlib.Path) -> dict[str, Any]:
+    """Score a flow network on the config's evaluation split.
+
+    Args:
+      config: of `configs/raft_synthetic.py`; says which data set, split, pairs and number of iterations.
+      workdir: gets `evaluation.json`.
+      checkpoint: of a RAFT of the config's size, trained or converted.
+
+    Returns:
+      The content of `evaluation.json`: mean endpoint error in crop pixels of "network", "dis" and "zero" over all
+      known pixels, over those that move by more than one pixel, and over each distance in frames.
+
+    Raises:
+      InputError: data set or checkpoint are at fault.
+    """
+    dataset = config["dataset"]
+    if dataset["flow_source"] != "exact":
+        raise InputError(f"config.dataset.flow_source={dataset['flow_source']!r}: endpoint errors need exact")
+    saved, variables = load_variables(checkpoint)
+    model = create_model(config["model"])
+    if (found := saved["model"].get("size")) != model.size:
+        raise InputError(f"checkpoint {checkpoint} is no RAFT of size {model.size!r} (its size is {found!r})")
+    pairs = flow_pair_indices(dataset["delta"], dataset["flow_pairs"])
+    distances = np.array([abs(b - a) for a, b in pairs])
+    loader = data.eval_loader(config)
+    sums: dict[str, dict[str, float]] = {method: {} for method in METHODS}
+    counts: dict[str, float] = {}
+
+    @jax.jit
+    def run(variables: Any, batch: Any) -> Any:
+        output = model.apply(variables, batch)
+        stride = output.flow.shape[-3] // batch.flow.shape[-3]
+        known = known_flow(output.first, output.second, stride) * batch.valid[:, None, None, None]
+        return average_cells(output.flow[0], stride), known
+
+    error = jax.jit(endpoint_error)
+    try:
+        for batch in loader:
+            flow, known = run(variables, batch)
+            stride = batch.frames.shape[2] // batch.flow.shape[2]
+            flows = {
+                "network": flow,
+                "dis": np.stack([dis_flow(np.asarray(clip), pairs, stride) for clip in batch.frames]),
+                "zero": jnp.zeros_like(flow),
+            }
+            known = np.asarray(known, np.float64)
+            moving = np.linalg.norm(batch.flow, axis=-1) > 1
+            parts = {"all": known, "moving": known * moving}
+            for distance in np.unique(distances):
+                chosen = (distances == distance)[None, :, None, None]
+                parts[f"{distance} frame{'s' if distance > 1 else ''}"] = known * chosen
+            for part, weights in parts.items():
+                counts[part] = counts.get(part, 0.0) + float(weights.sum())
+            for method, found in flows.items():
+                distance = np.asarray(error(found, batch.flow), np.float64)
+                for part, weights in parts.items():
+                    sums[method][part] = sums[method].get(part, 0.0) + float((distance * weights).sum())
+    finally:
+        loader.close()
+    if not counts.get("all"):
+        raise InputError(f"config.dataset.eval_split={dataset['eval_split']!r} holds no pair with exact flow")
+    result = {
+        "split": dataset["eval_split"],
+        "iterations": model.iterations,
+        "pixels": {part: int(count) for part, count in counts.items()},
+        "endpoint_error": {
+            method: {part: total / max(counts[part], 1.0) for part, total in found.items()}
+            for method, found in sums.items()
+        },
+    }
+    write_json(workdir / "evaluation.json", result)
+    return result
+
+
+def describe(result: Mapping[str, Any]) -> str:
+    """The endpoint errors as a table of methods and parts."""
+    errors = result["endpoint_error"]
+    parts = list(result["pixels"])
+    lines = ["endpoint error, px  " + "".join(part.rjust(10) for part in parts)]
+    lines += [method.ljust(20) + "".join(f"{errors[method][part]:10.3f}" for part in parts) for method in METHODS]
+    return "\n".join(lines)

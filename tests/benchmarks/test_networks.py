@@ -1,0 +1,54 @@
+"""The figures of the networks: what is measured, and how the table gets into a file."""
+
+import pytest
+
+from benchmarks.networks import MARKERS, draw, table, time_ours, write_between_markers
+
+RESULT = {
+    "size": [384, 288],
+    "machine": {"cores": 2},
+    "load_average": 0.5,
+    "networks": {
+        "HRNet-W48": {"compile_seconds": 3.04, "forward_seconds": 1.267, "torch": {"forward_seconds": 1.5}},
+        "RAFT, 20 iterations": {"compile_seconds": 2.3, "forward_seconds": 1.9},
+    },
+}
+
+
+def test_the_table_takes_the_place_of_the_last_one(tmp_path):
+    begin, end = MARKERS
+    path = tmp_path / "README.md"
+    path.write_text(f"above\n{begin}\nold\n{end}\nbelow\n")
+    for _ in range(2):
+        write_between_markers(path, table(RESULT))
+    text = path.read_text()
+    assert text.startswith(f"above\n{begin}\n|") and text.endswith(f"|\n{end}\nbelow\n")
+    assert "old" not in text and "| HRNet-W48 | 3.0 | 1.27 | 1.50 |" in text and "not measured" in text
+    path.write_text("no markers")
+    with pytest.raises(SystemExit, match="has no place for the table"):
+        write_between_markers(path, "")
+
+
+def test_ours_is_timed_and_returned():
+    import jax.numpy as jnp
+    import numpy as np
+
+    seconds, result = time_ours(lambda x: x @ x, (jnp.eye(3) * 2,), repeats=2)
+    assert all(value > 0 for value in seconds.values())
+    np.testing.assert_array_equal(result, np.eye(3) * 4)
+
+
+def test_pytorchs_stack_is_the_same_network():
+    torch = pytest.importorskip("torch")
+    import jax
+    import numpy as np
+
+    from benchmarks.networks import time_torch
+    from jmpose_jax.models import HRNet
+
+    assert torch.__version__
+    images = np.random.default_rng(0).standard_normal((1, 64, 64, 3)).astype(np.float32)
+    model = HRNet(4)
+    variables = draw(model, images)
+    found = time_torch(4, variables, images, jax.jit(model.apply)(variables, images), repeats=1)
+    assert found["largest_relative_difference"] < 1e-4

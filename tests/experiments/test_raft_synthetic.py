@@ -1,0 +1,145 @@
+"""RAFT from nothing on exact flow: trained, scored beside DIS and zero flow, and handed to JM-Pose."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from configs import raft_synthetic
+from data_pipeline.prepare import prepare
+from data_pipeline.synthetic.config import SyntheticConfig
+from data_pipeline.synthetic.dataset import generate
+from experiments import data
+from experiments.flow_evaluation import describe, evaluate_flow
+from experiments.summary import abstract_batch
+from experiments.train import initialised, train
+from jmpose_jax.errors import InputError
+from jmpose_jax.models.registry import create_model
+from jmpose_jax.train.checkpoints import load_model
+from jmpose_jax.train.state import TrainState
+from jmpose_jax.train.writers import read_metrics
+
+
+@pytest.fixture(scope="module")
+def with_flow(tmp_path_factory):
+    """A few rendered videos with their exact flow."""
+    folder = tmp_path_factory.mktemp("flow")
+    scene = dataclasses.replace(SyntheticConfig(), num_frames=5)
+    generate(
+        str(folder / "source"),
+        num_videos={"train": 3, "val": 2},
+        seed=5,
+        config=scene,
+        num_processes=1,
+        flow=True,
+        progress=False,
+    )
+    prepare("synthetic", folder / "source", folder / "prepared", progress=False)
+    return folder / "prepared"
+
+
+@pytest.fixture
+def config(with_flow):
+    config = raft_synthetic.get_config("small")
+    config.dataset.root = str(with_flow)
+    config.dataset.input_size = (48, 40)
+    config.dataset.num_threads = 1
+    config.model.iterations = 2
+    config.train.steps = 3
+    config.train.log_every = 1
+    config.optimizer.warmup_steps = 1
+    config.optimizer.decay_steps = 2
+    config.eval.batch_size = 2
+    return config
+
+
+def test_trained_scored_and_handed_to_jmpose(config, small_jmpose, tmp_path):
+    state = train(config, tmp_path / "raft", quiet=True)
+    lines = read_metrics(tmp_path / "raft")
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert all(np.isfinite(line["loss/sequence"]) and line["loss/endpoint_error"] > 0 for line in lines)
+    assert lines[0]["loss/total"] == pytest.approx(lines[0]["loss/sequence"])  # the error is only watched
+
+    result = evaluate_flow(config, tmp_path / "raft", tmp_path / "raft")
+    assert json.loads((tmp_path / "raft" / "evaluation.json").read_text()) == result
+    assert result["pixels"]["all"] == result["pixels"]["1 frame"] + result["pixels"]["2 frames"] > 0
+    check_against_numpy(config, result)
+    assert describe(result).count("\n") == 3
+
+    small_jmpose.dataset.flow_source = "raft"
+    small_jmpose.model.flow_source = "raft"
+    small_jmpose.model.flow_network = ConfigDict({"size": "small"})
+    small_jmpose.model.flow_iterations = 1
+    small_jmpose.init.flow_network = str(tmp_path / "raft")
+    jmpose = create_model(small_jmpose.model)
+    empty = jax.eval_shape(lambda batch: jmpose.init(jax.random.key(0), batch), abstract_batch(small_jmpose))
+    empty = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), empty)
+    start = TrainState(step=0, params=empty["params"], batch_stats=empty["batch_stats"], opt_state=())
+    start = initialised(start, small_jmpose)
+    for ours, theirs in zip(*(jax.tree.leaves(t) for t in (start.params["flow_network"], state.params)), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def check_against_numpy(config, result):
+    """Zero flow's and DIS's errors once more, pixel by pixel from the loader's batches."""
+    cv2 = pytest.importorskip("cv2")
+    zero, dis = [], []
+    loader = data.eval_loader(config)
+    for batch in loader:
+        assert jax.tree.map(np.shape, batch) == jax.tree.map(lambda x: x.shape, abstract_batch(config, 2))
+        for clip, flow, valid in zip(batch.frames, batch.flow, batch.valid):
+            for start, target in zip((0, 1, 3, 4), flow):
+                if not valid or np.array_equal(clip[start], clip[2]):
+                    continue
+                inside = clip[start].max(-1) > 0
+                zero.append(np.hypot(target[..., 0], target[..., 1])[inside])
+                gray = [cv2.cvtColor(clip[i], cv2.COLOR_RGB2GRAY) for i in (start, 2)]
+                found = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*gray, None)
+                dis.append(np.linalg.norm(found - target, axis=-1)[inside])
+    loader.close()
+    errors = result["endpoint_error"]
+    assert errors["zero"]["all"] == pytest.approx(np.concatenate(zero).mean(), rel=1e-4)
+    assert errors["dis"]["all"] == pytest.approx(np.concatenate(dis).mean(), rel=1e-4)
+    assert errors["network"]["all"] > 0
+
+
+def test_input_at_fault_is_named(config, small_backbone, tmp_path):
+    config.model.size = "large"
+    with pytest.raises(InputError, match="RAFT size='large': choose one of basic, small"):
+        train(config, tmp_path / "raft", quiet=True)
+    config.model.size = "small"
+    config.dataset.flow_source = "none"
+    with pytest.raises(InputError, match="config.dataset.flow_source"):
+        train(config, tmp_path / "raft", quiet=True)
+    with pytest.raises(InputError, match="flow_source='none': endpoint errors need exact"):
+        evaluate_flow(config, tmp_path, tmp_path / "raft")
+    config.dataset.flow_source = "exact"
+    config.dataset.delta = 1
+    with pytest.raises(InputError, match="config.model.delta=2"):
+        train(config, tmp_path / "raft", quiet=True)
+    with pytest.raises(ValueError, match="has no variant 'tiny'"):
+        raft_synthetic.get_config("tiny")
+
+
+def test_converted_weights_load_as_a_model(tmp_path):
+    from jmpose_jax.models.clip_flow import ClipFlow
+    from jmpose_jax.models.raft import RAFT
+    from jmpose_jax.train.checkpoints import save_variables
+
+    image = np.zeros((1, 16, 16, 3), np.float32)
+    variables = jax.jit(lambda: RAFT("small").init(jax.random.key(0, impl="rbg"), image, image, iterations=1))()
+    variables = {"params": variables["params"], "batch_stats": {}}
+    save_variables(tmp_path / "raft", variables, {"model": {"name": "raft", "size": "small"}})
+    _, model, loaded = load_model(tmp_path / "raft")
+    assert isinstance(model, ClipFlow) and model.size == "small"
+    expected = jax.tree.map(np.shape, variables["params"])
+    assert jax.tree.map(np.shape, loaded["params"]) == expected
+
+
+def test_the_published_sizes(config):
+    basic = raft_synthetic.get_config("basic")
+    assert (basic.model.size, basic.dataset.input_size, basic.train.steps) == ("basic", (384, 288), 100_000)
+    assert basic.optimizer.warmup_steps + basic.optimizer.decay_steps == basic.train.steps

@@ -1,0 +1,37 @@
+"""`jmpose train --summary`: every config of the repository, nothing read or written."""
+
+import jax
+import pytest
+
+from configs import backbone, jmpose
+from experiments import data
+from experiments.summary import abstract_batch, summary
+from jmpose_jax.errors import InputError
+
+
+@pytest.mark.parametrize("config", [backbone.get_config("tiny"), jmpose.get_config("tiny")])
+def test_the_batch_has_the_shapes_that_the_loader_makes(config, prepared):
+    config.dataset.root = str(prepared)
+    config.train.batch_size = 2
+    loader = data.train_loader(config)
+    try:
+        batch = next(loader)
+    finally:
+        loader.close()
+    found = jax.tree.map(lambda x: (x.shape, x.dtype), abstract_batch(config, 2))
+    assert found == jax.tree.map(lambda x: (x.shape, x.dtype), batch)
+
+
+def test_the_table_of_a_config():
+    text = summary(jmpose.get_config("tiny"), depth=1)
+    assert "jmpose on one clip of (128, 96) pixels" in text
+    for module in ("backbone", "heatmap_aggregation", "motion_encoder", "mutual_learning", "head"):
+        assert f"\n  {module} " in text
+    assert text.splitlines()[-1].startswith("total: ")
+
+
+def test_a_config_that_describes_no_model():
+    config = backbone.get_config("tiny")
+    config.dataset.input_size = (128, 90)
+    with pytest.raises(InputError, match="multiples of 16, not 128 x 90"):
+        summary(config)

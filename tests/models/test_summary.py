@@ -1,0 +1,88 @@
+"""The summary of a model: parameters and operations by hand, loops counted turn by turn, XLA's count without loops."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jmpose_jax.models import RAFT, HRNet
+from jmpose_jax.models.summary import count_flops, describe_shapes, summarize, table
+
+
+class Block(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.relu(nn.Conv(4, (3, 3), padding=((1, 1), (1, 1)), name="conv")(x))
+
+
+class Looped(nn.Module):
+    turns: int
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Conv(4, (1, 1), name="first")(x)
+        loop = nn.scan(
+            lambda module, x: (module(x), None),
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            length=self.turns,
+        )
+        x, _ = loop(Block(name="block"), x)
+        return nn.Dense(7, name="last")(x.mean((1, 2)))
+
+
+@pytest.mark.parametrize("turns", [1, 5])
+def test_parameters_and_operations_by_hand(turns):
+    rows = {row.path: row for row in summarize(Looped(turns), jax.ShapeDtypeStruct((2, 6, 8, 3), jnp.float32))}
+    pixels = 2 * 6 * 8
+    first, block, last = 2 * pixels * 3 * 4, 2 * pixels * 9 * 4 * 4, 2 * 2 * 4 * 7
+    assert rows[("first",)].flops == first
+    assert rows[("block", "conv")].flops == rows[("block",)].flops == turns * block
+    assert rows[("last",)].flops == last
+    assert rows[()].flops == first + turns * block + last
+    assert rows[()].parameters == (3 * 4 + 4) + turns * (9 * 4 * 4 + 4) + (4 * 7 + 7)
+    assert rows[("block",)].outputs == "[2, 6, 8, 4]"
+    assert list(rows)[:3] == [(), ("first",), ("block",)]
+
+
+def test_groups_strides_and_branches():
+    def program(x, kernel):
+        y = jax.lax.conv_general_dilated(
+            x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=2
+        )
+        return jax.lax.cond(
+            y.sum() > 0, lambda y: y @ jnp.ones((6, 10)), lambda y: y @ jnp.ones((6, 2)) @ jnp.ones((2, 10)), y
+        )
+
+    x, kernel = jnp.ones((1, 8, 8, 4)), jnp.ones((3, 3, 2, 6))
+    convolution = 2 * (4 * 4 * 6) * (3 * 3 * 2)
+    assert count_flops(jax.make_jaxpr(program)(x, kernel).jaxpr).total() == convolution + 2 * 16 * 6 * 10
+
+
+def test_agrees_with_the_cost_analysis_of_xla_where_nothing_loops():
+    model = HRNet(
+        width=8,
+        num_joints=3,
+        stem_features=(8, 8),
+        stem_block="basic",
+        stem_blocks=1,
+        stage_modules=(1,),
+        blocks_per_branch=1,
+    )
+    images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    ours = summarize(model, images)[0].flops
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    theirs = jax.jit(model.apply).lower(variables, images).cost_analysis()["flops"]
+    # XLA leaves out multiplications with padding, and counts the elementwise operations.
+    assert abs(ours - theirs) < 0.1 * theirs
+
+
+def test_published_totals_and_raft_iterations():
+    image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    few, many = (summarize(RAFT("small"), image, image, iterations=n) for n in (2, 12))
+    assert few[0].parameters == 990_162
+    update = {row.path: row.flops for row in few}[("update",)]
+    assert many[0].flops - few[0].flops == 5 * update > 0
+    text = table(few, depth=1)
+    assert "RAFTUpdate" in text and "GRU" not in text and "990,162 parameters" in text
+    assert describe_shapes((jnp.ones(3), jnp.ones(3), jnp.ones((1, 2)))) == "2 x [3], [1, 2]"

@@ -1,4 +1,4 @@
-"""A kernel under a mesh: XLA cannot split a kernel's call over devices, so that it is split by hand, along the batch."""
+"""A kernel under a mesh: XLA cannot split its call over devices, so that it is split by hand, along the batch."""
 
 from collections.abc import Callable
 from typing import Any

@@ -19,6 +19,14 @@ def batch_devices() -> int:
     return 1 if manual else mesh.shape[BATCH_AXIS]
 
 
+def split_is_known() -> bool:
+    """Whether the mesh in force says how a batch is split: it has the axis, or all of its axes are a shard_map's."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty:
+        return False
+    return BATCH_AXIS in mesh.axis_names or all(kind == AxisType.Manual for kind in mesh.axis_types)
+
+
 def over_batch(call: Callable[..., Any], batched: tuple, replicated: tuple = ()) -> Any:
     """call(*batched, *replicated) on each device's part of the batch.
 

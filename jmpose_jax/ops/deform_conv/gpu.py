@@ -232,7 +232,8 @@ def _image_kernel(*refs, g: Geometry):
 
             return lax.cond(jnp.max(jnp.abs(weight)) > 0, touch, lambda total: total, total)
 
-        return lax.fori_loop(0, jnp.where(near, g.taps, 0), add, total)
+        # A product, for a choice between two scalars lowers to a choice between two booleans.
+        return lax.fori_loop(0, near.astype(jnp.int32) * g.taps, add, total)
 
     zero = jnp.zeros((COLUMNS, blocks.size), jnp.float32)
     total = lax.fori_loop(row_tiles[which, group, row, 0], row_tiles[which, group, row, 1] + 1, tile, zero)

@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(MEASURED))
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES))
     parser.add_argument("--reach", type=float, default=2.0, help="standard deviation of the offsets, pixels")
-    parser.add_argument("--rounds", type=int, default=7, help="measurements, of which the median counts")
+    parser.add_argument("--rounds", type=int, default=15, help="measurements, of which the least counts")
     parser.add_argument("--output", type=pathlib.Path, help="default: benchmarks/results/deform_conv_<platform>.json")
     parser.add_argument("--table", action="store_true", help="only write the README's table from the results")
     options = parser.parse_args()

@@ -14,7 +14,9 @@ import jax.numpy as jnp
 README = pathlib.Path(__file__).resolve().parents[1] / "README.md"
 
 
-def milliseconds(call: Callable[[], Any], wait: Callable[[Any], Any], rounds: int = 15, least: float = 0.05) -> float:
+def milliseconds(
+    call: Callable[[], Any], wait: Callable[[Any], Any], rounds: int = 15, least: float = 0.05, most: float = 5.0
+) -> float:
     """The time of one call, the least of some measurements: what else runs on a machine only ever adds.
 
     Args:
@@ -22,6 +24,7 @@ def milliseconds(call: Callable[[], Any], wait: Callable[[Any], Any], rounds: in
       wait: returns when the work whose result it is given is done.
       rounds: measurements.
       least: seconds of one measurement; short calls are repeated, so that starting them does not count.
+      most: seconds after which no further measurement is begun.
 
     Returns:
       Milliseconds.
@@ -31,7 +34,7 @@ def milliseconds(call: Callable[[], Any], wait: Callable[[Any], Any], rounds: in
     wait(call())
     repeats = max(1, round(least / max(time.perf_counter() - start, 1e-6)))
     times = []
-    for _ in range(rounds):
+    while len(times) < rounds and (not times or sum(times) * repeats < most):
         start = time.perf_counter()
         for _ in range(repeats):
             result = call()

@@ -187,7 +187,7 @@ def table(results: list[dict[str, Any]]) -> str:
 def _line(device: str, row: dict[str, Any], result: dict[str, Any]) -> str:
     start = f"| {device} | {row['shape']} | {row['dtype']} | {row['implementation']} |"
     if "error" in row:
-        return f"{start} {row['error'].split(':')[0]} | | | |"
+        return f"{start} fails ({row['error'].split(':')[0]}) | | | |"
     copy = result["copy_bytes_per_s"]
     share = f"{100 * row['forward_bytes_per_s'] / copy:.1f} %, {100 * row['both_bytes_per_s'] / copy:.1f} %"
     memory = f"{row['peak_bytes'] / 2**20:.0f} MiB" if row["peak_bytes"] else "–"

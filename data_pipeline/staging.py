@@ -17,7 +17,8 @@ from jmpose_jax.errors import InputError
 SUMMARY = "summary.json"
 PLAN = "plan.json"
 DONE_SUFFIX = ".done"  # beside a complete shard of an unfinished folder: [records, bytes]
-KEPT = (PLAN, "source")  # what a run with other settings leaves of an unfinished folder is its rendered source
+SOURCES = ("source", "source_with_flow")  # rendered; what a run with other settings leaves of an unfinished folder
+KEPT = (PLAN, *SOURCES)
 
 
 class Stage:
@@ -95,7 +96,7 @@ def staged(output: pathlib.Path) -> Iterator[Stage]:
 
 
 def _worth_keeping(folder: pathlib.Path) -> bool:
-    return any(folder.glob(f"*{DONE_SUFFIX}")) or (folder / "source").is_dir()
+    return any(folder.glob(f"*{DONE_SUFFIX}")) or any((folder / name).is_dir() for name in SOURCES)
 
 
 def fingerprint(

@@ -76,7 +76,8 @@ def train_loop(
     while done < total_steps:
         # The position of the input is saved before the next batch is drawn: a restored run draws the same one.
         batch = sharding.put_batch(next(loader), mesh)
-        state, metrics = compiled(state, batch, weights)
+        with jax.set_mesh(mesh):  # kernels split their own calls over the mesh in force
+            state, metrics = compiled(state, batch, weights)
         done += 1
         counted += 1
         scalars: dict[str, float] = {}

@@ -15,10 +15,14 @@ def test_report():
     assert "mp4v" in lines["mp4 codecs"]
 
 
-def test_default_implementation_is_one_of_them():
-    before = dict(deform_conv.IMPLEMENTATIONS)
-    assert doctor.default_implementation() in before
-    assert before == deform_conv.IMPLEMENTATIONS
+def test_the_default_comes_with_its_reason(monkeypatch):
+    rows = dict(doctor.deformable_convolution())
+    assert rows["deformable convolution, by default"] == "xla: no kernel is made for cpu"
+    assert "does not run here" in rows["deformable convolution tpu"]
+    assert not any("interpret" in name for name in rows)
+    monkeypatch.setenv("JMPOSE_DEFORM_CONV", "gpu")
+    rows = dict(doctor.deformable_convolution())
+    assert rows["deformable convolution, by default"] == "gpu: set by JMPOSE_DEFORM_CONV"
 
 
 def test_a_kernel_that_fails_is_reported(monkeypatch):

@@ -1,15 +1,11 @@
-"""The public deformable convolution and the choice among its implementations."""
-
-from collections.abc import Callable
+"""The public deformable convolution."""
 
 import jax
 
-from jmpose_jax.errors import InputError
-from jmpose_jax.ops.deform_conv import reference
+from jmpose_jax.ops.deform_conv.dispatch import IMPLEMENTATIONS, Choice, choose, warn_once
 from jmpose_jax.ops.deform_conv.geometry import geometry
 
-# name -> function(x, offset, mask, kernel, geometry) -> float32 [B,Ho,Wo,O], without the bias. Kernels register here.
-IMPLEMENTATIONS: dict[str, Callable[..., jax.Array]] = {"xla": reference.modulated_deform_conv2d}
+__all__ = ["IMPLEMENTATIONS", "Choice", "choose", "modulated_deform_conv2d"]
 
 
 def modulated_deform_conv2d(
@@ -37,7 +33,8 @@ def modulated_deform_conv2d(
       kernel: [kh, kw, C / groups, O].
       bias: [O] or None.
       stride, padding, dilation: one integer, or two as (y, x).
-      implementation: a key of IMPLEMENTATIONS; None picks the one for this platform and shape.
+      implementation: a key of IMPLEMENTATIONS; None picks the one for this platform and shape (see `choose`). What a
+        kernel cannot take, plain XLA computes, with one warning that says why.
 
     Returns:
       [B, Ho, Wo, O] in the dtype of x.
@@ -46,11 +43,9 @@ def modulated_deform_conv2d(
       InputError: a shape does not fit or the implementation is unknown.
     """
     shapes = geometry(x, offset, mask, kernel, bias, stride, padding, dilation)
-    name = "xla" if implementation is None else implementation
-    if name not in IMPLEMENTATIONS:
-        known = ", ".join(sorted(IMPLEMENTATIONS))
-        raise InputError(f"modulated_deform_conv2d: unknown implementation {name!r}; choose one of: {known}")
-    out = IMPLEMENTATIONS[name](x, offset, mask, kernel, shapes)
+    choice = choose(shapes, x.dtype, implementation)
+    warn_once(choice)
+    out = IMPLEMENTATIONS[choice.implementation](x, offset, mask, kernel, shapes)
     if bias is not None:
         out = out + bias
     return out.astype(x.dtype)

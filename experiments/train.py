@@ -17,6 +17,7 @@ from experiments.files import write_json
 from experiments.launch import launch
 from jmpose_jax import losses
 from jmpose_jax.errors import InputError
+from jmpose_jax.information import DEFAULT_ESTIMATORS, resolve_estimators
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.train import checkpoints, sharding
 from jmpose_jax.train.loop import train_loop
@@ -51,6 +52,7 @@ def train(
     folder = pathlib.Path(workdir)
     mesh = sharding.data_mesh()
     sharding.check_batch_size(config.train.batch_size, mesh)
+    config = with_estimators(config)
     model = create_model(config.model)
     loader = data.train_loader(config)
     try:
@@ -92,7 +94,7 @@ def train(
                 make_train_step(model, optimizer, loss_function(config)),
                 loader,
                 total_steps=total_steps,
-                loss_weights=config.loss.weights,
+                loss_weights=losses.term_weights(config.loss.weights, config.loss.alpha, config.loss.normalization),
                 schedule=schedule,
                 mesh=mesh,
                 manager=manager,
@@ -117,7 +119,21 @@ def loss_function(config: ConfigDict) -> Any:
         sigma=config.loss.sigma,
         target=config.loss.target,
         temperature=config.loss.temperature,
+        estimators=dict(config.loss.estimators),
+        normalization=config.loss.normalization,
     )
+
+
+def with_estimators(config: ConfigDict) -> ConfigDict:
+    """The config with the model told of the estimators of the loss: which critics it has depends on them."""
+    chosen = resolve_estimators(config.loss.estimators)
+    # Those of the default need nothing said, and checkpoints of before the choice existed go on.
+    if config.model.name != "jmpose" or chosen == DEFAULT_ESTIMATORS:
+        return config
+    told = config.copy_and_resolve_references()
+    with told.unlocked():
+        told.model.estimators = ConfigDict(chosen)
+    return told
 
 
 def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any:

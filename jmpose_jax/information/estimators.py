@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.information import variational
@@ -259,7 +260,7 @@ def _log_mean_exp(scores: jax.Array, weights: jax.Array | None) -> jax.Array:
 
 
 def _partner(partner: jax.Array | None, count: int) -> jax.Array:
-    return jax.random.permutation(jax.random.key(0), count) if partner is None else partner
+    return np.random.default_rng(0).permutation(count) if partner is None else partner
 
 
 # --- by name ---------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.information.objective import resolve_estimators
 from jmpose_jax.information.predictors import InformationPredictors
 from jmpose_jax.models.blocks import DEFAULT_INIT, LINEAGE_INIT, ChainOfBasicBlocks, ConvBN, Initializer
 from jmpose_jax.models.context_aware_joint_learner import ContextAwareJointLearner
@@ -51,6 +52,7 @@ class JMPose(nn.Module):
       use_cjl, use_jmml, use_jmib: the ablations. Without CJL, J_t is a projection of Ĥ_t; without JMML the head reads
         J_t alone; without JMIB the head reads J_t and M_t, which the information terms then see.
       predictors: add the variational predictors that the information terms need.
+      estimators: term -> estimator of the information terms, as in `orthogonality_terms`; says which predictors.
       kernel_init: "fan_in", or "lineage" (every kernel from N(0, 0.001)).
     """
 
@@ -82,6 +84,7 @@ class JMPose(nn.Module):
     use_jmml: bool = True
     use_jmib: bool = True
     predictors: bool = True
+    estimators: Mapping[str, str] | None = None
     kernel_init: str = "fan_in"
 
     @nn.compact
@@ -131,7 +134,8 @@ class JMPose(nn.Module):
         predictors = []
         if self.predictors:
             for i, (j, m) in enumerate(zip(joints, motions), start=1):
-                predictors.append(InformationPredictors(self.num_joints, name=f"predictors{i}")(j, m))
+                options = (self.num_joints, resolve_estimators(self.estimators))
+                predictors.append(InformationPredictors(*options, name=f"predictors{i}")(j, m))
         features = {
             "aggregated_heatmaps": aggregated,
             "flow": flow,

@@ -17,6 +17,7 @@ from jmpose_jax.models.hrnet import HRNet
 from jmpose_jax.models.motion import FLOW_SOURCES, FeatureDifferenceEncoder, MotionEncoder, network_flow
 from jmpose_jax.models.mutual_learning import MutualLearning
 from jmpose_jax.models.raft import RAFT
+from jmpose_jax.ops.convolution import conv_general_dilated
 from jmpose_jax.ops.images import normalize
 from jmpose_jax.ops.optical_flow import flow_pair_indices
 from jmpose_jax.records import ClipBatch, PoseOutput
@@ -205,7 +206,8 @@ class JMPose(nn.Module):
         for i in range(self.head_blocks):
             x = ConvBN(self.channels, activation=nn.relu, kernel_init=init, name=f"head{i + 1}")(x, train)
         last = nn.initializers.zeros if self.head == "residual" else LINEAGE_INIT
-        x = nn.Conv(self.num_joints, (3, 3), padding=((1, 1), (1, 1)), kernel_init=last, name="head")(x)
+        options = dict(padding=((1, 1), (1, 1)), kernel_init=last, conv_general_dilated=conv_general_dilated)
+        x = nn.Conv(self.num_joints, (3, 3), name="head", **options)(x)
         return x + aggregated if self.head == "residual" else x
 
     def _check(self, batch: ClipBatch) -> None:

@@ -8,6 +8,7 @@ COMMANDS = {
     "prepare": "annotations and frames to TFRecord shards",
     "train": "train a model from a config",
     "evaluate": "PoseTrack AP of a trained model, or of prediction files",
+    "grid": "every cell of an ablation grid: table, heat map, best cell",
     "predict": "poses on a video: overlay, JSON and CSV",
     "convert": "a published PyTorch checkpoint to a checkpoint of ours",
     "doctor": "versions, devices, and what this machine can run",

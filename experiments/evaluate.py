@@ -36,7 +36,13 @@ def evaluate(config, workdir: pathlib.Path, checkpoint: str | None, predictions:
     annotations = data.dataset_root(config) / "annotations" / split
     if predictions is None:
         predictions = _predict(config, checkpoint or workdir, workdir / "predictions", annotations)
-    found = posetrack.evaluate(annotations, predictions)
+    return score(config, workdir, predictions)
+
+
+def score(config, workdir: pathlib.Path, predictions: str | pathlib.Path) -> dict:
+    """Score a folder of result files on the config's evaluation split; writes and returns `evaluation.json`."""
+    split = config.dataset.eval_split
+    found = posetrack.evaluate(data.dataset_root(config) / "annotations" / split, predictions)
     result = {
         "split": split,
         "boxes": config.dataset.boxes,
@@ -53,9 +59,8 @@ def evaluate(config, workdir: pathlib.Path, checkpoint: str | None, predictions:
 
 def _predict(config, checkpoint: str | pathlib.Path, output: pathlib.Path, annotations: pathlib.Path) -> pathlib.Path:
     """Run the model over the split and write one result file a video."""
-    from experiments.evaluation import estimate_split, to_predictions
+    from experiments.evaluation import estimate_split
     from jmpose_jax.inference.estimate import estimator, model_heatmaps
-    from jmpose_jax.inference.export import write_posetrack18
     from jmpose_jax.train.checkpoints import load_model
 
     _, model, variables = load_model(checkpoint)
@@ -72,6 +77,14 @@ def _predict(config, checkpoint: str | pathlib.Path, output: pathlib.Path, annot
         estimates = estimate_split(lambda batch: {"model": run(variables, batch)}, loader, len(table))["model"]
     finally:
         loader.close()
+    return write_predictions(estimates, table, annotations, output)
+
+
+def write_predictions(estimates, table, annotations: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
+    """Write the estimates of a split's clips, one PoseTrack18 result file a video, and return their folder."""
+    from experiments.evaluation import to_predictions
+    from jmpose_jax.inference.export import write_posetrack18
+
     stage = output.with_name(output.name + ".tmp")
     shutil.rmtree(stage, ignore_errors=True)
     for found, person in to_predictions(table, estimates, annotations):

@@ -89,8 +89,8 @@ def make_cells_step(step: TrainStep, like: TrainState, common: Sequence[bool], m
       step: of one cell.
       like: a state, for its structure.
       common: from `common_leaves`.
-      mesh: devices, each of which takes its part of the cells. `shard_map` because the cells do not speak to one another:
-        left to itself, XLA gathers the kernels of a convolution that it turned into a grouped one.
+      mesh: devices, each of which takes its part of the cells. `shard_map`, because the cells have nothing to say to
+        one another and no device shall wait for another.
 
     Returns:
       `step(cells, batch, weights) -> (cells, metrics)`, weights and metrics being [n] by name.
@@ -135,3 +135,17 @@ def program_bytes(compiled: Any) -> int:
         - memory.alias_size_in_bytes
         + memory.temp_size_in_bytes
     )
+
+
+def over_cells(
+    function: Callable[[TrainState, ClipBatch], Any], like: TrainState, common: Sequence[bool], mesh: Mesh
+) -> Callable[[Cells, ClipBatch], Any]:
+    """A function of one cell's state and a batch as a function of all cells; its results are [n, …]."""
+
+    def part(own: list[jax.Array], shared: list[jax.Array], batch: ClipBatch) -> Any:
+        return jax.vmap(lambda mine: function(_merge(mine, shared, like, common), batch))(own)
+
+    cells_axis, everywhere = PartitionSpec(AXIS), PartitionSpec()
+    specs = dict(in_specs=(cells_axis, everywhere, everywhere), out_specs=cells_axis)
+    mapped = jax.shard_map(part, mesh=mesh, check_vma=False, **specs)
+    return lambda cells, batch: mapped(cells.own, cells.common, batch)

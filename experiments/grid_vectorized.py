@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from data_pipeline.clips import ClipTable
@@ -76,7 +77,7 @@ def _run_group(workdir: pathlib.Path, grid: Grid, group: Sequence[Cell], memory_
         size, tried = len(group), 0
         while True:
             size = -(-size // devices) * devices
-            abstract = _abstract(parts, common, size, weights)
+            abstract = _abstract(parts, common, size, weights, mesh)
             program, tried = step.lower(*abstract).compile(), tried + 1
             needed = vectorized.program_bytes(program) / 2**30
             if needed <= memory_gib or size <= devices:
@@ -92,15 +93,24 @@ def _run_group(workdir: pathlib.Path, grid: Grid, group: Sequence[Cell], memory_
         loader.close()
 
 
-def _abstract(parts: Parts, common: Sequence[bool], size: int, weights: Sequence[Mapping[str, float]]) -> tuple:
+def _abstract(
+    parts: Parts,
+    common: Sequence[bool],
+    size: int,
+    weights: Sequence[Mapping[str, float]],
+    mesh: jax.sharding.Mesh,
+) -> tuple:
     """Shapes that the program is compiled for: nothing is allocated before it is known to fit."""
+    split, everywhere = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((vectorized.AXIS,), ()))
+
+    def shape(x: Any, sharding: NamedSharding, *leading: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((*leading, *np.shape(x)), x.dtype, sharding=sharding)
+
     leaves = jax.tree.leaves(parts.state)
-    cells = vectorized.Cells(
-        [jax.ShapeDtypeStruct((size, *x.shape), x.dtype) for x, c in zip(leaves, common) if not c],
-        [jax.ShapeDtypeStruct(x.shape, x.dtype) for x, c in zip(leaves, common) if c],
-    )
-    batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), parts.example)
-    return cells, batch, {name: jax.ShapeDtypeStruct((size,), np.float32) for name in weights[0]}
+    own = [shape(x, split, size) for x, c in zip(leaves, common) if not c]
+    shared = [shape(x, everywhere) for x, c in zip(leaves, common) if c]
+    batch = jax.tree.map(lambda x: shape(x, everywhere), parts.example)
+    return own, shared, batch, {name: shape(np.float32(0), split, size) for name in weights[0]}
 
 
 def _train_slice(
@@ -132,7 +142,9 @@ def _train_slice(
         timer, counted = time.perf_counter(), 0
         while done < parts.total_steps:
             # As in the loop of a single run, the batches of all cells being one: save, then read, then step.
-            states, metrics = program(states, next(loader), weights)
+            batch = jax.device_put(next(loader), NamedSharding(mesh, PartitionSpec()))
+            own, metrics = program(states.own, states.common, batch, weights)
+            states = states.replace(own=own)
             done, counted = done + 1, counted + 1
             if done % config.train.log_every == 0 or done == parts.total_steps:
                 logged = {key: np.asarray(value) for key, value in metrics.items()}

@@ -18,7 +18,8 @@ from jmpose_jax.train.state import TrainState
 from jmpose_jax.train.step import TrainStep
 
 AXIS = "grid"
-CellsStep = Callable[["Cells", ClipBatch, Mapping[str, jax.Array]], tuple["Cells", dict[str, jax.Array]]]
+Leaves = list[jax.Array]
+CellsStep = Callable[[Leaves, Leaves, ClipBatch, Mapping[str, jax.Array]], tuple[Leaves, dict[str, jax.Array]]]
 
 
 @flax.struct.dataclass
@@ -83,7 +84,7 @@ def _merge(own: Sequence[Any], shared: Sequence[Any], like: TrainState, common: 
 
 
 def make_cells_step(step: TrainStep, like: TrainState, common: Sequence[bool], mesh: Mesh) -> CellsStep:
-    """The step of all cells at once; jit it with the cells donated.
+    """The step of all cells at once; jit it with the first argument donated.
 
     Args:
       step: of one cell.
@@ -93,7 +94,7 @@ def make_cells_step(step: TrainStep, like: TrainState, common: Sequence[bool], m
         one another and no device shall wait for another.
 
     Returns:
-      `step(cells, batch, weights) -> (cells, metrics)`, weights and metrics being [n] by name.
+      `step(cells.own, cells.common, batch, weights) -> (own, metrics)`, weights and metrics being [n] by name.
     """
 
     def part(own: list[jax.Array], shared: list[jax.Array], batch: ClipBatch, weights: Mapping[str, jax.Array]):
@@ -104,7 +105,7 @@ def make_cells_step(step: TrainStep, like: TrainState, common: Sequence[bool], m
         return jax.vmap(one)(own, weights)
 
     cells_axis, everywhere = PartitionSpec(AXIS), PartitionSpec()
-    mapped = jax.shard_map(
+    return jax.shard_map(
         part,
         mesh=mesh,
         in_specs=(cells_axis, everywhere, everywhere, cells_axis),
@@ -112,18 +113,13 @@ def make_cells_step(step: TrainStep, like: TrainState, common: Sequence[bool], m
         check_vma=False,
     )
 
-    def cells_step(cells: Cells, batch: ClipBatch, weights: Mapping[str, jax.Array]):
-        own, metrics = mapped(cells.own, cells.common, batch, weights)
-        return Cells(own, cells.common), metrics
-
-    return cells_step
-
 
 def stack_weights(weights: Sequence[Mapping[str, float]], count: int, mesh: Mesh) -> dict[str, jax.Array]:
     """Loss weights of the cells by name, each [count]; the last cell's are repeated where there are fewer cells."""
     filled = [*weights, *[weights[-1]] * (count - len(weights))]
     sharding = NamedSharding(mesh, PartitionSpec(AXIS))
-    return {name: jax.device_put(np.array([w[name] for w in filled], np.float32), sharding) for name in weights[0]}
+    with np.errstate(over="ignore"):  # a weight beyond float32 is infinite, and its cell turns NaN as it would alone
+        return {n: jax.device_put(np.array([w[n] for w in filled], np.float32), sharding) for n in weights[0]}
 
 
 def program_bytes(compiled: Any) -> int:

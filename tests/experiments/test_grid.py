@@ -135,7 +135,7 @@ def two_cells(small_backbone, tmp_path):
     """A claimed workdir with a grid over the weight of the heatmap loss, the second of which is bound to turn NaN."""
     small_backbone.train.steps = 2
     small_backbone.train.save_every = 1
-    return grid.plan(small_backbone, {"loss.weights.heatmap": (100.0, 1e38)}, tmp_path), tmp_path
+    return grid.plan(small_backbone, {"loss.weights.heatmap": (100.0, 1e39)}, tmp_path), tmp_path
 
 
 def test_cells_train_evaluate_turn_nan_and_are_not_repeated(two_cells):

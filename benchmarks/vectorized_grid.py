@@ -61,9 +61,7 @@ def main() -> None:
     parser.add_argument("--run_steps", type=int, default=250, help="length of a run that the ratio is reported for")
     parser.add_argument("--alone", type=int, default=2, help="how many of the runs alone are timed")
     parser.add_argument("--batch_size", type=int, default=16)
-    parser.add_argument(
-        "--small", action="store_true", help="quarter-size crops and a narrower model, for a quick look"
-    )
+    parser.add_argument("--small", action="store_true", help="smaller crops and model, for a quick look")
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
     arguments = parser.parse_args()
 

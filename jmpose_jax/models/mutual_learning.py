@@ -72,9 +72,8 @@ class JointMotionInteraction(nn.Module):
             return ChainOfBasicBlocks(2 * features, 2, name="gate_up", **options)(x, train)
         if self.gate == "conv1x1":
             x = ConvBN(features, 1, activation=nn.relu, name="gate_down", **options)(x, train)
-            return nn.Conv(2 * features, (1, 1), conv_general_dilated=conv_general_dilated, name="gate_up", **options)(
-                x
-            )
+            options |= dict(padding=((0, 0), (0, 0)), conv_general_dilated=conv_general_dilated)
+            return nn.Conv(2 * features, (1, 1), name="gate_up", **options)(x)
         if self.gate == "literal":
             return x
         raise InputError(f"gate={self.gate!r}: choose one of {', '.join(GATES)}")

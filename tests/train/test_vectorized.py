@@ -29,9 +29,9 @@ class Small(nn.Module):
         x = batch.frames[:, 0, ::4, ::4].astype(jnp.float32) / 255
         x = nn.Conv(4, (3, 3), name="trunk", **options)(x)
         x = jax.lax.stop_gradient(nn.BatchNorm(use_running_average=True, name="trunk_norm")(x))
-        x = nn.BatchNorm(use_running_average=not train, name="norm")(
-            nn.Conv(4, (3, 3), use_bias=False, name="body", **options)(x)
-        )
+        # A bias before a batch norm has no gradient but rounding, which Adam would blow up.
+        x = nn.Conv(4, (3, 3), use_bias=False, name="body", **options)(x)
+        x = nn.BatchNorm(use_running_average=not train, name="norm")(x)
         maps = nn.Conv(2, (3, 3), name="head", **options)(nn.relu(x))
         return PoseOutput(heatmaps=maps, initial_heatmaps=maps[:, None])
 

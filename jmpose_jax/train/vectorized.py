@@ -11,6 +11,7 @@ from typing import Any
 import flax.struct
 import jax
 import numpy as np
+from jax.extend import core
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jmpose_jax.records import ClipBatch
@@ -98,11 +99,12 @@ def make_cells_step(step: TrainStep, like: TrainState, common: Sequence[bool], m
     """
 
     def part(own: list[jax.Array], shared: list[jax.Array], batch: ClipBatch, weights: Mapping[str, jax.Array]):
-        def one(own: list[jax.Array], weights: Mapping[str, jax.Array]):
+        def one(mine: tuple[list[jax.Array], Mapping[str, jax.Array]], others: tuple[list[jax.Array], ClipBatch]):
+            (own, weights), (shared, batch) = mine, others
             state, metrics = step(_merge(own, shared, like, common), batch, weights)
             return [x for x, c in zip(jax.tree.leaves(state), common) if not c], metrics
 
-        return jax.vmap(one)(own, weights)
+        return _for_all(one, (own, weights), (shared, batch), mesh)
 
     cells_axis, everywhere = PartitionSpec(AXIS), PartitionSpec()
     return jax.shard_map(
@@ -112,6 +114,49 @@ def make_cells_step(step: TrainStep, like: TrainState, common: Sequence[bool], m
         out_specs=cells_axis,
         check_vma=False,
     )
+
+
+def _for_all(one: Callable[[Any, Any], Any], mine: Any, others: Any, mesh: Mesh) -> Any:
+    """one(mine[i], others) for all i, what depends on `others` alone being computed once.
+
+    Accelerators are filled by `vmap`. CPUs are full with one cell, and `vmap` costs them time (grouped convolutions,
+    gathers over all cells) and memory: there the cells take turns in a loop.
+    """
+    first = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), mine)
+    jaxpr, shape = jax.make_jaxpr(one, return_shape=True)(first, others)
+    count = len(jax.tree.leaves(first))
+    before, rest = _split(jaxpr, count)
+    once = core.jaxpr_as_fun(before)(*jax.tree.leaves(others))
+
+    def remaining(own: list[jax.Array]) -> list[jax.Array]:
+        return core.jaxpr_as_fun(rest)(*own, *once)
+
+    on_cpu = mesh.devices.flat[0].platform == "cpu"
+    results = jax.lax.map(remaining, jax.tree.leaves(mine)) if on_cpu else jax.vmap(remaining)(jax.tree.leaves(mine))
+    return jax.tree.unflatten(jax.tree.structure(shape), results)
+
+
+def _split(closed: core.ClosedJaxpr, count: int) -> tuple[core.ClosedJaxpr, core.ClosedJaxpr]:
+    """A program cut in two: what needs none of its first `count` arguments, and the rest.
+
+    Returns:
+      The first part, of the other arguments, and the second part, of the first arguments and the results of the first.
+    """
+    jaxpr = closed.jaxpr
+    varying = set(jaxpr.invars[:count])
+    early, late = [], []
+    for equation in jaxpr.eqns:
+        depends = equation.effects or any(v in varying for v in equation.invars if not isinstance(v, core.Literal))
+        (late if depends else early).append(equation)
+        if depends:
+            varying.update(equation.outvars)
+    produced = {v for equation in early for v in equation.outvars} | set(jaxpr.invars[count:])
+    used = [v for equation in late for v in equation.invars] + list(jaxpr.outvars)
+    passed = list(dict.fromkeys(v for v in used if not isinstance(v, core.Literal) and v in produced))
+    info = jaxpr.debug_info.with_unknown_names()
+    first = jaxpr.replace(invars=jaxpr.invars[count:], outvars=passed, eqns=early, debug_info=info)
+    second = jaxpr.replace(invars=[*jaxpr.invars[:count], *passed], eqns=late, debug_info=info)
+    return core.ClosedJaxpr(first, closed.consts), core.ClosedJaxpr(second, closed.consts)
 
 
 def stack_weights(weights: Sequence[Mapping[str, float]], count: int, mesh: Mesh) -> dict[str, jax.Array]:
@@ -139,7 +184,10 @@ def over_cells(
     """A function of one cell's state and a batch as a function of all cells; its results are [n, …]."""
 
     def part(own: list[jax.Array], shared: list[jax.Array], batch: ClipBatch) -> Any:
-        return jax.vmap(lambda mine: function(_merge(mine, shared, like, common), batch))(own)
+        def one(own: list[jax.Array], others: tuple[list[jax.Array], ClipBatch]) -> Any:
+            return function(_merge(own, others[0], like, common), others[1])
+
+        return _for_all(one, own, (shared, batch), mesh)
 
     cells_axis, everywhere = PartitionSpec(AXIS), PartitionSpec()
     specs = dict(in_specs=(cells_axis, everywhere, everywhere), out_specs=cells_axis)

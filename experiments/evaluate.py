@@ -52,6 +52,13 @@ def evaluate(
     annotations = data.dataset_root(config) / "annotations" / split
     if predictions is None:
         predictions = _predict(config, checkpoint or workdir, workdir / "predictions", annotations, oks_nms_threshold)
+    return score(config, workdir, predictions, crowd_index)
+
+
+def score(config, workdir: pathlib.Path, predictions: str | pathlib.Path, crowd_index: float | None = None) -> dict:
+    """Score a folder of result files on the config's evaluation split; writes and returns `evaluation.json`."""
+    split = config.dataset.eval_split
+    annotations = data.dataset_root(config) / "annotations" / split
     found = posetrack.evaluate(annotations, predictions)
     result = {
         "split": split,
@@ -109,9 +116,8 @@ def _predict(
     oks_nms_threshold: float | None = None,
 ) -> pathlib.Path:
     """Run the model over the split and write one result file a video."""
-    from experiments.evaluation import estimate_split, to_predictions
+    from experiments.evaluation import estimate_split
     from jmpose_jax.inference.estimate import estimator, model_heatmaps
-    from jmpose_jax.inference.export import write_posetrack18
     from jmpose_jax.train.checkpoints import load_model
 
     _, model, variables = load_model(checkpoint)
@@ -128,6 +134,21 @@ def _predict(
         estimates = estimate_split(lambda batch: {"model": run(variables, batch)}, loader, len(table))["model"]
     finally:
         loader.close()
+    return write_predictions(config, estimates, table, annotations, output, oks_nms_threshold)
+
+
+def write_predictions(
+    config,
+    estimates,
+    table,
+    annotations: pathlib.Path,
+    output: pathlib.Path,
+    oks_nms_threshold: float | None = None,
+) -> pathlib.Path:
+    """Write the estimates of a split's clips, one PoseTrack18 result file a video, and return their folder."""
+    from experiments.evaluation import to_predictions
+    from jmpose_jax.inference.export import write_posetrack18
+
     stage = output.with_name(output.name + ".tmp")
     shutil.rmtree(stage, ignore_errors=True)
     for found, person in to_predictions(table, estimates, annotations):

@@ -7,12 +7,10 @@ quickstart's backbone, and scores the variants on the chosen split.
 """
 
 import argparse
-import importlib.metadata
 import json
-import os
 import pathlib
-import platform
 
+from benchmarks.measure import machine
 from configs import jmpose
 from data_pipeline.prepare import prepare
 from data_pipeline.synthetic.dataset import generate
@@ -74,8 +72,7 @@ def main() -> None:
         "seed": claim["seed"],
         "steps": amount.jmpose_steps,
         "mean_ap": rows,
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
-        "versions": {name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")},
+        **machine("flax", "optax"),
     }
     write_json(arguments.output, result)
 

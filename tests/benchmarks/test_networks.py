@@ -1,5 +1,7 @@
 """The figures of the networks: what is measured, and what the table says."""
 
+import pytest
+
 from benchmarks.networks import draw, table, time_ours
 
 RESULT = {

@@ -20,7 +20,8 @@ from experiments.quickstart import SCALES, videos_of
 from experiments.train import train
 
 VARIANTS = {
-    "no flow": {"dataset.flow_source": "none", "model.flow_source": "none", "model.alignment": "none"},
+    "no flow": {"dataset.flow_source": "none", "model.flow_source": "none"},
+    "no flow, not aligned": {"dataset.flow_source": "none", "model.flow_source": "none", "model.alignment": "none"},
     "DIS flow, not aligned": {"dataset.flow_source": "dis", "model.alignment": "none"},
     "DIS flow": {"dataset.flow_source": "dis"},
     "exact flow": {"dataset.flow_source": "exact"},

@@ -35,7 +35,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
         config.model.update(
             {
                 "backbone": common.tiny_hrnet(),
-                "channels": 16,
+                "channels": 8,
                 "num_layers": 1,
                 "offset_groups": 4,
                 "qkv_kernel": 1,

@@ -43,7 +43,7 @@ class Scale:
 
 
 SCALES = {
-    "full": Scale({"train": 2000, "val": 60, "test": 300}, 3600, 900, 260),
+    "full": Scale({"train": 2000, "val": 60, "test": 300}, 3400, 900, 260),
     "smoke": Scale({"train": 24, "val": 4, "test": 8}, 20, 10, 10),
 }
 

@@ -63,7 +63,12 @@ class Refinement(nn.Module):
         coarse = jnp.repeat(jnp.repeat(coarse, 2, 1), 2, 2)[:, :height, :width]
         x = blocks(self.features, 1, name="fine")(jnp.concatenate([coarse, fine], -1), train)
         return heatmaps + nn.Conv(
-            joints, (1, 1), kernel_init=nn.initializers.zeros, conv_general_dilated=conv_general_dilated, name="change"
+            joints,
+            (1, 1),
+            padding=((0, 0), (0, 0)),
+            kernel_init=nn.initializers.zeros,
+            conv_general_dilated=conv_general_dilated,
+            name="change",
         )(x)
 
 

@@ -50,7 +50,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
             }
         )
         config.train.batch_size = 16
-        config.train.steps = 260
+        config.train.steps = 220
         config.optimizer.warmup_steps = 40
         config.optimizer.schedule = "cosine"
         config.train.save_every = 200

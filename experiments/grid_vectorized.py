@@ -23,8 +23,7 @@ from experiments import data, evaluate, grid_run
 from experiments.evaluation import estimate_split
 from experiments.files import write_json
 from experiments.grid_cells import Cell, Grid
-from experiments.train import Parts, plain, set_up, with_estimators
-from jmpose_jax import losses
+from experiments.train import Parts, loss_weights, plain, set_up, with_estimators
 from jmpose_jax.inference.estimate import estimator, model_heatmaps
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.skeletons import SKELETONS
@@ -71,7 +70,7 @@ def _run_group(workdir: pathlib.Path, grid: Grid, group: Sequence[Cell], memory_
     beginning = loader.get_state()
     try:
         parts = set_up(config, loader)
-        weights = [_weights(grid.config(cell)) for cell in group]
+        weights = [loss_weights(grid.config(cell)) for cell in group]
         common = vectorized.common_leaves(parts.step, parts.state, parts.example, weights[0], config.optimizer.frozen)
         step = jax.jit(vectorized.make_cells_step(parts.step, parts.state, common, mesh), donate_argnums=0)
         size, tried = len(group), 0
@@ -129,7 +128,7 @@ def _train_slice(
     name = hashlib.sha256("".join(c.id for c in cells).encode()).hexdigest()[:12]
     folder = workdir / "vectorized" / name
     folder.mkdir(parents=True, exist_ok=True)
-    weights = vectorized.stack_weights([_weights(grid.config(cell)) for cell in cells], size, mesh)
+    weights = vectorized.stack_weights([loss_weights(grid.config(cell)) for cell in cells], size, mesh)
     states = vectorized.spread(parts.state, common, size, mesh)
     broken: dict[int, str] = {}  # place in the slice -> what happened
     with checkpoints.checkpointer(folder, keep=config.train.keep) as manager:
@@ -257,10 +256,6 @@ def _evaluate(
             output = evaluate.write_predictions(config, estimates[cell.id], table, annotations, folder / "predictions")
             result = evaluate.score(config, folder, output)
             grid_run.write_status(workdir, cell, "done", ap=result["ap"], seconds=round(shared, 1), vectorized=True)
-
-
-def _weights(config: ConfigDict) -> dict[str, float]:
-    return losses.term_weights(config.loss.weights, config.loss.alpha, config.loss.normalization)
 
 
 def _available_gib() -> float:

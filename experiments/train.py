@@ -81,7 +81,7 @@ def train(
                 parts.step,
                 loader,
                 total_steps=parts.total_steps,
-                loss_weights=losses.term_weights(config.loss.weights, config.loss.alpha, config.loss.normalization),
+                loss_weights=loss_weights(config),
                 schedule=parts.schedule,
                 mesh=mesh,
                 manager=manager,
@@ -162,11 +162,20 @@ def loss_function(config: ConfigDict) -> Any:
     )
 
 
+def loss_weights(config: ConfigDict) -> dict[str, float]:
+    """The weights of the loss terms as the step takes them."""
+    if config.model.name == "raft":
+        return dict(config.loss.weights)
+    return losses.term_weights(config.loss.weights, config.loss.alpha, config.loss.normalization)
+
+
 def with_estimators(config: ConfigDict) -> ConfigDict:
     """The config with the model told of the estimators of the loss: which critics it has depends on them."""
+    if config.model.name != "jmpose":
+        return config
     chosen = resolve_estimators(config.loss.estimators)
     # Those of the default need nothing said, and checkpoints of before the choice existed go on.
-    if config.model.name != "jmpose" or chosen == DEFAULT_ESTIMATORS:
+    if chosen == DEFAULT_ESTIMATORS:
         return config
     told = config.copy_and_resolve_references()
     with told.unlocked():

@@ -16,6 +16,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from experiments.files import write_text
 from experiments.grid_cells import SEED, Cell, Grid
 from experiments.grid_run import cell_folder, describe, read_status
 from jmpose_jax.metrics.posetrack import JOINT_GROUPS
@@ -56,8 +57,8 @@ def write_report(workdir: pathlib.Path, grid: Grid) -> dict[str, Any]:
     counts: dict[str, int] = {}
     for row in rows:
         counts[row["status"]] = counts.get(row["status"], 0) + 1
-    _write(workdir / "grid.csv", _csv(rows))
-    _write(workdir / "grid.md", _markdown(grid, rows, values, best, counts))
+    write_text(workdir / "grid.csv", _csv(rows))
+    write_text(workdir / "grid.md", _markdown(grid, rows, values, best, counts))
     heat_map(grid, values, rows, workdir / "grid.png")
     axes = axes_without_seed(grid)
     labels = None if best is None else dict(zip(axes, best))
@@ -207,10 +208,4 @@ def heat_map(
     temporary = f"{os.fspath(path)}.tmp.png"
     figure.savefig(temporary, dpi=110)
     plt.close(figure)
-    os.replace(temporary, path)
-
-
-def _write(path: pathlib.Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
     os.replace(temporary, path)

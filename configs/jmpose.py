@@ -50,7 +50,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
             }
         )
         config.train.batch_size = 8
-        config.train.steps = 650
+        config.train.steps = 680
         config.optimizer.warmup_steps = 80
         config.optimizer.schedule = "cosine"
         config.train.save_every = 200

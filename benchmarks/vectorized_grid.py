@@ -18,7 +18,7 @@ import numpy as np
 
 from configs import gamma_grid
 from experiments.files import write_json
-from experiments.train import loss_function
+from experiments.tasks import task_of
 from jmpose_jax import losses
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
@@ -85,7 +85,7 @@ def main() -> None:
     compile_seconds, step_seconds = [], []
     for cell in weights[: arguments.alone]:
         # A new function each time: nothing is found in JAX's cache, as between processes.
-        step = make_train_step(model, optimizer, loss_function(config))
+        step = make_train_step(model, optimizer, task_of(config).loss)
         mine, arrays = jax.tree.map(np.array, state), {k: np.float32(v) for k, v in cell.items()}
         timed = Timed(jax.jit(step, donate_argnums=0), (mine, batch, arrays), clock)
         mine, _ = timed.program(jax.device_put(mine), batch, arrays)
@@ -98,7 +98,7 @@ def main() -> None:
         step_seconds.append((clock() - start) / arguments.steps)
         print(f"alone: compile {compile_seconds[-1]:.1f} s, step {step_seconds[-1]:.3f} s", flush=True)
 
-    step = make_train_step(model, optimizer, loss_function(config))
+    step = make_train_step(model, optimizer, task_of(config).loss)
     mesh = vectorized.grid_mesh()
     common = vectorized.common_leaves(step, state, batch, weights[0], config.optimizer.frozen)
     count = -(-arguments.cells // mesh.devices.size) * mesh.devices.size

@@ -1,7 +1,9 @@
 """Stage 2: JM-Pose on the frozen backbone of stage 1.
 
 Variants:
-  tiny (default): on the embedded data set; a minute or two on two CPU cores.
+  tiny (default): on the embedded data set; a minute or two on two CPU cores. Its flow is OpenCV's DIS.
+  tiny_raft: tiny with the flow of a RAFT-small, e.g. one of configs/raft_synthetic.py: give
+    --config.init.flow_network=runs/raft.
   paper: HRNet-W48, 384x288, delta 2, four mutual-learning layers, 48 channels, RAFT, AdamW 1e-4 with the paper's decays
     (section 4.1). Give --config.init.backbone and --config.init.flow_network (both from `jmpose convert`).
 
@@ -24,7 +26,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
     config.loss.weights.complement = 0.05
     config.loss.weights.redundancy = 0.05
     config.loss.weights.predictor_fit = 1.0
-    if variant == "tiny":
+    if variant in ("tiny", "tiny_raft"):
         common.embedded(config)
         for term in ("relevancy", "complement", "redundancy"):
             config.loss.weights[term] = 0.05 * config.loss.weights.heatmap
@@ -54,12 +56,21 @@ def get_config(variant: str = "tiny") -> ConfigDict:
         config.optimizer.warmup_steps = 80
         config.optimizer.schedule = "cosine"
         config.train.save_every = 200
+        if variant == "tiny_raft":
+            _flow_by_raft(config, size="small", iterations=6)
     elif variant == "paper":
         config.model.backbone = ConfigDict({"width": 48, "num_joints": 15})
-        config.dataset.flow_source = "raft"
-        config.model.flow_source = "raft"
-        config.init.flow_network = ""
+        _flow_by_raft(config, size="basic", iterations=20)
         config.train.batch_size = 16
     else:
-        raise ValueError(f"configs/jmpose.py has no variant {variant!r}; use tiny or paper")
+        raise ValueError(f"configs/jmpose.py has no variant {variant!r}; use tiny, tiny_raft or paper")
     return config
+
+
+def _flow_by_raft(config: ConfigDict, size: str, iterations: int) -> None:
+    """The flow is computed in the model by a frozen RAFT, whose weights `config.init.flow_network` names."""
+    config.dataset.flow_source = "raft"
+    config.model.flow_source = "raft"
+    config.model.flow_network = ConfigDict({"size": size})
+    config.model.flow_iterations = iterations
+    config.init.flow_network = ""

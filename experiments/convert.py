@@ -115,6 +115,8 @@ def _as_model(model: str, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
     joints = int(variables["params"]["final_layer"]["kernel"].shape[-1])
     if isinstance(module, HRNet):
         network, backbone = "hrnet", {"width": module.width, "num_joints": joints}
+        if module.all_scales:
+            backbone["all_scales"] = True
     else:
         network, backbone = "simple_baseline", {"depth": module.depth, "num_joints": joints}
     config = {"model": {"name": "image", "network": network, "backbone": backbone}}
@@ -123,7 +125,7 @@ def _as_model(model: str, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
 
 def main(argv: list[str] | None = None) -> None:
     model = flags.DEFINE_string(
-        "model", None, "hrnet_w32, hrnet_w48, simple_baseline_r50 (_r101, _r152), raft or raft_small."
+        "model", None, "hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), raft or raft_small."
     )
     torch = flags.DEFINE_string("torch", None, "The PyTorch checkpoint, .pth or .safetensors.")
     output = flags.DEFINE_string(

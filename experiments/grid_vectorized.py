@@ -23,7 +23,8 @@ from experiments import data, evaluate, grid_run
 from experiments.evaluation import estimate_split
 from experiments.files import write_json
 from experiments.grid_cells import Cell, Grid
-from experiments.train import Parts, loss_weights, plain, set_up, with_estimators
+from experiments.tasks import task_of
+from experiments.train import Parts, plain, set_up
 from jmpose_jax.inference.estimate import estimator, model_heatmaps
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.skeletons import SKELETONS
@@ -63,14 +64,15 @@ def run_vectorized(workdir: pathlib.Path, grid: Grid, *, memory_gib: float = 0.0
 
 def _run_group(workdir: pathlib.Path, grid: Grid, group: Sequence[Cell], memory_gib: float) -> int:
     """All cells of a group, in as few slices as memory allows; the number of programs that were compiled."""
-    config = with_estimators(grid.config(group[0]))
+    task = task_of(grid.config(group[0]))
+    config = task.config
     mesh = vectorized.grid_mesh()
     devices = mesh.devices.size
     loader = data.train_loader(config)
     beginning = loader.get_state()
     try:
-        parts = set_up(config, loader)
-        weights = [loss_weights(grid.config(cell)) for cell in group]
+        parts = set_up(task, loader)
+        weights = [task_of(grid.config(cell)).loss_weights for cell in group]
         common = vectorized.common_leaves(parts.step, parts.state, parts.example, weights[0], config.optimizer.frozen)
         step = jax.jit(vectorized.make_cells_step(parts.step, parts.state, common, mesh), donate_argnums=0)
         size, tried = len(group), 0
@@ -128,7 +130,7 @@ def _train_slice(
     name = hashlib.sha256("".join(c.id for c in cells).encode()).hexdigest()[:12]
     folder = workdir / "vectorized" / name
     folder.mkdir(parents=True, exist_ok=True)
-    weights = vectorized.stack_weights([loss_weights(grid.config(cell)) for cell in cells], size, mesh)
+    weights = vectorized.stack_weights([task_of(grid.config(cell)).loss_weights for cell in cells], size, mesh)
     states = vectorized.spread(parts.state, common, size, mesh)
     broken: dict[int, str] = {}  # place in the slice -> what happened
     with checkpoints.checkpointer(folder, keep=config.train.keep) as manager:
@@ -207,7 +209,7 @@ def _restore(manager: Any, states: vectorized.Cells) -> tuple[vectorized.Cells, 
 def _leave_checkpoint(workdir: pathlib.Path, grid: Grid, cell: Cell, state: Any, loader: Any) -> None:
     """The cell's own checkpoint and config, as a run alone would have left them."""
     folder = grid_run.cell_folder(workdir, cell)
-    description = plain(with_estimators(grid.config(cell)))
+    description = plain(task_of(grid.config(cell)).config)
     with checkpoints.checkpointer(folder) as manager:
         if manager.latest is None or manager.latest.step < int(state.step):
             checkpoints.save(manager, state, loader.get_state(), description)

@@ -17,9 +17,8 @@ from experiments import data
 from experiments.files import write_json
 from experiments.launch import launch
 from experiments.summary import summary as summarized
-from jmpose_jax import losses
+from experiments.tasks import Task, task_of
 from jmpose_jax.errors import InputError
-from jmpose_jax.information import DEFAULT_ESTIMATORS, resolve_estimators
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, sharding
@@ -56,10 +55,11 @@ def train(
     folder = pathlib.Path(workdir)
     mesh = sharding.data_mesh()
     sharding.check_batch_size(config.train.batch_size, mesh)
-    config = with_estimators(config)
+    task = task_of(config)
+    config = task.config
     loader = data.train_loader(config)
     try:
-        parts = set_up(config, loader)
+        parts = set_up(task, loader)
         state = jax.device_put(parts.state, sharding.replicated(mesh))
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def train(
                 parts.step,
                 loader,
                 total_steps=parts.total_steps,
-                loss_weights=loss_weights(config),
+                loss_weights=task.loss_weights,
                 schedule=parts.schedule,
                 mesh=mesh,
                 manager=manager,
@@ -119,16 +119,17 @@ class Parts:
     example: ClipBatch
 
 
-def set_up(config: ConfigDict, loader: Any) -> Parts:
-    """Model, optimiser, step and fresh state of a config.
+def set_up(task: Task, loader: Any) -> Parts:
+    """Model, optimiser, step and fresh state of a task.
 
     Args:
-      config: as `with_estimators` returns it.
+      task: of the config.
       loader: of the training split.
 
     Raises:
       InputError: as `train`.
     """
+    config = task.config
     model = create_model(config.model)
     steps_per_epoch = max(len(loader), 1)
     total_steps = config.train.steps or round(config.train.epochs * steps_per_epoch)
@@ -144,42 +145,7 @@ def set_up(config: ConfigDict, loader: Any) -> Parts:
     example = next(loader)
     loader.set_state(beginning)
     state = initialised(create_state(model, optimizer, initial_key(config.seed), example), config)
-    return Parts(total_steps, schedule, make_train_step(model, optimizer, loss_function(config)), state, example)
-
-
-def loss_function(config: ConfigDict) -> Any:
-    """The loss terms of a config as a function of output and batch."""
-    if config.model.name == "raft":
-        return functools.partial(losses.flow_losses, gamma=config.loss.gamma)
-    return functools.partial(
-        losses.compute,
-        sigma=config.loss.sigma,
-        target=config.loss.target,
-        temperature=config.loss.temperature,
-        estimators=dict(config.loss.estimators),
-        normalization=config.loss.normalization,
-    )
-
-
-def loss_weights(config: ConfigDict) -> dict[str, float]:
-    """The weights of the loss terms as the step takes them."""
-    if config.model.name == "raft":
-        return dict(config.loss.weights)
-    return losses.term_weights(config.loss.weights, config.loss.alpha, config.loss.normalization)
-
-
-def with_estimators(config: ConfigDict) -> ConfigDict:
-    """The config with the model told of the estimators of the loss: which critics it has depends on them."""
-    if config.model.name != "jmpose":
-        return config
-    chosen = resolve_estimators(config.loss.estimators)
-    # Those of the default need nothing said, and checkpoints of before the choice existed go on.
-    if chosen == DEFAULT_ESTIMATORS:
-        return config
-    told = config.copy_and_resolve_references()
-    with told.unlocked():
-        told.model.estimators = ConfigDict(chosen)
-    return told
+    return Parts(total_steps, schedule, make_train_step(model, optimizer, task.loss), state, example)
 
 
 def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any:
@@ -195,7 +161,16 @@ def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any
 
 
 def initialised(state: TrainState, config: ConfigDict) -> TrainState:
-    """The fresh state with the submodules that `config.init` names taken from their checkpoints."""
+    """The fresh state with the submodules that `config.init` names taken from their checkpoints.
+
+    Raises:
+      InputError: a checkpoint does not fit the model, or the model computes flow by a RAFT that nothing has trained.
+    """
+    if config.model.get("flow_source") == "raft" and not config.init.get("flow_network"):
+        raise InputError(
+            "config.init.flow_network is empty, and JM-Pose does not train its RAFT: give a checkpoint of "
+            "`jmpose convert` or of configs/raft_synthetic.py, or set config.model.flow_source"
+        )
     for name, path in config.init.items():
         if not path:
             continue
@@ -204,9 +179,10 @@ def initialised(state: TrainState, config: ConfigDict) -> TrainState:
         try:
             state = replace_subtree(state, inner, name)
         except ValueError as error:
-            model = found.get("model", {}).get("name", "?")
+            model = found.get("model", {})
+            kind = repr(model.get("name", "?")) + (f" of size {model['size']}" if "size" in model else "")
             raise InputError(
-                f"config.init.{name}={path} (a {model!r} model) does not fit config.model: {error}"
+                f"config.init.{name}={path} (a model {kind}) does not fit config.model.{name}: {error}"
             ) from None
     return state
 

@@ -23,6 +23,7 @@ class ClipFlow(nn.Module):
       iterations: refinements.
       lookup: as in RAFT.
       remat: as in RAFT.
+      initialization: as in RAFT.
     """
 
     size: str = "basic"
@@ -31,9 +32,10 @@ class ClipFlow(nn.Module):
     iterations: int = 12
     lookup: str | None = None
     remat: bool = False
+    initialization: str = "published"
 
     def setup(self) -> None:
-        self.network = RAFT(self.size, self.lookup, self.remat)
+        self.network = RAFT(self.size, self.lookup, self.remat, self.initialization)
         nn.share_scope(self, self.network)
 
     def __call__(self, batch: ClipBatch, train: bool = False) -> FlowOutput:

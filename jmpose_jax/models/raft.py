@@ -8,12 +8,21 @@ import jax
 import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.models.raft_encoder import RAFTEncoder
-from jmpose_jax.models.raft_update import ConvGRU, FlowHead, MaskHead, MotionEncoder
+from jmpose_jax.models.blocks import Initializer
+from jmpose_jax.models.raft_encoder import ENCODER_INIT, RAFTEncoder, contrast_init
+from jmpose_jax.models.raft_update import UPDATE_INIT, ConvGRU, FlowHead, MaskHead, MotionEncoder
 from jmpose_jax.ops.correlation import bilinear_upsample, convex_upsample, correlation_pyramid, lookup
 
 NUM_LEVELS = 4
 STRIDE = 8
+# Initialisers of the last convolutions of feature encoder, context encoder and flow head. Drawn as published, features
+# share a large mean, so that all correlations are large and nearly equal, and the context, which nothing normalises,
+# drowns them: a short training goes to zero flow and stays there. "matching" begins with correlations that stand out
+# at the match, hardly any context, and zero flow.
+INITIALIZATIONS = {
+    "published": (ENCODER_INIT, ENCODER_INIT, UPDATE_INIT),
+    "matching": (contrast_init, nn.initializers.variance_scaling(1e-3, "fan_in", "normal"), nn.initializers.zeros),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +92,7 @@ class RAFTUpdate(nn.Module):
 
     config: RAFTSize
     implementation: str | None = None
+    flow_init: Initializer = UPDATE_INIT
 
     @nn.compact
     def __call__(self, carry: tuple[jax.Array, jax.Array], constants: tuple[Any, ...]) -> tuple[jax.Array, jax.Array]:
@@ -95,7 +105,7 @@ class RAFTUpdate(nn.Module):
         motion = MotionEncoder(**self.config.motion, name="encoder")(coords - grid, correlation)
         gru = ConvGRU(self.config.kernels, self.config.suffixes, name="gru")
         hidden = gru(hidden, jnp.concatenate([context, motion], axis=-1))
-        coords = coords + FlowHead(self.config.flow_head, name="flow_head")(hidden)
+        coords = coords + FlowHead(self.config.flow_head, self.flow_init, name="flow_head")(hidden)
         return hidden, coords
 
 
@@ -106,19 +116,24 @@ class RAFT(nn.Module):
       size: "basic" (5,257,536 parameters) or "small" (990,162).
       lookup: implementation of the correlation lookup, see `ops.correlation.lookup`.
       remat: compute an iteration again in the backward pass, to train with less memory.
+      initialization: "published", or "matching" for short trainings; see INITIALIZATIONS.
     """
 
     size: str = "basic"
     lookup: str | None = None
     remat: bool = False
+    initialization: str = "published"
 
     def setup(self) -> None:
-        if self.size not in SIZES:
-            raise InputError(f"RAFT size={self.size!r}: choose one of {', '.join(SIZES)}")
+        for name, choices in (("size", SIZES), ("initialization", INITIALIZATIONS)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"RAFT {name}={getattr(self, name)!r}: choose one of {', '.join(choices)}")
         config = self.config = SIZES[self.size]
-        self.fnet = RAFTEncoder(config.feature, "instance", config.widths, config.bottleneck)
-        self.cnet = RAFTEncoder(config.hidden + config.context, config.context_norm, config.widths, config.bottleneck)
-        self.update = (nn.remat(RAFTUpdate) if self.remat else RAFTUpdate)(config, self.lookup)
+        features, context, flow = INITIALIZATIONS[self.initialization]
+        encoder = dict(widths=config.widths, bottleneck=config.bottleneck)
+        self.fnet = RAFTEncoder(config.feature, "instance", output_init=features, **encoder)
+        self.cnet = RAFTEncoder(config.hidden + config.context, config.context_norm, output_init=context, **encoder)
+        self.update = (nn.remat(RAFTUpdate) if self.remat else RAFTUpdate)(config, self.lookup, flow)
         if config.convex:
             self.mask = MaskHead()
 

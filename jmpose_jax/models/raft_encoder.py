@@ -6,11 +6,17 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jmpose_jax.models.blocks import BATCH_NORM_EPSILON, BatchNorm, same_padding
+from jmpose_jax.models.blocks import BATCH_NORM_EPSILON, BatchNorm, Initializer, same_padding
 from jmpose_jax.ops.convolution import conv_general_dilated
 
 # Kaiming initialisation by fan-out, as the published training begins.
 ENCODER_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+def contrast_init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+    """Fan-in scaled kernel whose weights sum to zero over the inputs, so that what all positions share drops out."""
+    kernel = nn.initializers.lecun_normal()(key, shape, dtype)
+    return kernel - kernel.mean(-2, keepdims=True)
 
 
 def instance_norm(x: jax.Array) -> jax.Array:
@@ -29,6 +35,7 @@ class NormConv(nn.Module):
       norm: "instance", "batch" or "none".
       strides: stride in both directions.
       relu: apply ReLU last.
+      kernel_init: initialiser of the kernel.
     """
 
     features: int
@@ -36,6 +43,7 @@ class NormConv(nn.Module):
     norm: str
     strides: int = 1
     relu: bool = True
+    kernel_init: Initializer = ENCODER_INIT
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -44,7 +52,7 @@ class NormConv(nn.Module):
             (self.kernel_size, self.kernel_size),
             strides=self.strides,
             padding=same_padding(self.kernel_size),
-            kernel_init=ENCODER_INIT,
+            kernel_init=self.kernel_init,
             conv_general_dilated=conv_general_dilated,
             name="conv",
         )(x)
@@ -93,12 +101,14 @@ class RAFTEncoder(nn.Module):
       norm: see NormConv.
       widths: channels of the stem and of the three layers.
       bottleneck: see EncoderBlock.
+      output_init: initialiser of the last convolution.
     """
 
     output: int
     norm: str
     widths: tuple[int, int, int, int]
     bottleneck: bool = False
+    output_init: Initializer = ENCODER_INIT
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> Any:
@@ -109,4 +119,5 @@ class RAFTEncoder(nn.Module):
                 strides = 2 if layer > 1 and block == 0 else 1
                 name = f"layer{layer}_{block}"
                 x = EncoderBlock(width, self.norm, strides, self.bottleneck, name=name)(x, train)
-        return NormConv(self.output, 1, "none", relu=False, name="conv2")(x, train)
+        last = dict(relu=False, kernel_init=self.output_init)
+        return NormConv(self.output, 1, "none", name="conv2", **last)(x, train)

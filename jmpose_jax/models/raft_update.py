@@ -4,13 +4,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jmpose_jax.models.blocks import Initializer
 from jmpose_jax.ops.convolution import conv_general_dilated
 
 # PyTorch's default initialisation of convolutions, which the published training of these layers begins with.
 UPDATE_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
-def conv(features: int, kernel: int | tuple[int, int], name: str) -> nn.Conv:
+def conv(features: int, kernel: int | tuple[int, int], name: str, kernel_init: Initializer = UPDATE_INIT) -> nn.Conv:
     """A convolution that keeps the size."""
     size = (kernel, kernel) if isinstance(kernel, int) else kernel
     padding = tuple((k // 2, k // 2) for k in size)
@@ -18,7 +19,7 @@ def conv(features: int, kernel: int | tuple[int, int], name: str) -> nn.Conv:
         features,
         size,
         padding=padding,
-        kernel_init=UPDATE_INIT,
+        kernel_init=kernel_init,
         conv_general_dilated=conv_general_dilated,
         name=name,
     )
@@ -78,14 +79,16 @@ class FlowHead(nn.Module):
 
     Attributes:
       features: channels between the two convolutions.
+      output_init: initialiser of the last one.
     """
 
     features: int
+    output_init: Initializer = UPDATE_INIT
 
     @nn.compact
     def __call__(self, hidden: jax.Array) -> jax.Array:
         """Args: hidden [B, h, w, D]. Returns: [B, h, w, 2], pixels of the coarse grid."""
-        return conv(2, 3, "conv2")(nn.relu(conv(self.features, 3, "conv1")(hidden)))
+        return conv(2, 3, "conv2", self.output_init)(nn.relu(conv(self.features, 3, "conv1")(hidden)))
 
 
 class MaskHead(nn.Module):

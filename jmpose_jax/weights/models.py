@@ -19,21 +19,22 @@ from jmpose_jax.weights.convert import Report, to_mapping, to_variables, unwrap
 from jmpose_jax.weights.layers import Layer, flatten
 
 HEAD = "final_layer.weight"
-KNOWN = "hrnet_w32, hrnet_w48 (any width), simple_baseline_r50, _r101, _r152, raft, raft_small"
+KNOWN = "hrnet_w32, hrnet_w48 (any width, or with _all_scales), simple_baseline_r50, _r101, _r152, raft, raft_small"
 
 
 def published_model(name: str, num_joints: int = 17) -> nn.Module:
     """The module of a published model.
 
     Args:
-      name: hrnet_wN, simple_baseline_rN, raft or raft_small.
+      name: hrnet_wN, hrnet_wN_all_scales (the backbone of TDMI and JM-Pose code, whose last stage feeds every branch),
+        simple_baseline_rN, raft or raft_small.
       num_joints: heatmaps of the pose networks.
 
     Raises:
       InputError: no such model.
     """
-    if match := re.fullmatch(r"hrnet_w([1-9]\d*)", name):
-        return HRNet(width=int(match[1]), num_joints=num_joints)
+    if match := re.fullmatch(r"hrnet_w([1-9]\d*)(_all_scales)?", name):
+        return HRNet(width=int(match[1]), num_joints=num_joints, all_scales=match[2] is not None)
     if (match := re.fullmatch(r"simple_baseline_r(\d+)", name)) and int(match[1]) in RESNET_LAYERS:
         return SimpleBaseline(depth=int(match[1]), num_joints=num_joints)
     if name in ("raft", "raft_small"):
@@ -104,8 +105,8 @@ def from_state_dict(model_name: str, mapping: Mapping[str, Any]) -> dict[str, An
     """The variables of a published model.
 
     Args:
-      model_name: hrnet_w32, hrnet_w48, simple_baseline_r50 (_r101, _r152), raft or raft_small. The number of joints
-        is that of the state dict's head.
+      model_name: hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), raft or raft_small. The
+        number of joints is that of the state dict's head.
       mapping: PyTorch key -> array; "state_dict" and "module." wrappers are taken off. RAFT takes the authors' and
         torchvision's names.
 

@@ -6,9 +6,8 @@ import json
 import jax
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
-from configs import raft_synthetic
+from configs import jmpose, raft_synthetic
 from data_pipeline.prepare import prepare
 from data_pipeline.synthetic.config import SyntheticConfig
 from data_pipeline.synthetic.dataset import generate
@@ -17,10 +16,13 @@ from experiments.flow_evaluation import describe, evaluate_flow
 from experiments.summary import abstract_batch
 from experiments.train import initialised, train
 from jmpose_jax.errors import InputError
+from jmpose_jax.models.clip_flow import ClipFlow
 from jmpose_jax.models.registry import create_model
-from jmpose_jax.train.checkpoints import load_model
+from jmpose_jax.train.checkpoints import load_model, save_variables
 from jmpose_jax.train.state import TrainState
 from jmpose_jax.train.writers import read_metrics
+from jmpose_jax.weights import published_model
+from jmpose_jax.weights.models import abstract_variables
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +58,8 @@ def config(with_flow):
     return config
 
 
-def test_trained_scored_and_handed_to_jmpose(config, small_jmpose, tmp_path):
-    state = train(config, tmp_path / "raft", quiet=True)
+def test_trained_and_scored(config, tmp_path):
+    train(config, tmp_path / "raft", quiet=True)
     lines = read_metrics(tmp_path / "raft")
     assert [line["step"] for line in lines] == [1, 2, 3]
     assert all(np.isfinite(line["loss/sequence"]) and line["loss/endpoint_error"] > 0 for line in lines)
@@ -69,18 +71,60 @@ def test_trained_scored_and_handed_to_jmpose(config, small_jmpose, tmp_path):
     check_against_numpy(config, result)
     assert describe(result).count("\n") == 3
 
-    small_jmpose.dataset.flow_source = "raft"
-    small_jmpose.model.flow_source = "raft"
-    small_jmpose.model.flow_network = ConfigDict({"size": "small"})
-    small_jmpose.model.flow_iterations = 1
-    small_jmpose.init.flow_network = str(tmp_path / "raft")
-    jmpose = create_model(small_jmpose.model)
-    empty = jax.eval_shape(lambda batch: jmpose.init(jax.random.key(0), batch), abstract_batch(small_jmpose))
+
+def saved_raft(folder):
+    """A checkpoint of a RAFT-small, as training and `jmpose convert` leave it; its params."""
+    rng = np.random.default_rng(0)
+    abstract = abstract_variables(published_model("raft_small"))
+    params = jax.tree.map(lambda leaf: 0.05 * rng.standard_normal(leaf.shape, np.float32), abstract["params"])
+    save_variables(folder, {"params": params, "batch_stats": {}}, {"model": {"name": "raft", "size": "small"}})
+    return params
+
+
+@pytest.fixture
+def pose(shrink, prepared):
+    """JM-Pose with a RAFT-small inside, small."""
+    pose = shrink(jmpose.get_config("tiny_raft"), prepared)
+    pose.dataset.input_size = (48, 32)
+    pose.model.update({"channels": 4, "num_layers": 1, "offset_groups": 2, "flow_iterations": 1})
+    return pose
+
+
+def empty_state(pose):
+    """Zeros for every variable of the model; nothing is compiled."""
+    model = create_model(pose.model)
+    empty = jax.eval_shape(lambda batch: model.init(jax.random.key(0), batch), abstract_batch(pose))
     empty = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), empty)
-    start = TrainState(step=0, params=empty["params"], batch_stats=empty["batch_stats"], opt_state=())
-    start = initialised(start, small_jmpose)
-    for ours, theirs in zip(*(jax.tree.leaves(t) for t in (start.params["flow_network"], state.params)), strict=True):
+    return TrainState(step=0, params=empty["params"], batch_stats=empty["batch_stats"], opt_state=())
+
+
+def test_a_raft_of_ones_own_becomes_the_flow_of_jmpose(pose, tmp_path):
+    params = saved_raft(tmp_path / "raft")
+    pose.init.flow_network = str(tmp_path / "raft")
+    start = initialised(empty_state(pose), pose)
+    for ours, theirs in zip(*(jax.tree.leaves(t) for t in (start.params["flow_network"], params)), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+    pose.model.flow_network.size = "basic"
+    with pytest.raises(InputError, match="a model 'raft' of size small. does not fit config.model.flow_network"):
+        initialised(empty_state(pose), pose)
+    pose.init.flow_network = ""
+    with pytest.raises(InputError, match="config.init.flow_network is empty"):
+        initialised(empty_state(pose), pose)
+
+
+@pytest.mark.slow
+def test_jmpose_trains_on_the_flow_of_a_raft_and_leaves_it_as_it_is(pose, tmp_path):
+    params = saved_raft(tmp_path / "raft")
+    pose.init.flow_network = str(tmp_path / "raft")
+    pose.train.steps = 2
+    state = train(pose, tmp_path / "jmpose", quiet=True)
+    for ours, theirs in zip(*(jax.tree.leaves(t) for t in (state.params["flow_network"], params)), strict=True):
+        np.testing.assert_array_equal(ours, theirs)  # weight decay leaves it alone too
+    _, model, variables = load_model(tmp_path / "jmpose")
+    batch = next(data.eval_loader(pose))
+    flow = jax.jit(lambda v, b: model.apply(v, b).features["flow"])(variables, batch)
+    assert flow.shape == (4, 4, 48, 32, 2) and np.any(flow)
 
 
 def check_against_numpy(config, result):
@@ -125,18 +169,10 @@ def test_input_at_fault_is_named(config, small_backbone, tmp_path):
 
 
 def test_converted_weights_load_as_a_model(tmp_path):
-    from jmpose_jax.models.clip_flow import ClipFlow
-    from jmpose_jax.models.raft import RAFT
-    from jmpose_jax.train.checkpoints import save_variables
-
-    image = np.zeros((1, 16, 16, 3), np.float32)
-    variables = jax.jit(lambda: RAFT("small").init(jax.random.key(0, impl="rbg"), image, image, iterations=1))()
-    variables = {"params": variables["params"], "batch_stats": {}}
-    save_variables(tmp_path / "raft", variables, {"model": {"name": "raft", "size": "small"}})
+    params = saved_raft(tmp_path / "raft")
     _, model, loaded = load_model(tmp_path / "raft")
     assert isinstance(model, ClipFlow) and model.size == "small"
-    expected = jax.tree.map(np.shape, variables["params"])
-    assert jax.tree.map(np.shape, loaded["params"]) == expected
+    assert jax.tree.map(np.shape, loaded["params"]) == jax.tree.map(np.shape, params)
 
 
 def test_the_published_sizes(config):

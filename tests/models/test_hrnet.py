@@ -48,6 +48,29 @@ def test_equals_official(official, name):
     assert all(np.array_equal(back[key], case.state_dict[key]) for key in back if key not in counters)
 
 
+@pytest.mark.slow
+def test_the_multi_scale_form_equals_the_official_one(official):
+    """Inside TDMI, whose golden file keeps the heatmaps of its backbone."""
+    case = official("tdmi_dtdmnrv15_2")
+    state_dict = {key.removeprefix("hrnet."): v for key, v in case.state_dict.items() if key.startswith("hrnet.")}
+    variables = from_state_dict("hrnet_w48_all_scales", state_dict)
+    model = HRNet(width=48, all_scales=True)
+    case.check("kf_bb_hm", jax.jit(model.apply)(variables, case.input("kf")))
+    back = to_state_dict("hrnet_w48_all_scales", variables)
+    assert set(back) == set(state_dict)
+
+
+@pytest.mark.slow
+def test_equals_official_inside_dcpose(official):
+    """Other weights and sizes than the files of HRNet alone: three frames a clip."""
+    case = official("dcpose_rsn")
+    prefix = "rough_pose_estimation_net."
+    state_dict = {key.removeprefix(prefix): v for key, v in case.state_dict.items() if key.startswith(prefix)}
+    variables = from_state_dict("hrnet_w48", state_dict)
+    frames = np.concatenate(np.split(case.input("x"), 3, axis=-1))
+    case.check("rough_heatmaps", jax.jit(HRNet(width=48).apply)(variables, frames))
+
+
 def test_shapes_of_the_tiny_network_and_of_its_features():
     model = HRNet(**TINY)
     images = jnp.zeros((2, 64, 48, 3))

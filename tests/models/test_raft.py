@@ -5,6 +5,7 @@ import pytest
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.raft import RAFT, padding_to_stride
+from jmpose_jax.models.raft_encoder import ENCODER_INIT, contrast_init
 from jmpose_jax.weights import from_state_dict, to_state_dict
 
 NAMES = {"basic": "raft", "small": "raft_small"}
@@ -66,6 +67,42 @@ def test_equals_official_after_twelve_iterations(official, size, lookup):
 )
 def test_padding_is_split_as_for_sintel(size, expected):
     assert padding_to_stride(*size) == expected
+
+
+def last_kernels(initialization):
+    """The kernels that the initialisations differ in; the rest is not compiled."""
+    image = jnp.zeros((1, 64, 64, 3))
+
+    def draw(key):
+        params = RAFT("small", initialization=initialization).init(key, image, image, iterations=1)["params"]
+        return [params[part]["conv2"]["conv"]["kernel"] for part in ("fnet", "cnet")] + [
+            params["update"]["flow_head"]["conv2"]["kernel"]
+        ]
+
+    return jax.jit(draw)(jax.random.key(0, impl="rbg"))
+
+
+def test_initialisations():
+    features, context, flow = last_kernels("published")
+    np.testing.assert_allclose([features.std(), context.std()], np.sqrt([2 / 128, 2 / 160]), rtol=0.05)
+    np.testing.assert_allclose(jnp.abs(flow).max(), 1 / np.sqrt(9 * 128), rtol=0.02)
+    features, context, flow = last_kernels("matching")
+    np.testing.assert_allclose(features.sum(-2), 0, atol=1e-5)
+    np.testing.assert_allclose([features.std(), context.std()], np.sqrt([1 / 96, 1e-3 / 96]), rtol=0.05)
+    assert not jnp.any(flow)
+
+
+def test_features_drawn_for_matching_correlate_most_with_themselves():
+    """Drawn as published, everything correlates with everything: a constant that all positions share outweighs it."""
+    rng = np.random.default_rng(0)
+    shared = 1.5 + 0.2 * rng.standard_normal(96)
+    x = np.float32(shared + rng.standard_normal((200, 96)))
+    contrast = []
+    for init in (ENCODER_INIT, contrast_init):
+        features = x @ np.asarray(init(jax.random.key(1), (1, 1, 96, 128)))[0, 0]
+        correlation = features @ features.T
+        contrast.append(np.diag(correlation).mean() / correlation.mean())
+    assert contrast[0] < 2 and contrast[1] > 10
 
 
 @pytest.fixture
@@ -131,6 +168,11 @@ def test_training_mode_updates_the_context_statistics_of_the_basic_size():
         jax.random.key(0),
     )
     assert set(updated["batch_stats"]) == {"cnet"}
+
+
+def test_an_unknown_initialisation_is_named():
+    with pytest.raises(InputError, match="initialization='zeros': choose one of published, matching"):
+        RAFT(initialization="zeros").init(jax.random.key(0), *[jnp.zeros((1, 64, 64, 3))] * 2)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,6 @@
+import json
+import re
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from jmpose_jax.weights import (
 from jmpose_jax.weights.convert import to_mapping, to_variables, unwrap
 from jmpose_jax.weights.hrnet import hrnet
 from jmpose_jax.weights.layers import Layer, entries, flatten, to_flax, to_torch
-from jmpose_jax.weights.models import abstract_variables
+from jmpose_jax.weights.models import abstract_variables, name_table
 from jmpose_jax.weights.raft import torchvision_name
 
 
@@ -72,6 +75,27 @@ def test_the_name_table_covers_every_configuration_of_hrnet(attributes):
     found, report = to_variables("hrnet", hrnet(model), abstract, mapping)
     assert same(found, variables)
     assert not report.unmatched and not report.initial and not report.cast
+
+
+def test_the_multi_scale_names_are_the_originals(shared):
+    """The layout of TDMI's state dict holds the multi-scale HRNet under "hrnet."."""
+    rows = (line.split("\t") for line in (shared / "golden/layouts/tdmi_dtdmnrv15_2.tsv").read_text().splitlines())
+    layout = {key[6:]: tuple(json.loads(shape)) for key, shape, *_ in rows if key.startswith("hrnet.")}
+    model = published_model("hrnet_w48_all_scales")
+    leaves = {path: leaf.shape for path, leaf in flatten(abstract_variables(model))}
+    ours = {entry.key: entry.shape for entry in entries(name_table(model), leaves)}
+    counters = {key for key in layout if key.endswith("num_batches_tracked")}
+    assert ours == {key: shape for key, shape in layout.items() if key not in counters}
+    assert counters == {key.replace("running_var", "num_batches_tracked") for key in ours if "running_var" in key}
+
+
+def test_the_multi_scale_form_adds_keys_and_keeps_the_rest(narrow):
+    state_dict = narrow[1]
+    with pytest.raises(WeightsError) as caught:
+        from_state_dict("hrnet_w4_all_scales", state_dict)
+    missing = caught.value.missing
+    assert missing and not caught.value.unexpected and not caught.value.misshapen
+    assert all(re.match(r"stage4\.2\.fuse_layers\.[123]\.", key) for key in missing)
 
 
 def test_the_number_of_joints_is_that_of_the_head(narrow):

@@ -1,0 +1,70 @@
+"""What a config's kind of model decides of its training: the loss, the weights of its terms, what the model is told."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jmpose_jax import losses
+from jmpose_jax.information import DEFAULT_ESTIMATORS, resolve_estimators
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """The training task of a config.
+
+    Attributes:
+      config: the config, with the model told of what the loss needs of it.
+      loss: output and batch -> {term: (sum, count)}.
+      loss_weights: weight of every term, as the step takes them.
+    """
+
+    config: ConfigDict
+    loss: Callable[[Any, Any], dict[str, Any]]
+    loss_weights: dict[str, float]
+
+
+def task_of(config: ConfigDict) -> Task:
+    """The task that a config describes.
+
+    Args:
+      config: from a file in `configs/`.
+
+    Raises:
+      InputError: an unknown estimator or normalisation.
+    """
+    return (_flow if config.model.name == "raft" else _poses)(config)
+
+
+def _flow(config: ConfigDict) -> Task:
+    """Optical flow alone: the sequence loss."""
+    loss = functools.partial(losses.flow_losses, gamma=config.loss.gamma)
+    return Task(config, loss, dict(config.loss.weights))
+
+
+def _poses(config: ConfigDict) -> Task:
+    """Heatmaps, and the information terms where the model has what they need."""
+    loss = functools.partial(
+        losses.compute,
+        sigma=config.loss.sigma,
+        target=config.loss.target,
+        temperature=config.loss.temperature,
+        estimators=dict(config.loss.estimators),
+        normalization=config.loss.normalization,
+    )
+    weights = losses.term_weights(config.loss.weights, config.loss.alpha, config.loss.normalization)
+    return Task(_with_estimators(config) if config.model.name == "jmpose" else config, loss, weights)
+
+
+def _with_estimators(config: ConfigDict) -> ConfigDict:
+    """The config with the model told of the estimators of the loss: which critics it has depends on them."""
+    chosen = resolve_estimators(config.loss.estimators)
+    # Those of the default need nothing said, and checkpoints of before the choice existed go on.
+    if chosen == DEFAULT_ESTIMATORS:
+        return config
+    told = config.copy_and_resolve_references()
+    with told.unlocked():
+        told.model.estimators = ConfigDict(chosen)
+    return told

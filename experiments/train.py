@@ -170,16 +170,20 @@ def loss_weights(config: ConfigDict) -> dict[str, float]:
 
 
 def with_estimators(config: ConfigDict) -> ConfigDict:
-    """The config with the model told of the estimators of the loss: which critics it has depends on them."""
+    """The config with the model told of the estimators of the loss: which critics it has depends on them.
+
+    In units of the heatmap loss its predictors start with knowing nothing, which those units are made for.
+    """
     if config.model.name != "jmpose":
         return config
-    chosen = resolve_estimators(config.loss.estimators)
-    # Those of the default need nothing said, and checkpoints of before the choice existed go on.
-    if chosen == DEFAULT_ESTIMATORS:
-        return config
     told = config.copy_and_resolve_references()
+    chosen = resolve_estimators(config.loss.estimators)
     with told.unlocked():
-        told.model.estimators = ConfigDict(chosen)
+        # The defaults need nothing said, and checkpoints of before the choices existed go on.
+        if chosen != DEFAULT_ESTIMATORS:
+            told.model.estimators = ConfigDict(chosen)
+        if config.loss.normalization == "heatmap_loss":
+            told.model.predictor_init = "zeros"
     return told
 
 

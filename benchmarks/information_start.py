@@ -1,7 +1,7 @@
 """Where the information objective starts: L_IO at alpha 1 over L_H at step 0 of stage 2, for every estimator.
 
   python -m benchmarks.information_start --data runs/quickstart/data/prepared --backbone runs/quickstart/backbone \
-    --output benchmarks/results/information_start.json
+    --output benchmarks/results/information_start.json --readme README.md
 
 The model runs once; each estimator then gets fresh predictors and critics on the same features.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.measure import machine
+from benchmarks.measure import machine, write_between_markers
 from configs import gamma_grid
 from experiments import data
 from experiments.files import write_json
@@ -86,6 +86,8 @@ def table(result: dict[str, Any]) -> str:
         shares = (row["terms"][name] / row["terms"]["heatmap"] for name in names)
         shown = " | ".join(f"{share:.2f}" for share in shares)
         lines.append(f"| {row['estimator']} | {row['over_heatmap_loss']:.2f} | {shown} |")
+    heatmap = result["rows"][0]["terms"]["heatmap"]
+    lines += ["", f"α = 1, units {result['normalization']!r}, {result['batches']} batches; weighted L_H {heatmap:.3f}."]
     return "\n".join(lines)
 
 
@@ -98,6 +100,7 @@ def main() -> None:
     choices = [name for name in ESTIMATORS if name != "vcd"]  # vcd compares two views
     parser.add_argument("--estimators", nargs="*", default=choices, choices=choices)
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
+    parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")
     arguments = parser.parse_args()
     config = gamma_grid.get_config()
     config.dataset.root = os.path.abspath(arguments.data)
@@ -107,6 +110,8 @@ def main() -> None:
     print(table(result))
     if arguments.output:
         write_json(arguments.output, result | {"machine": machine("flax")})
+    if arguments.readme:
+        write_between_markers("information_start", table(result), arguments.readme)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Estimates of mutual information against the truth: Gaussian pairs in 1, 8 and 64 dimensions, as JSON and a picture.
 
-python -m benchmarks.information --output benchmarks/results/information.json --picture docs/information.png
+  python -m benchmarks.information --output benchmarks/results/information.json --picture docs/information.png \
+    --readme README.md
 """
 
 import argparse
-import importlib.metadata
 import os
 import pathlib
-import platform
+import time
+from typing import Any
 
 import matplotlib
 
@@ -16,6 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from benchmarks.measure import machine, write_between_markers
 from experiments.files import write_json
 from jmpose_jax.information.estimators import ESTIMATORS
 from jmpose_jax.information.fitting import estimate, fit_critic, gaussian_information, gaussian_pairs
@@ -32,15 +34,20 @@ def measure(truths: list[float], steps: int, samples: int, evaluated: int) -> li
             correlation = float(np.sqrt(-np.expm1(-2 * truth / dimensions)))
             fitted_on = gaussian_pairs(samples, dimensions, correlation)
             judged_on = gaussian_pairs(evaluated, dimensions, correlation, seed=1)
+            truth_again = gaussian_information(dimensions, correlation)
+            conditional = None  # the estimators that read q(y|x) fit it in the same way: once for all of them
             for name, kind in ESTIMATORS.items():
                 if not kind.critic:
                     continue
                 # A hidden layer narrower than y cannot carry the conditional mean; pair scores cost batch² x hidden.
-                gaussian = kind.critic == "gaussian" or name == "mine"
-                sizes = dict(hidden=256, batch_size=256) if gaussian else dict(hidden=64, batch_size=64)
-                critic = fit_critic(name, *fitted_on, steps=steps, **sizes)
+                gaussian = kind.critic == "gaussian"
+                wide = gaussian or name == "mine"
+                sizes = dict(hidden=256, batch_size=256) if wide else dict(hidden=64, batch_size=64)
+                critic = conditional if gaussian else None
+                if critic is None:
+                    critic = fit_critic(name, *fitted_on, steps=steps, **sizes)
+                conditional = critic if gaussian else conditional
                 found = float(estimate(name, *judged_on, critic).bound)
-                truth_again = gaussian_information(dimensions, correlation)
                 rows.append(
                     {"estimator": name, "bound": kind.bound, "dimensions": dimensions}
                     | {"correlation": correlation, "truth": truth_again, "estimate": found}
@@ -64,17 +71,42 @@ def picture(rows: list[dict], path: pathlib.Path) -> None:
                 (r["truth"], r["estimate"]) for r in rows if (r["estimator"], r["dimensions"]) == (name, dimensions)
             ]
             style = "^-" if ESTIMATORS[name].bound == "upper" else "v--"
-            axis.plot(*zip(*points), style, color=color[name], markersize=4, linewidth=1.2, label=name)
+            axis.plot(
+                *zip(*points),
+                style,
+                color=color[name],
+                markersize=4,
+                linewidth=1.2,
+                label=f"{name} ({ESTIMATORS[name].bound})",
+            )
         axis.set_title(f"{dimensions} dimension{'s' if dimensions > 1 else ''}", fontsize=10)
         axis.set_xlabel("true information, nats")
-        axis.set_ylim(-0.2, 2.4 * top)
+        axis.set_ylim(-0.6, 2.8 * top)
         axis.grid(alpha=0.25)
-    axes[0].set_ylabel("estimate, nats (up: upper bounds, down: lower)")
+    axes[0].set_ylabel("estimate, nats")
     axes[0].legend(frameon=False, fontsize=8)
     temporary = path.with_suffix(".tmp.png")
     figure.savefig(temporary, dpi=80)
     plt.close(figure)
     os.replace(temporary, path)
+
+
+def table(result: dict[str, Any]) -> str:
+    """Markdown: a row an estimator and dimension, a column an amount of information."""
+    rows = result["rows"]
+    truths = sorted({round(row["truth"], 6) for row in rows})
+    head = ["estimator", "bound", "dimensions", *(f"I = {truth:g}" for truth in truths)]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for name, bound in dict.fromkeys((row["estimator"], row["bound"]) for row in rows):
+        for dimensions in DIMENSIONS:
+            of = {
+                round(r["truth"], 6): r["estimate"]
+                for r in rows
+                if (r["estimator"], r["dimensions"]) == (name, dimensions)
+            }
+            lines.append(f"| {name} | {bound} | {dimensions} | " + " | ".join(f"{of[t]:.2f}" for t in truths) + " |")
+    lines += ["", f"Nats; {result['steps']} steps a fit, {result['cpu_seconds']:.0f} CPU seconds in all."]
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -85,19 +117,22 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=800, help="of each fit")
     parser.add_argument("--samples", type=int, default=20000, help="to fit on")
     parser.add_argument("--evaluated", type=int, default=1000, help="samples to judge on")
+    parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")
     arguments = parser.parse_args()
+    start = time.process_time()
     rows = measure(arguments.truths, arguments.steps, arguments.samples, arguments.evaluated)
     picture(rows, arguments.picture)
-    write_json(
-        arguments.output,
-        {
-            "rows": rows,
-            "steps": arguments.steps,
-            "samples": arguments.samples,
-            "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
-            "versions": {name: importlib.metadata.version(name) for name in ("jax", "optax")},
-        },
-    )
+    result = {
+        "rows": rows,
+        "steps": arguments.steps,
+        "samples": arguments.samples,
+        "evaluated": arguments.evaluated,
+        "cpu_seconds": round(time.process_time() - start, 1),
+        "machine": machine("optax"),
+    }
+    write_json(arguments.output, result)
+    if arguments.readme:
+        write_between_markers("information", table(result), arguments.readme)
 
 
 if __name__ == "__main__":

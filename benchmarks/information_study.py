@@ -1,104 +1,140 @@
 """Does the information objective help, with which estimators and which alpha? Stage 2 of JM-Pose, three seeds a cell.
 
-  python -m benchmarks.information_study --data runs/quickstart/data/prepared --backbone runs/quickstart/backbone \
+  python -m benchmarks.information_study --quickstarts runs/quickstart0 runs/quickstart1 runs/quickstart2 \
     --workdir runs/information --output benchmarks/results/information_study.json
 
-A grid over sets of estimators, alpha (in units in which 1 starts near the heatmap loss) and seeds; cells that differ in
-alpha alone are trained as one program. It goes on where it was stopped. The table is in WORKDIR/grid.md.
+A grid over sets of estimators, alpha (in units in which 1 starts near the heatmap loss) and seeds, each with the data
+and backbone of its own quickstart; cells that differ in alpha alone are trained as one program. At alpha 0 nothing
+depends on the estimators: the first set's cell stands for all. It goes on where it was stopped; WORKDIR/grid.md has
+the table.
 """
 
 import argparse
-import importlib.metadata
-import os
+import dataclasses
+import json
 import pathlib
-import platform
+from typing import Any
 
 import numpy as np
 
+from benchmarks.measure import machine, write_between_markers
 from configs import gamma_grid
 from experiments import grid, grid_report
 from experiments.files import write_json
+from experiments.grid_cells import Grid
+from jmpose_jax.errors import InputError
 
 SETS = {
     "vsd": ("vml_js", "vsd", "vsd"),
-    "vml": ("vml_js", "vml_js", "vml_js"),
     "club": ("club", "infonce", "club"),
+    "vml": ("vml_js", "vml_js", "vml_js"),
     "l1out": ("l1out", "nwj", "l1out"),
     "public": ("vsd_public", "vsd_public", "vsd_public"),
 }
 TERMS = ("relevancy", "complement", "redundancy")
 
 
-def bundle(name: str) -> dict[str, str]:
+def bundle(name: str) -> dict[str, Any]:
     """A set of estimators as a value of a grid's axis."""
     return {"name": name, **{f"loss.estimators.{term}": e for term, e in zip(TERMS, SETS[name])}}
 
 
+def world(quickstart: pathlib.Path) -> dict[str, Any]:
+    """A quickstart's data, backbone and seed as a value of a grid's axis.
+
+    Raises:
+      InputError: the folder holds no quickstart.
+    """
+    claim = quickstart / "quickstart.json"
+    if not claim.is_file():
+        raise InputError(f"--quickstarts {quickstart} holds no quickstart.json: give workdirs of `jmpose quickstart`")
+    seed = json.loads(claim.read_text())["seed"]
+    folder = quickstart.resolve()
+    parts = {"dataset.root": str(folder / "data" / "prepared"), "init.backbone": str(folder / "backbone")}
+    return {"name": str(seed), "seed": seed, **parts}
+
+
+def rows_of(planned: Grid, workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """One row a set of estimators and alpha: AP by seed, and the gain over alpha 0 of the same seed."""
+    found = {}
+    for cell, row in zip(planned.cells, grid_report.collect(workdir, planned)):
+        if row["status"] == "done":
+            found[cell.labels["estimators"], cell.labels["loss.alpha"], cell.labels["seed"]] = row["ap/Total"]
+    without = {seed: ap for (_, alpha, seed), ap in found.items() if float(alpha) == 0}
+    rows = []
+    for name, alpha in dict.fromkeys(key[:2] for key in found):
+        ap = {seed: value for (n, a, seed), value in found.items() if (n, a) == (name, alpha)}
+        gains = {seed: value - without[seed] for seed, value in ap.items() if seed in without}
+        mean = float(np.mean(list(gains.values()))) if gains else None
+        rows.append({"estimators": name, "alpha": float(alpha), "ap": ap, "gain": gains, "mean_gain": mean})
+    return rows
+
+
+def table(result: dict[str, Any]) -> str:
+    """Markdown: AP and gain over alpha 0, a column a seed."""
+    seeds = list(dict.fromkeys(seed for row in result["rows"] for seed in row["ap"]))
+    head = ["estimators", "α", *(f"seed {seed}" for seed in seeds), "mean gain over α = 0"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for row in result["rows"]:
+        shown = []
+        for seed in seeds:
+            gain = f" ({row['gain'][seed]:+.1f})" if row["alpha"] and seed in row["gain"] else ""
+            shown.append(f"{row['ap'][seed]:.1f}{gain}" if seed in row["ap"] else "–")
+        mean = "–" if not row["alpha"] or row["mean_gain"] is None else f"{row['mean_gain']:+.2f}"
+        name = row["estimators"] if row["alpha"] else "none"
+        lines.append("| " + " | ".join([name, f"{row['alpha']:g}", *shown, mean]) + " |")
+    lines += ["", f"mAP on the {result['split']} split after {result['steps']} steps."]
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="prepared embedded data set")
-    parser.add_argument("--backbone", required=True, help="workdir of the trained backbone")
+    parser.add_argument("--quickstarts", nargs="+", required=True, type=pathlib.Path, help="workdirs, one a seed")
     parser.add_argument("--workdir", required=True, type=pathlib.Path)
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
+    parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")
     parser.add_argument("--estimators", nargs="*", default=list(SETS), choices=list(SETS))
-    parser.add_argument("--alphas", nargs="*", type=float, default=[0.0, 0.1, 0.3, 1.0, 3.0])
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=250)
+    parser.add_argument("--alphas", nargs="*", type=float, default=[0.0, 0.1, 1.0, 5.0])
+    parser.add_argument("--steps", type=int, default=220)
     parser.add_argument("--split", default="val", help="split to score on; the test split is for final figures alone")
     parser.add_argument("--engine", default="local", choices=grid.ENGINES)
     parser.add_argument("--separate", action="store_true", help="train every cell on its own")
+    parser.add_argument("--report_only", action="store_true", help="train nothing, write what there is")
     parser.add_argument("--memory_gib", type=float, default=0.0, help="bound of a vectorised program")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=NUMBER", help="further changes of the config")
     arguments = parser.parse_args()
 
     config = gamma_grid.get_config()
-    config.dataset.root = os.path.abspath(arguments.data)
-    config.init.backbone = os.path.abspath(arguments.backbone)
     config.dataset.eval_split = arguments.split
     config.train.steps = arguments.steps
     config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, arguments.steps // 4)
-    for pair in arguments.set:
-        key, value = pair.split("=")
-        config.update_from_flattened_dict({key: float(value) if "." in value else int(value)})
     axes = {
         "estimators": [bundle(name) for name in arguments.estimators],
+        "seed": [world(folder) for folder in arguments.quickstarts],
         "loss.alpha": arguments.alphas,
-        "seed": arguments.seeds,
     }
     planned = grid.plan(config, axes, arguments.workdir)
-    report = grid.run_grid(
-        planned,
-        arguments.workdir,
-        engine=arguments.engine,
-        vectorize=not arguments.separate,
-        memory_gib=arguments.memory_gib,
-    )
-    print((arguments.workdir / "grid.md").read_text())
+    # Without the objective nothing depends on its estimators: those cells of the further sets are not run.
+    first = arguments.estimators[0]
+    cells = [c for c in planned.cells if c.labels["estimators"] == first or float(c.labels["loss.alpha"]) != 0]
+    chosen = dataclasses.replace(planned, cells=cells)
+    if arguments.report_only:
+        grid_report.write_report(arguments.workdir, chosen)
+    else:
+        vectorize = not arguments.separate
+        options = dict(engine=arguments.engine, vectorize=vectorize, memory_gib=arguments.memory_gib)
+        grid.run_grid(chosen, arguments.workdir, **options)
+    result = {
+        "split": arguments.split,
+        "steps": arguments.steps,
+        "sets": {name: SETS[name] for name in arguments.estimators},
+        "rows": rows_of(chosen, arguments.workdir),
+        "machine": machine("flax", "optax"),
+    }
+    print(table(result))
     if arguments.output:
-        values = grid_report.means(planned, grid_report.collect(arguments.workdir, planned))
-        rows = [
-            {
-                "estimators": key[0],
-                "alpha": float(key[1]),
-                "ap": found,
-                "mean": float(np.mean(found)) if found else None,
-            }
-            for key, found in values.items()
-        ]
-        write_json(
-            arguments.output,
-            {
-                "split": arguments.split,
-                "steps": arguments.steps,
-                "seeds": arguments.seeds,
-                "sets": {name: SETS[name] for name in arguments.estimators},
-                "rows": rows,
-                "best": report["best"],
-                "counts": report["counts"],
-                "machine": {"cores": os.cpu_count(), "processor": platform.machine()},
-                "versions": {name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")},
-            },
-        )
+        write_json(arguments.output, result)
+    if arguments.readme:
+        write_between_markers("information_study", table(result), arguments.readme)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,21 @@
 """A vectorised grid of n cells of tiny JM-Pose against n runs one after another, compilation counted.
 
-  python -m benchmarks.vectorized_grid --cells 16 --steps 20 --output benchmarks/results/vectorized_grid.json
+  python -m benchmarks.vectorized_grid --cells 16 --steps 20 --output benchmarks/results/vectorized_grid.json \
+    --readme README.md
 
 Batches are random arrays that stay in memory, so that loaders count for nothing. Each run alone compiles its own step,
 as `jmpose train` does; `--alone 2` times two of the n runs and takes n times their mean. It runs on all devices of JAX.
 """
 
 import argparse
-import importlib.metadata
-import os
 import pathlib
-import platform
 import time
+from typing import Any
 
 import jax
 import numpy as np
 
+from benchmarks.measure import machine, write_between_markers
 from configs import gamma_grid
 from experiments.files import write_json
 from experiments.tasks import task_of
@@ -54,17 +54,40 @@ class Timed:
         self.compile_seconds = clock() - start
 
 
+def table(result: dict[str, Any]) -> str:
+    """Markdown."""
+    alone, together, cells = result["alone"], result["together"], result["cells"]
+    seconds = "CPU seconds" if result["clock"] == "process_time" else "seconds"
+    size = "smaller than tiny" if result["small"] else "tiny"
+    lines = [
+        f"| JM-Pose ({size}), batch {result['batch_size']}, {seconds} | programs | compile | step |",
+        "|---|---|---|---|",
+        f"| one run alone | {cells} for {cells} runs | {np.mean(alone['compile_seconds']):.1f} "
+        f"| {np.mean(alone['step_seconds']):.3f} |",
+        f"| {cells} cells together | {together['programs']} | {together['compile_seconds']:.1f} "
+        f"| {together['step_seconds']:.3f} |",
+        "",
+        f"{cells} cells of {result['run_steps']} steps, compilation counted: {result['ratio_with_compilation']:.2f} of "
+        f"the time of {cells} runs; steps alone {result['ratio_of_steps']:.2f}. On {result['machine']['device']}, "
+        f"{result['machine']['cores']} core(s); {len(alone['step_seconds'])} of the runs alone and "
+        f"{result['steps']} steps of each were timed.",
+    ]
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=16)
     parser.add_argument("--steps", type=int, default=20, help="steps that are timed")
-    parser.add_argument("--run_steps", type=int, default=250, help="length of a run that the ratio is reported for")
+    parser.add_argument("--run_steps", type=int, default=220, help="length of a run that the ratio is reported for")
     parser.add_argument("--alone", type=int, default=2, help="how many of the runs alone are timed")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--small", action="store_true", help="smaller crops and model, for a quick look")
     parser.add_argument("--cpu_time", action="store_true", help="count CPU seconds: for a machine that others use too")
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
+    parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")
     arguments = parser.parse_args()
+    jax.config.update("jax_enable_compilation_cache", False)  # what is to be timed must not be found on the disk
 
     clock = time.process_time if arguments.cpu_time else time.perf_counter
     config = gamma_grid.get_config()
@@ -129,17 +152,19 @@ def main() -> None:
             "programs": 1,
         },
         "clock": clock.__name__,
+        "steps": arguments.steps,
         "run_steps": arguments.run_steps,
         "ratio_of_steps": together / (arguments.cells * float(np.mean(step_seconds))),
         "ratio_with_compilation": float(vector / alone),
         "devices": [d.device_kind for d in jax.devices()],
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
-        "versions": {name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")},
+        "machine": machine("flax", "optax"),
     }
     print(f"steps alone: ratio {result['ratio_of_steps']:.2f}")
     print(f"{arguments.run_steps} steps, compilation counted: ratio {result['ratio_with_compilation']:.2f}")
     if arguments.output:
         write_json(arguments.output, result)
+    if arguments.readme:
+        write_between_markers("vectorized_grid", table(result), arguments.readme)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from jmpose_jax.metrics.crowd import write_subset
 from jmpose_jax.metrics.keypoints import POSETRACK15_SIGMAS
 from jmpose_jax.metrics.oks_nms import oks_nms_by_image
 from jmpose_jax.records import Predictions
-from jmpose_jax.skeletons import SKELETONS
 
 
 def evaluate(
@@ -116,18 +115,11 @@ def _predict(
     oks_nms_threshold: float | None = None,
 ) -> pathlib.Path:
     """Run the model over the split and write one result file a video."""
-    from experiments.evaluation import estimate_split
-    from jmpose_jax.inference.estimate import estimator, model_heatmaps
+    from experiments.evaluation import configured_estimator, estimate_split
     from jmpose_jax.train.checkpoints import load_model
 
     _, model, variables = load_model(checkpoint)
-    maps = model_heatmaps(
-        model,
-        SKELETONS[config.dataset.skeleton],
-        flip_test=config.eval.flip_test,
-        shift=config.eval.shift_heatmap,
-    )
-    run = jax.jit(estimator(maps, decode=config.eval.decode, blur_kernel=config.eval.blur_kernel))
+    run = jax.jit(configured_estimator(config, model))
     loader = data.eval_loader(config)
     try:
         table = loader.table

@@ -5,17 +5,33 @@ import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import flax.linen as nn
+import jax
 import numpy as np
 
 from data_pipeline.clips import ClipTable
 from jmpose_jax.errors import InputError
+from jmpose_jax.inference.estimate import Variables, estimator, model_heatmaps
 from jmpose_jax.metrics import posetrack
 from jmpose_jax.metrics.reading import read_sequence
 from jmpose_jax.metrics.sequence import Sequence, from_predictions
 from jmpose_jax.records import ClipBatch, Predictions
-from jmpose_jax.skeletons import POSETRACK17_TO_15
+from jmpose_jax.skeletons import POSETRACK17_TO_15, SKELETONS
 
 Estimates = tuple[np.ndarray, np.ndarray]  # keypoints float32 [n, 15, 2] in image pixels, scores float32 [n, 15]
+
+
+def configured_estimator(
+    config: Any, model: nn.Module
+) -> Callable[[Variables, ClipBatch], tuple[jax.Array, jax.Array]]:
+    """The estimator of a model with the flip test and decoding of a config, to be jitted."""
+    maps = model_heatmaps(
+        model,
+        SKELETONS[config.dataset.skeleton],
+        flip_test=config.eval.flip_test,
+        shift=config.eval.shift_heatmap,
+    )
+    return estimator(maps, decode=config.eval.decode, blur_kernel=config.eval.blur_kernel)
 
 
 def estimate_split(

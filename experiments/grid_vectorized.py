@@ -20,14 +20,12 @@ from ml_collections import ConfigDict
 from data_pipeline.clips import ClipTable
 from data_pipeline.progress import ProgressBar
 from experiments import data, evaluate, grid_run
-from experiments.evaluation import estimate_split
+from experiments.evaluation import configured_estimator, estimate_split
 from experiments.files import write_json
 from experiments.grid_cells import Cell, Grid
 from experiments.tasks import task_of
 from experiments.train import Parts, plain, set_up
-from jmpose_jax.inference.estimate import estimator, model_heatmaps
 from jmpose_jax.models.registry import create_model
-from jmpose_jax.skeletons import SKELETONS
 from jmpose_jax.train import checkpoints, vectorized
 from jmpose_jax.train.writers import MetricsWriter
 
@@ -229,13 +227,7 @@ def _evaluate(
 ) -> None:
     """Score all cells in one pass over the evaluation split."""
     began = time.monotonic()
-    maps = model_heatmaps(
-        create_model(config.model),
-        SKELETONS[config.dataset.skeleton],
-        flip_test=config.eval.flip_test,
-        shift=config.eval.shift_heatmap,
-    )
-    run = estimator(maps, decode=config.eval.decode, blur_kernel=config.eval.blur_kernel)
+    run = configured_estimator(config, create_model(config.model))
     together = jax.jit(
         vectorized.over_cells(lambda state, batch: run(state.variables, batch), parts.state, common, mesh)
     )

@@ -59,12 +59,16 @@ def _poses(config: ConfigDict) -> Task:
 
 
 def _with_estimators(config: ConfigDict) -> ConfigDict:
-    """The config with the model told of the estimators of the loss: which critics it has depends on them."""
-    chosen = resolve_estimators(config.loss.estimators)
-    # Those of the default need nothing said, and checkpoints of before the choice existed go on.
-    if chosen == DEFAULT_ESTIMATORS:
-        return config
+    """The config with the model told of the estimators of the loss: which critics it has depends on them.
+
+    In units of the heatmap loss its predictors start with knowing nothing, which those units are made for.
+    """
     told = config.copy_and_resolve_references()
+    chosen = resolve_estimators(config.loss.estimators)
     with told.unlocked():
-        told.model.estimators = ConfigDict(chosen)
+        # The defaults need nothing said, and checkpoints of before the choices existed go on.
+        if chosen != DEFAULT_ESTIMATORS:
+            told.model.estimators = ConfigDict(chosen)
+        if config.loss.normalization == "heatmap_loss":
+            told.model.predictor_init = "zeros"
     return told

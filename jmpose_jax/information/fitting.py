@@ -47,25 +47,27 @@ def fit_critic(
     Returns:
       The critic's parameters.
     """
-    kind = get_estimator(name)
-    key = jax.random.key(seed, impl="rbg")
-    critic = jax.jit(functools.partial(init_critic, kind.critic), static_argnums=(1, 2, 3))(
-        key, x.shape[1], y.shape[1], hidden
-    )
+    critic = _fresh(get_estimator(name).critic, jax.random.key(seed, impl="rbg"), x.shape[1], y.shape[1], hidden)
     choices = np.random.default_rng(seed).integers(0, len(x), (steps, batch_size))
-    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
+    return _run(name, learning_rate, critic, x, y, choices)
 
-    @jax.jit
-    def run(critic: Critic, x: jax.Array, y: jax.Array, choices: jax.Array) -> Critic:
-        def step(carry: tuple[Critic, Any], chosen: jax.Array) -> tuple[tuple[Critic, Any], None]:
-            critic, state = carry
-            gradient = jax.grad(lambda c: kind.function(x[chosen], y[chosen], c).fit)(critic)
-            updates, state = optimizer.update(gradient, state)
-            return (optax.apply_updates(critic, updates), state), None
 
-        return jax.lax.scan(step, (critic, optimizer.init(critic)), choices)[0][0]
+_fresh = jax.jit(init_critic, static_argnums=(0, 2, 3, 4))
 
-    return run(critic, x, y, choices)
+
+# At module level, so that fits of the same shapes share one compilation.
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _run(name: str, learning_rate: float, critic: Critic, x: jax.Array, y: jax.Array, choices: jax.Array) -> Critic:
+    function = get_estimator(name).function
+    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, len(choices)))
+
+    def step(carry: tuple[Critic, Any], chosen: jax.Array) -> tuple[tuple[Critic, Any], None]:
+        critic, state = carry
+        gradient = jax.grad(lambda c: function(x[chosen], y[chosen], c).fit)(critic)
+        updates, state = optimizer.update(gradient, state)
+        return (optax.apply_updates(critic, updates), state), None
+
+    return jax.lax.scan(step, (critic, optimizer.init(critic)), choices)[0][0]
 
 
 def estimate(name: str, x: np.ndarray, y: np.ndarray, critic: Critic) -> Estimate:

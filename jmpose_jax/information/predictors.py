@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jmpose_jax.information.critics import init_critic
 from jmpose_jax.information.estimators import ESTIMATORS
 
+PREDICTOR_INITIALIZERS = {"fan_in": nn.initializers.lecun_normal(), "zeros": nn.initializers.zeros}
+
 
 @flax.struct.dataclass
 class PredictorLogits:
@@ -48,10 +50,13 @@ class InformationPredictors(nn.Module):
     Attributes:
       num_joints: K.
       estimators: term -> estimator, for all three terms; says which maps and critics there are.
+      kernel_init: of the linear maps. "fan_in" starts with confident guesses, since the temperature of the softmax
+        multiplies them: tens of nats, which are noise. "zeros" starts with flat distributions: nothing is known yet.
     """
 
     num_joints: int
     estimators: Mapping[str, str]
+    kernel_init: str = "fan_in"
 
     @nn.compact
     def __call__(self, joint: jax.Array, motion: jax.Array) -> LayerPredictions:
@@ -59,7 +64,7 @@ class InformationPredictors(nn.Module):
         inputs = {"joint": joint, "motion": motion, "both": jnp.concatenate([joint, motion], -1)}
         needed = {"complement": ("joint",), "redundancy": ("motion", "both")}
         names = [n for term, heads in needed.items() if not ESTIMATORS[self.estimators[term]].critic for n in heads]
-        init = nn.initializers.lecun_normal()
+        init = PREDICTOR_INITIALIZERS[self.kernel_init]
         terms, fit = {}, {}
         for name in names:
             x = inputs[name]

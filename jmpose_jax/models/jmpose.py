@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.information.objective import resolve_estimators
-from jmpose_jax.information.predictors import InformationPredictors
+from jmpose_jax.information.predictors import PREDICTOR_INITIALIZERS, InformationPredictors
 from jmpose_jax.models.blocks import DEFAULT_INIT, LINEAGE_INIT, ChainOfBasicBlocks, ConvBN, Initializer
 from jmpose_jax.models.context_aware_joint_learner import ContextAwareJointLearner
 from jmpose_jax.models.heatmap_aggregation import HeatmapAggregation
@@ -23,7 +23,12 @@ from jmpose_jax.ops.optical_flow import flow_pair_indices
 from jmpose_jax.records import ClipBatch, PoseOutput
 
 INITIALIZERS = {"fan_in": DEFAULT_INIT, "lineage": LINEAGE_INIT}
-CHOICES = {"head": ("paper", "residual"), "motion": ("flow", "feature_difference"), "kernel_init": tuple(INITIALIZERS)}
+CHOICES = {
+    "head": ("paper", "residual"),
+    "motion": ("flow", "feature_difference"),
+    "kernel_init": tuple(INITIALIZERS),
+    "predictor_init": tuple(PREDICTOR_INITIALIZERS),
+}
 
 
 class JMPose(nn.Module):
@@ -55,6 +60,7 @@ class JMPose(nn.Module):
         J_t alone; without JMIB the head reads J_t and M_t, which the information terms then see.
       predictors: add the variational predictors that the information terms need.
       estimators: term -> estimator of the information terms, as in `orthogonality_terms`; says which predictors.
+      predictor_init: the kernel_init of InformationPredictors.
       kernel_init: "fan_in", or "lineage" (every kernel from N(0, 0.001)).
     """
 
@@ -88,6 +94,7 @@ class JMPose(nn.Module):
     use_jmib: bool = True
     predictors: bool = True
     estimators: Mapping[str, str] | None = None
+    predictor_init: str = "fan_in"
     kernel_init: str = "fan_in"
 
     @nn.compact
@@ -140,7 +147,7 @@ class JMPose(nn.Module):
         predictors = []
         if self.predictors:
             for i, (j, m) in enumerate(zip(joints, motions), start=1):
-                options = (self.num_joints, resolve_estimators(self.estimators))
+                options = (self.num_joints, resolve_estimators(self.estimators), self.predictor_init)
                 predictors.append(InformationPredictors(*options, name=f"predictors{i}")(j, m))
         features = {
             "aggregated_heatmaps": aggregated,

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from configs import gamma_grid, jmpose_ablation
+from configs import gamma_grid, jmpose, jmpose_ablation
 from experiments import grid, grid_cells, grid_report, grid_run
+from experiments.tasks import task_of
 from experiments.train import plain
 from jmpose_jax.errors import InputError
 
@@ -128,6 +129,15 @@ def test_the_configs_grids_are_grids_of_their_configs():
     ablation = grid_cells.expand(plain(jmpose_ablation.get_config()), jmpose_ablation.get_grid())
     assert len(ablation.cells) == 18 and len({cell.id for cell in ablation.cells}) == 18
     assert ablation.config(ablation.cells[6]).model.use_cjl is False
+
+
+def test_the_model_learns_which_predictors_and_which_start_the_loss_needs():
+    config = jmpose.get_config()
+    assert task_of(config).config == config  # the default says nothing: older checkpoints go on
+    config.loss.normalization = "heatmap_loss"
+    assert task_of(config).config.model.predictor_init == "zeros" and "estimators" not in task_of(config).config.model
+    config.loss.estimators.relevancy = "club"
+    assert task_of(config).config.model.estimators.relevancy == "club"
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_alpha_multiplies_the_information_terms_alone():
 
 def test_only_jmpose_is_told_of_estimators_and_only_of_others_than_the_default():
     config = jmpose.get_config()
-    assert task_of(config).config is config
+    assert task_of(config).config == config
     config.loss.estimators.redundancy = "club"
     told = task_of(config)
     assert told.config.model.estimators.redundancy == "club" and "estimators" not in config.model

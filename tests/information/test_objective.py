@@ -171,6 +171,34 @@ def test_alpha_one_starts_near_the_heatmap_loss_of_nothing(by_estimator):
         assert 0.1 < abs(start) < 3, (name, start)
 
 
+def test_predictors_that_know_nothing_start_within_what_there_is_to_know(layer):
+    """Flat predictions: the redundancy is nothing, no term exceeds its reference, and the predictors can still learn.
+
+    Random ones are confident: at the temperature of the heatmaps they start far beyond what there is to know.
+    """
+    _, _, joint, motion, aggregated = layer
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def shares(module, variables):
+        chosen = dict(module.estimators)
+        scales = term_scales("heatmap_loss", chosen, pixels=30, samples=6, layers=1, empty_loss=1.0)
+        values = orthogonality_terms(
+            joint, motion, module.apply(variables, joint, motion), aggregated, estimators=chosen
+        )
+        return {term: 3 * values[term] * scales[term] for term in INFORMATION_TERMS}, values["predictor_fit"]
+
+    found = {}
+    for init in ("zeros", "fan_in"):
+        module = InformationPredictors(JOINTS, FrozenDict(DEFAULT_ESTIMATORS), init)
+        variables = jax.jit(module.init)(jax.random.key(0), joint, motion)
+        found[init], _ = shares(module, variables)
+        fitted = jax.grad(lambda v, module=module: shares(module, v)[1])(variables)
+        assert all(np.any(leaf) for leaf in jax.tree.leaves(fitted)), init
+    assert found["zeros"]["redundancy"] == 0 and 0 < found["zeros"]["complement"] < 1
+    assert 0 < found["zeros"]["relevancy"] <= 1
+    assert found["fan_in"]["redundancy"] > 1 or found["fan_in"]["complement"] > 1, found["fan_in"]
+
+
 def test_weights_of_the_terms():
     weights = {"heatmap": 100.0, "relevancy": 2.0, "complement": 0.0, "predictor_fit": 7.0}
     assert term_weights(weights, 0.5) == weights | {"relevancy": 1.0}

@@ -11,7 +11,7 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import data
+from experiments import data, hosts
 from experiments.files import write_json
 from experiments.flow_evaluation import describe, evaluate_flow
 from experiments.launch import launch
@@ -22,6 +22,7 @@ from jmpose_jax.metrics.keypoints import POSETRACK15_SIGMAS
 from jmpose_jax.metrics.oks_nms import oks_nms_by_image
 from jmpose_jax.records import Predictions
 from jmpose_jax.skeletons import SKELETONS
+from jmpose_jax.train import distributed
 
 
 def evaluate(
@@ -43,15 +44,18 @@ def evaluate(
       crowd_index: score the frames of at least this CrowdIndex as well; their list goes to `challenging/frames.json`.
 
     Returns:
-      The content of `evaluation.json`.
+      The content of `evaluation.json`; of several processes the first one has it, the others an empty dict.
 
     Raises:
       InputError: data set, checkpoint or predictions are at fault.
+      Preempted: SIGTERM came while the model was run.
     """
     split = config.dataset.eval_split
     annotations = data.dataset_root(config) / "annotations" / split
     if predictions is None:
         predictions = _predict(config, checkpoint or workdir, workdir / "predictions", annotations, oks_nms_threshold)
+    if jax.process_index() != 0:
+        return {}  # process 0 has all estimates; it scores and writes
     found = posetrack.evaluate(annotations, predictions)
     result = {
         "split": split,
@@ -111,7 +115,6 @@ def _predict(
     """Run the model over the split and write one result file a video."""
     from experiments.evaluation import estimate_split, to_predictions
     from jmpose_jax.inference.estimate import estimator, model_heatmaps
-    from jmpose_jax.inference.export import write_posetrack18
     from jmpose_jax.train.checkpoints import load_model
 
     _, model, variables = load_model(checkpoint)
@@ -128,21 +131,35 @@ def _predict(
         estimates = estimate_split(lambda batch: {"model": run(variables, batch)}, loader, len(table))["model"]
     finally:
         loader.close()
+    if jax.process_index() == 0:
+        _write_predictions(config, output, to_predictions(table, estimates, annotations), oks_nms_threshold)
+    distributed.barrier("predictions are written")
+    return output
+
+
+def _write_predictions(
+    config,
+    output: pathlib.Path,
+    videos: list[tuple[Predictions, np.ndarray]],
+    oks_nms_threshold: float | None,
+) -> None:
+    from jmpose_jax.inference.export import write_posetrack18
+
     stage = output.with_name(output.name + ".tmp")
     shutil.rmtree(stage, ignore_errors=True)
-    for found, person in to_predictions(table, estimates, annotations):
+    for found, person in videos:
         if oks_nms_threshold is not None:
             found, person = _suppressed(found, person, oks_nms_threshold)
         write_posetrack18(found, stage / f"{found.video}.json", person, _box_source(config))
     shutil.rmtree(output, ignore_errors=True)
     stage.rename(output)
-    return output
 
 
 def main(argv: list[str] | None = None) -> None:
     config = config_flags.DEFINE_config_file("config", None, "Config file of the model.", lock_config=True)
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run; gets evaluation.json and predictions/.")
     checkpoint = flags.DEFINE_string("checkpoint", None, "Evaluate this checkpoint instead of the workdir's latest.")
+    join = hosts.define_flags()
     predictions = flags.DEFINE_string("predictions", None, "Score these PoseTrack18 result files instead of a model.")
     oks_nms = flags.DEFINE_float("oks_nms", None, "Keep one of poses that are more alike than this; off by default.")
     crowd = flags.DEFINE_float("crowd_index", None, "Score also the frames of at least this CrowdIndex, and list them.")
@@ -151,12 +168,17 @@ def main(argv: list[str] | None = None) -> None:
         for flag in (config, workdir):
             if flag.value is None:
                 raise InputError(f"--{flag.name} is missing")
+        join()
         folder = pathlib.Path(workdir.value)
         if config.value.model.name == "raft":
+            if jax.process_count() > 1:
+                raise InputError("endpoint errors are computed by one process; add --distributed=off and start one")
             print(describe(evaluate_flow(config.value, folder, checkpoint.value or folder)))
             print(f"wrote {folder / 'evaluation.json'}")
             return
         result = evaluate(config.value, folder, checkpoint.value, predictions.value, oks_nms.value, crowd.value)
+        if not result:
+            return
         for name in ("ap", "mota"):
             print(f"{name:<5}" + json.dumps({k: round(v, 2) for k, v in result[name].items()}))
         if "challenging" in result:

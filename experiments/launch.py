@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from absl import flags, logging
 
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import InputError, Preempted
 
 HELP = ("-h", "-help", "--help", "--helpfull", "--helpshort")
 
@@ -22,7 +22,7 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
       argv: program name and flags, `sys.argv` by default.
 
     Exits with 0 when done or when asked for help, 2 when a flag or an input file is at fault (one line on standard
-    error), 1 with a traceback on anything else.
+    error), 75 when SIGTERM stopped a run that goes on when started again, 1 with a traceback on anything else.
     """
     argv = sys.argv if argv is None else argv
     keep_freed_memory()
@@ -39,6 +39,9 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
         run()
     except (flags.Error, InputError) as error:
         fail(argv[0], error)
+    except Preempted as stopped:
+        print(f"{program_name(argv[0])}: {stopped}", file=sys.stderr)
+        sys.exit(Preempted.STATUS)
     except KeyboardInterrupt:
         print(f"{program_name(argv[0])}: interrupted", file=sys.stderr)
         sys.exit(130)

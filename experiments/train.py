@@ -8,11 +8,14 @@ import sys
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data_pipeline.progress import ProgressBar
-from experiments import data
+from experiments import data, hosts
+from experiments.config_changes import check_unchanged
 from experiments.files import write_json
 from experiments.launch import launch
 from experiments.summary import summary as summarized
@@ -33,7 +36,12 @@ def plain(config: ConfigDict) -> dict[str, Any]:
 
 
 def train(
-    config: ConfigDict, workdir: str | os.PathLike, *, start_from: str | os.PathLike | None = None, quiet: bool = False
+    config: ConfigDict,
+    workdir: str | os.PathLike,
+    *,
+    start_from: str | os.PathLike | None = None,
+    quiet: bool = False,
+    allow_config_change: bool = False,
 ) -> TrainState:
     """Train as the config says, from the workdir's latest checkpoint where there is one.
 
@@ -42,16 +50,20 @@ def train(
       workdir: gets `config.json`, `metrics.jsonl`, TensorBoard events and `checkpoints/`.
       start_from: a fresh workdir starts from this checkpoint of the same model: state, optimiser and input position.
       quiet: no progress report.
+      allow_config_change: go on from a checkpoint of the workdir though it was written with another config.
 
     Returns:
       The final state.
 
     Raises:
       InputError: the config, the data set or a checkpoint is at fault.
+      Preempted: SIGTERM came; the state is saved.
     """
     folder = pathlib.Path(workdir)
-    mesh = sharding.data_mesh()
-    sharding.check_batch_size(config.train.batch_size, mesh)
+    mesh = sharding.data_mesh(model=config.train.mesh_model)
+    sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
+    if config.train.non_finite not in ("stop", "skip"):
+        raise InputError(f"config.train.non_finite={config.train.non_finite!r} is unknown; use stop or skip")
     model = create_model(config.model)
     loader = data.train_loader(config)
     try:
@@ -71,26 +83,47 @@ def train(
         # The default generator makes XLA compile the initialisation of a small network for 17 s instead of 3.
         key = jax.random.key(config.seed, impl="rbg")
         state = create_state(model, optimizer, key, example)
-        state = jax.device_put(initialised(state, config), sharding.replicated(mesh))
+        state = initialised(state, config)
+        if config.train.ema_decay:
+            state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
+        shardings = sharding.state_sharding(state, mesh, config.train.sharding)
+        state = jax.device_put(state, shardings)
 
         folder.mkdir(parents=True, exist_ok=True)
         description = plain(config)
         with checkpoints.checkpointer(folder, keep=config.train.keep, keep_steps=config.train.keep_steps) as manager:
-            if manager.latest is not None:
-                state, position = checkpoints.restore(manager, state, sharding.replicated(mesh))
+            check = functools.partial(check_unchanged, now=description)
+            found = checkpoints.restore_newest(
+                manager, state, shardings, (lambda before: None) if allow_config_change else check
+            )
+            if found is not None:
+                state, position = found
                 loader.set_state(position)
             elif start_from is not None:
                 source = checkpoints.find_checkpoint(start_from)
                 with checkpoints.checkpointer(source.parents[1], keep=1000) as other:
-                    state, position = checkpoints.restore(other, state, sharding.replicated(mesh), int(source.name))
+                    state, position = checkpoints.restore(other, state, shardings, int(source.name))
                 loader.set_state(position)
             if jax.process_index() == 0:
                 write_json(folder / "config.json", description)
             writer = MetricsWriter(folder, int(state.step))
-            bar = ProgressBar(total_steps, f"train {folder.name}", initial=int(state.step), enabled=not quiet)
+            bar = ProgressBar(
+                total_steps,
+                f"train {folder.name}",
+                initial=int(state.step),
+                enabled=not quiet and jax.process_index() == 0,
+            )
             state = train_loop(
                 state,
-                make_train_step(model, optimizer, loss_function(config)),
+                make_train_step(
+                    model,
+                    optimizer,
+                    loss_function(config),
+                    accumulate=config.train.accumulate,
+                    ema_decay=config.train.ema_decay,
+                    remat=config.train.remat,
+                    skip_non_finite=config.train.non_finite == "skip",
+                ),
                 loader,
                 total_steps=total_steps,
                 loss_weights=config.loss.weights,
@@ -103,6 +136,11 @@ def train(
                 save_every=config.train.save_every,
                 keep_steps=tuple(config.train.keep_steps),
                 report=functools.partial(_report, bar),
+                shardings=shardings,
+                skip_non_finite=config.train.non_finite == "skip",
+                non_finite=functools.partial(_write_non_finite, folder, loader.table),
+                stall_seconds=config.train.stall_seconds,
+                check_hosts_every=config.train.check_hosts_every,
             )
             bar.close()
             writer.close()
@@ -152,6 +190,25 @@ def initialised(state: TrainState, config: ConfigDict) -> TrainState:
     return state
 
 
+def _write_non_finite(
+    folder: pathlib.Path, table: Any, step: int, scalars: dict[str, float], index: np.ndarray
+) -> None:
+    """Write which clips a batch held whose loss or gradient was not finite, so that they can be looked at."""
+    if jax.process_index() != 0:
+        return
+    clips = [
+        {
+            "clip": int(row),
+            "video": str(table.videos[table.clips["video"][row]]),
+            "image_id": int(table.clips["image_id"][row]),
+            "person_index": int(table.clips["person_index"][row]),
+        }
+        for row in index
+    ]
+    metrics = {name: repr(value) for name, value in scalars.items()}  # JSON has no NaN
+    write_json(folder / "non_finite" / f"{step}.json", {"step": step, "metrics": metrics, "clips": clips})
+
+
 def _report(bar: ProgressBar, step: int, scalars: dict[str, float]) -> None:
     bar.update(1)
     if scalars:
@@ -164,6 +221,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run; a run found there goes on.")
     summary = flags.DEFINE_bool("summary", False, "Print the model's modules, shapes, parameters and GFLOP, and stop.")
+    allow = flags.DEFINE_bool("allow_config_change", False, "Go on in a workdir that another config began.")
+    join = hosts.define_flags()
     depth = flags.DEFINE_integer("summary_depth", 2, "How far down --summary lists modules.", lower_bound=0)
 
     def run() -> None:
@@ -173,7 +232,8 @@ def main(argv: list[str] | None = None) -> None:
         for flag in (config, workdir):
             if flag.value is None:
                 raise InputError(f"--{flag.name} is missing")
-        train(config.value, workdir.value)
+        join()
+        train(config.value, workdir.value, allow_config_change=allow.value)
         print(f"trained: {workdir.value}")
 
     launch(run, argv)

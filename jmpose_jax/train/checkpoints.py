@@ -5,22 +5,28 @@ from (in the metadata), and, while training, the items `optimizer` and `data` (t
 """
 
 import contextlib
+import errno
 import os
 import pathlib
+import re
+import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
-from jax.sharding import Sharding
+from absl import logging
 from orbax.checkpoint import v1 as ocp
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.registry import create_model
+from jmpose_jax.train import distributed
+from jmpose_jax.train.guards import state_checksum
 from jmpose_jax.train.state import TrainState, check_same_structure
 
 FOLDER = "checkpoints"
+DAMAGED = "damaged_checkpoints"
 
 
 @contextlib.contextmanager
@@ -39,7 +45,50 @@ def checkpointer(workdir: str | os.PathLike, *, keep: int = 1, keep_steps: Seque
         try:
             yield manager
         finally:
-            manager.wait()
+            wait(manager)
+
+
+def wait(manager: Any) -> None:
+    """Wait for the save under way.
+
+    Raises:
+      InputError: the disk is full; the checkpoints before are untouched.
+    """
+    with _told_of_full_disk(manager):
+        manager.wait()
+
+
+@contextlib.contextmanager
+def _told_of_full_disk(manager: Any) -> Iterator[None]:
+    """Turns what the libraries below say of a full disk, in their several ways, into one line."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_full_disk(error):
+            raise
+        folder = pathlib.Path(str(manager.directory))
+        steps = _steps(folder)
+        last = f"step {steps[-1]} is whole" if steps else "there is none before"
+        raise InputError(
+            f"no space left to save a checkpoint in {folder}; {last}; free space and start the same command again"
+        ) from error
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if re.search(r"No space left|Disk quota exceeded|File too large", str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _steps(folder: pathlib.Path) -> list[int]:
+    """The steps of the checkpoints that are whole, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / "variables").is_dir())
 
 
 def save(manager: Any, state: TrainState, data: dict[str, Any], config: dict[str, Any]) -> None:
@@ -47,42 +96,110 @@ def save(manager: Any, state: TrainState, data: dict[str, Any], config: dict[str
 
     A save still under way is waited for: where two overlap, Orbax 0.12.8 writes the later one wrongly or not at all.
     """
-    manager.wait()
+    wait(manager)
+    arrays = _arrays(state)
+    metadata = {"config": config, "checksum": state_checksum(arrays)}
+    with _told_of_full_disk(manager):
+        manager.save_checkpointables_async(int(state.step), {**arrays, "data": data}, custom_metadata=metadata)
+
+
+def _arrays(state: TrainState) -> dict[str, Any]:
+    """The items of a checkpoint that are trees of arrays."""
     items = {
         "variables": {"params": state.params, "batch_stats": state.batch_stats},
         "optimizer": {"step": state.step, "opt_state": state.opt_state},
-        "data": data,
     }
-    manager.save_checkpointables_async(int(state.step), items, custom_metadata={"config": config})
+    return items | ({"ema": {"params": state.ema}} if state.ema else {})
 
 
-def restore(manager: Any, state: TrainState, sharding: Sharding, step: int | None = None) -> tuple[TrainState, dict]:
+def restore_newest(
+    manager: Any,
+    state: TrainState,
+    shardings: TrainState,
+    check: Callable[[dict[str, Any]], None] = lambda config: None,
+) -> tuple[TrainState, dict] | None:
+    """The newest checkpoint that can be read; those that cannot are told of and moved to `damaged_checkpoints/`.
+
+    Args:
+      manager, state, shardings: as in `restore`.
+      check: looks at the config that the checkpoint was written with and raises InputError where it does not suit.
+
+    Returns:
+      As `restore`; None where there is no checkpoint.
+
+    Raises:
+      InputError: the checkpoint belongs to another model, or none of them can be read.
+    """
+    found = sorted((checkpoint.step for checkpoint in manager.checkpoints), reverse=True)
+    folder = pathlib.Path(str(manager.directory))
+    for step in found:
+        fault = None
+        try:
+            check(saved_config(manager, step))
+            restored = restore(manager, state, shardings, step)
+        except InputError:
+            raise
+        except Exception as error:  # Orbax, TensorStore and JSON each have their own
+            fault = " ".join(str(error).split())[:200] or type(error).__name__
+        if distributed.all_agree(fault is None):
+            return restored
+        logging.error("checkpoint %s is damaged (%s): moved to %s", folder / str(step), fault, folder.parent / DAMAGED)
+        if jax.process_index() == 0:
+            target = folder.parent / DAMAGED / str(step)
+            shutil.rmtree(target, ignore_errors=True)
+            target.parent.mkdir(exist_ok=True)
+            (folder / str(step)).rename(target)
+        distributed.barrier(f"moved damaged checkpoint {step}")
+        manager.reload()
+    if found:
+        raise InputError(
+            f"none of the checkpoints in {folder} can be read (steps {found}, now in {folder.parent / DAMAGED}); "
+            "start again to train from the beginning"
+        )
+    return None
+
+
+def restore(manager: Any, state: TrainState, shardings: TrainState, step: int) -> tuple[TrainState, dict]:
     """The run as it was saved.
 
     Args:
       manager: from `checkpointer`.
       state: a fresh state of the same model and optimiser; gives structure and shapes.
-      sharding: where the arrays go.
-      step: which checkpoint; the latest by default.
+      shardings: where the arrays go, a tree like the state.
+      step: which checkpoint.
 
     Returns:
       The restored state and the position of the input.
 
     Raises:
       InputError: the checkpoint belongs to another model.
+      ValueError: what was read is not what was saved.
     """
-    chosen = manager.latest.step if step is None else step
-    where = pathlib.Path(str(manager.directory)) / str(chosen)
-    fresh = {"params": state.params, "batch_stats": state.batch_stats}
-    saved = manager.checkpointables_metadata(chosen).metadata["variables"]
-    _check_variables(fresh, saved, where)
+    where = pathlib.Path(str(manager.directory)) / str(step)
+    saved = manager.checkpointables_metadata(step)
+    _check_variables({"params": state.params, "batch_stats": state.batch_stats}, saved.metadata["variables"], where)
+    _check_optimizer(state.opt_state, saved.metadata["optimizer"]["opt_state"], where)
     abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        {"variables": fresh, "optimizer": {"step": state.step, "opt_state": state.opt_state}},
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), _arrays(state), _arrays(shardings)
     )
-    items = manager.load_checkpointables(chosen, {**abstract, "data": None})
-    state = TrainState(**items["optimizer"], **items["variables"])
-    return state, items["data"]
+    if "ema" in abstract and "ema" not in saved.metadata:
+        del abstract["ema"]  # averaging was turned on since: it starts from the parameters
+    items = manager.load_checkpointables(step, {**abstract, "data": None})
+    if "ema" in abstract:
+        ema = items["ema"]["params"]
+    else:
+        ema = state.ema and jax.tree.map(jax.numpy.copy, items["variables"]["params"])
+    restored = TrainState(**items["optimizer"], **items["variables"], ema=ema)
+    expected = (saved.custom_metadata or {}).get("checksum")
+    read = {name: items[name] for name in abstract}
+    if expected is not None and set(abstract) == set(saved.metadata) - {"data"} and state_checksum(read) != expected:
+        raise ValueError("the arrays' checksum is not the saved one")
+    return restored, items["data"]
+
+
+def saved_config(manager: Any, step: int) -> dict[str, Any]:
+    """The config that a checkpoint was written with."""
+    return (manager.checkpointables_metadata(step).custom_metadata or {}).get("config", {})
 
 
 def _check_variables(expected: Any, found: Any, where: pathlib.Path) -> None:
@@ -92,6 +209,15 @@ def _check_variables(expected: Any, found: Any, where: pathlib.Path) -> None:
         raise InputError(
             f"checkpoint {where} is of another model: {error}; use another workdir or the config it was trained with"
         ) from None
+
+
+def _check_optimizer(expected: Any, found: Any, where: pathlib.Path) -> None:
+    """The saved tree has lost the optimiser's own types; its shapes say enough."""
+    shapes = [sorted(tuple(x.shape) for x in jax.tree.leaves(tree)) for tree in (expected, found)]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"checkpoint {where} is of another optimiser; use another workdir or the config it was trained with"
+        )
 
 
 def save_variables(workdir: str | os.PathLike, variables: dict[str, Any], config: dict[str, Any]) -> None:

@@ -85,8 +85,10 @@ def test_input_at_fault_is_named(small_backbone, small_jmpose, prepared, tmp_pat
     train(small_backbone, tmp_path / "backbone", quiet=True)
 
     small_backbone.model.backbone.width = 6
-    with pytest.raises(InputError, match="checkpoint .* is of another model"):
+    with pytest.raises(InputError, match="config.model.backbone.width: 4 -> 6; .* --allow_config_change"):
         train(small_backbone, tmp_path / "backbone", quiet=True)
+    with pytest.raises(InputError, match="checkpoint .* is of another model"):
+        train(small_backbone, tmp_path / "backbone", quiet=True, allow_config_change=True)
 
     small_jmpose.model.backbone.width = 6
     small_jmpose.init.backbone = str(tmp_path / "backbone")

@@ -1,4 +1,4 @@
-"""The loop's guards and options on a training of a second: what must be found is found, what must not change does not."""
+"""The guards and options of the loop on a training of a second: what must be found is, the rest does not change."""
 
 import os
 import signal

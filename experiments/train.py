@@ -25,8 +25,9 @@ from jmpose_jax.models.registry import create_model
 from jmpose_jax.train import checkpoints, sharding
 from jmpose_jax.train.loop import train_loop
 from jmpose_jax.train.optimizers import create_optimizer, learning_rate_schedule
+from jmpose_jax.train.profiling import StepProfiler, parse_profile_steps
 from jmpose_jax.train.state import TrainState, create_state, replace_subtree
-from jmpose_jax.train.step import make_train_step
+from jmpose_jax.train.step import TrainStep, make_train_step
 from jmpose_jax.train.writers import MetricsWriter
 
 
@@ -42,6 +43,7 @@ def train(
     start_from: str | os.PathLike | None = None,
     quiet: bool = False,
     allow_config_change: bool = False,
+    profile_steps: tuple[int, int] | None = None,
 ) -> TrainState:
     """Train as the config says, from the workdir's latest checkpoint where there is one.
 
@@ -51,6 +53,7 @@ def train(
       start_from: a fresh workdir starts from this checkpoint of the same model: state, optimiser and input position.
       quiet: no progress report.
       allow_config_change: go on from a checkpoint of the workdir though it was written with another config.
+      profile_steps: first and last of the steps to trace into `profile/`, a folder for each process.
 
     Returns:
       The final state.
@@ -69,14 +72,7 @@ def train(
     try:
         steps_per_epoch = max(len(loader), 1)
         total_steps = config.train.steps or round(config.train.epochs * steps_per_epoch)
-        schedule = _schedule(config, total_steps, steps_per_epoch)
-        optimizer = create_optimizer(
-            config.optimizer.name,
-            schedule,
-            weight_decay=config.optimizer.weight_decay,
-            frozen=config.optimizer.frozen,
-            clip_norm=config.optimizer.clip_norm,
-        )
+        schedule, optimizer = optimization(config, total_steps, steps_per_epoch)
         beginning = loader.get_state()
         example = next(loader)
         loader.set_state(beginning)
@@ -104,6 +100,10 @@ def train(
                 with checkpoints.checkpointer(source.parents[1], keep=1000) as other:
                     state, position = checkpoints.restore(other, state, shardings, int(source.name))
                 loader.set_state(position)
+            profiler = None
+            if profile_steps is not None:
+                profiler = StepProfiler(folder, *profile_steps)
+                profiler.check(int(state.step), total_steps)
             if jax.process_index() == 0:
                 write_json(folder / "config.json", description)
             writer = MetricsWriter(folder, int(state.step))
@@ -115,15 +115,7 @@ def train(
             )
             state = train_loop(
                 state,
-                make_train_step(
-                    model,
-                    optimizer,
-                    loss_function(config),
-                    accumulate=config.train.accumulate,
-                    ema_decay=config.train.ema_decay,
-                    remat=config.train.remat,
-                    skip_non_finite=config.train.non_finite == "skip",
-                ),
+                step_function(config, model, optimizer),
                 loader,
                 total_steps=total_steps,
                 loss_weights=config.loss.weights,
@@ -141,6 +133,7 @@ def train(
                 non_finite=functools.partial(_write_non_finite, folder, loader.table),
                 stall_seconds=config.train.stall_seconds,
                 check_hosts_every=config.train.check_hosts_every,
+                profiler=profiler,
             )
             bar.close()
             writer.close()
@@ -161,8 +154,22 @@ def loss_function(config: ConfigDict) -> Any:
     )
 
 
-def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any:
-    return learning_rate_schedule(
+def step_function(config: ConfigDict, model: Any, optimizer: Any) -> TrainStep:
+    """The training step of a config."""
+    return make_train_step(
+        model,
+        optimizer,
+        loss_function(config),
+        accumulate=config.train.accumulate,
+        ema_decay=config.train.ema_decay,
+        remat=config.train.remat,
+        skip_non_finite=config.train.non_finite == "skip",
+    )
+
+
+def optimization(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> tuple[Any, Any]:
+    """The learning rate by step, and the optimiser of a config."""
+    schedule = learning_rate_schedule(
         config.optimizer.schedule,
         config.optimizer.learning_rate,
         total_steps,
@@ -171,6 +178,14 @@ def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any
         decay_factor=config.optimizer.decay_factor,
         decay_steps=config.optimizer.decay_steps,
     )
+    optimizer = create_optimizer(
+        config.optimizer.name,
+        schedule,
+        weight_decay=config.optimizer.weight_decay,
+        frozen=config.optimizer.frozen,
+        clip_norm=config.optimizer.clip_norm,
+    )
+    return schedule, optimizer
 
 
 def initialised(state: TrainState, config: ConfigDict) -> TrainState:
@@ -222,6 +237,15 @@ def main(argv: list[str] | None = None) -> None:
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run; a run found there goes on.")
     summary = flags.DEFINE_bool("summary", False, "Print the model's modules, shapes, parameters and GFLOP, and stop.")
     allow = flags.DEFINE_bool("allow_config_change", False, "Go on in a workdir that another config began.")
+    profile = flags.DEFINE_string(
+        "profile_steps", None, "FIRST:LAST, e.g. 10:15: trace these steps into WORKDIR/profile, a folder a process."
+    )
+    compiling = flags.DEFINE_bool(
+        "compile_only", False, "Compile the step, say what it takes, and stop; needs no data set."
+    )
+    topology = flags.DEFINE_string(
+        "topology", None, "With --compile_only: compile for a TPU slice that need not be there, e.g. v5e:8x8."
+    )
     join = hosts.define_flags()
     depth = flags.DEFINE_integer("summary_depth", 2, "How far down --summary lists modules.", lower_bound=0)
 
@@ -232,8 +256,16 @@ def main(argv: list[str] | None = None) -> None:
         for flag in (config, workdir):
             if flag.value is None:
                 raise InputError(f"--{flag.name} is missing")
+        if topology.value and not compiling.value:
+            raise InputError("--topology goes with --compile_only: training runs on the devices that are there")
+        steps = None if profile.value is None else parse_profile_steps(profile.value)
+        if compiling.value:
+            from experiments.compile_only import compile_only, table  # imports this module
+
+            print(table(compile_only(config.value, workdir.value, topology.value)))
+            return
         join()
-        train(config.value, workdir.value, allow_config_change=allow.value)
+        train(config.value, workdir.value, allow_config_change=allow.value, profile_steps=steps)
         print(f"trained: {workdir.value}")
 
     launch(run, argv)

@@ -113,12 +113,23 @@ def _of(equation: Any) -> Counter[Path]:
     inner = [count_flops(program) for program in _programs(params)]
     if name == "cond":
         return max(inner, key=lambda counts: counts.total(), default=Counter())
-    turns = params["length"] if name == "scan" else 1
+    turns = _turns(name, params)
     totals: Counter[Path] = Counter()
     for counts in inner:
         for path, count in counts.items():
             totals[path] += turns * count
     return totals
+
+
+def _turns(name: str, params: Mapping[str, Any]) -> int:
+    """How often the program inside an equation runs: turns of a loop, devices, blocks of a kernel's grid."""
+    if name == "scan":
+        return params["length"]
+    if name == "shard_map":
+        return math.prod(params["mesh"].shape[axis] for axis in params["manual_axes"])
+    if name == "pallas_call":
+        return math.prod(params["grid_mapping"].grid)
+    return 1
 
 
 def _programs(params: Mapping[str, Any]) -> Iterator[core.Jaxpr]:

@@ -1,8 +1,9 @@
 """The loop around the step: save, then read, then step."""
 
 import collections
+import contextlib
+import functools
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -14,8 +15,10 @@ from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, distributed, sharding
 from jmpose_jax.train.guards import NonFiniteLoss, check_hosts_agree, stall_watchdog
 from jmpose_jax.train.preemption import PreemptionNotice
+from jmpose_jax.train.profiling import StepProfiler
 from jmpose_jax.train.state import TrainState
-from jmpose_jax.train.step import TrainStep
+from jmpose_jax.train.step import TrainStep, jit_step
+from jmpose_jax.train.throughput import Throughput, step_flops
 from jmpose_jax.train.writers import MetricsWriter
 
 
@@ -76,6 +79,7 @@ def train_loop(
     non_finite: Callable[[int, dict[str, float], np.ndarray], None] = lambda step, scalars, index: None,
     stall_seconds: float = 0.0,
     check_hosts_every: int = 0,
+    profiler: StepProfiler | None = None,
 ) -> TrainState:
     """Train up to `total_steps`.
 
@@ -99,6 +103,7 @@ def train_loop(
       non_finite: called with step, metrics and clip numbers of each batch whose loss or gradient was not finite.
       stall_seconds: how long the loader may take for one batch; 0 for ever.
       check_hosts_every: steps between two comparisons of the processes' parameters; 0 for never.
+      profiler: traces its steps.
 
     Returns:
       The final state.
@@ -110,37 +115,32 @@ def train_loop(
     """
     if shardings is None:
         shardings = sharding.state_sharding(state, mesh)
-    compiled = jax.jit(step, donate_argnums=0, out_shardings=(shardings, sharding.replicated(mesh)))
+    compiled = jit_step(step, shardings, mesh)
     health = _Health(skip_non_finite, non_finite)
     weights = {name: np.float32(value) for name, value in loss_weights.items()}
     done = int(state.step)
-    began, counted, waited = time.perf_counter(), 0, 0.0
-    with PreemptionNotice() as notice:
+    meter = Throughput(mesh.devices.flat)
+    with PreemptionNotice() as notice, contextlib.closing(profiler or StepProfiler("", 0, 0)) as profiler:
         while done < total_steps:
             # The position of the input is saved before the next batch is drawn: a restored run draws the same one.
-            asked = time.perf_counter()
-            with stall_watchdog(stall_seconds, done):
+            with meter.waiting_for_input(), stall_watchdog(stall_seconds, done):
                 local = next(loader)
-            waited += time.perf_counter() - asked
+            profiler.before(done + 1)
             batch = sharding.put_batch(local, mesh)
             with jax.set_mesh(mesh):  # kernels split their own calls over the mesh in force
                 state, metrics = compiled(state, batch, weights)
             done += 1
-            counted += 1
+            profiler.after(done, metrics)
             health.note(done, metrics, np.asarray(local.index))
             scalars: dict[str, float] = {}
             if done % log_every == 0 or done == total_steps:
                 scalars = {name: float(value) for name, value in jax.device_get(metrics).items()}
                 health.inspect()
-                now = time.perf_counter()
                 scalars["learning_rate"] = float(schedule(done - 1))
-                scalars["clips_per_second"] = counted * batch.index.shape[0] / (now - began)
-                scalars["steps_per_second"] = counted / (now - began)
-                scalars["input_wait"] = waited / (now - began)
-                scalars |= device_memory()
+                flops = functools.partial(step_flops, mesh, compiled, state, batch, weights)
+                scalars |= meter.scalars(batch.index.shape[0], flops)
                 if skip_non_finite:
                     scalars["skipped_steps"] = health.skipped
-                began, counted, waited = now, 0, 0.0
                 writer.write(done, scalars)
             if check_hosts_every and done % check_hosts_every == 0:
                 check_hosts_agree(state, done)
@@ -153,9 +153,3 @@ def train_loop(
                 checkpoints.wait(manager)
                 raise Preempted(f"stopped by SIGTERM, saved at step {done}; run the same command again to go on")
     return state
-
-
-def device_memory() -> dict[str, float]:
-    """Most bytes that this process's first device has held, where the backend counts them (CPUs do not)."""
-    peak = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
-    return {} if peak is None else {"device_memory_peak_bytes": float(peak)}

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jmpose_jax.records import ClipBatch, PoseOutput
+from jmpose_jax.train import sharding
 from jmpose_jax.train.state import TrainState
 
 LossTerms = Mapping[str, tuple[jax.Array, jax.Array]]
@@ -100,6 +101,17 @@ def make_train_step(
         return after.replace(step=state.step + 1), metrics
 
     return train_step
+
+
+def jit_step(step: TrainStep, shardings: TrainState, mesh: jax.sharding.Mesh) -> jax.stages.Wrapped:
+    """The step as it is compiled, for training and for `jmpose train --compile_only` alike: the state is donated.
+
+    Args:
+      step: from `make_train_step`.
+      shardings: of the state, from `sharding.state_sharding`.
+      mesh: the metrics get a copy on each of its devices.
+    """
+    return jax.jit(step, donate_argnums=0, out_shardings=(shardings, sharding.replicated(mesh)))
 
 
 def _in_parts(x: jax.Array, count: int) -> jax.Array:

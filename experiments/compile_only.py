@@ -183,11 +183,12 @@ def _version(package: str) -> str | None:
 def table(report: dict[str, Any]) -> str:
     """The report as text."""
     memory = ", ".join(f"{name} {size / MIB:,.0f}" for name, size in report["memory_bytes"].items() if name != "total")
+    flops, moved = report["flops"] / 1e9, report["moved_bytes"] / 1e9
     lines = [
         f"{report['devices']} x {report['device_kind']}, mesh {report['mesh']}, batch {report['batch_size']}; compiled "
         f"in {report['seconds']['compile']:.0f} s",
         f"memory a device: {report['memory_bytes']['total'] / MIB:,.0f} MiB ({memory})",
-        f"a device and step: {report['flops'] / 1e9:,.1f} GFLOP, {report['moved_bytes'] / 1e9:,.2f} GB read and written",
+        f"a device and step: {flops:,.1f} GFLOP, {moved:,.2f} GB of memory traffic",
         *(f"{kind}: {n['count']:,} a step, {n['bytes'] / MIB:,.2f} MiB" for kind, n in report["collectives"].items()),
     ]
     if not report["collectives"]:

@@ -30,6 +30,7 @@ SETTINGS = {
     "ema": 0.0,
     "remat": False,
     "width": 4,
+    "profiler": None,
 }
 
 
@@ -149,6 +150,7 @@ def run(**changes):
                 non_finite=lambda step, scalars, index: found.update({step: [int(i) for i in index]}),
                 stall_seconds=settings["stall_seconds"],
                 check_hosts_every=2,
+                profiler=settings["profiler"],
             )
         finally:
             writer.close()

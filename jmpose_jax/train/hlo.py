@@ -14,8 +14,9 @@ COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "coll
 # Hands arrays on, or is counted by what it calls.
 _FREE = {
     *("parameter", "constant", "get-tuple-element", "tuple", "bitcast", "while", "conditional", "call", "iota"),
-    *("after-all", "partition-id", "replica-id", "opt-barrier"),
+    *("after-all", "partition-id", "replica-id", "opt-barrier", "async-start"),
 }
+_CALLERS = {"while", "conditional", "call", "async-start"}  # what others call (a fusion, a reduction) has no own memory
 _ARRAY = re.compile(r"(pred|[a-z]+\d+\w*)\[([\d,]*)\](?:\{([^}]*)\})?")
 _CALLS = re.compile(r"(?:body|condition|calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 _CALL_LISTS = re.compile(r"(?:branch_computations|called_computations)=\{([^}]*)\}")
@@ -72,7 +73,7 @@ class Program:
         self._runs[name] += times
         for instruction in self.computations[name].values():
             turns = self._turns(instruction) if instruction.opcode == "while" else 1
-            if instruction.opcode == "fusion":
+            if instruction.opcode not in _CALLERS:
                 self._fused.update(instruction.calls)
             for called in instruction.calls:
                 if called in self.computations:
@@ -102,7 +103,7 @@ class Program:
                 if kind not in COLLECTIVES or not self._runs[name]:
                     continue
                 devices = _group_size(instruction.rest)
-                size = _size(_result(instruction), everywhere=True)
+                size = _size(_result(instruction), plain=True)
                 if kind == "reduce-scatter":
                     size *= max(devices, 1)
                 found.append(Collective(kind, size, devices, self._runs[name]))
@@ -150,7 +151,7 @@ def _read(body: dict[str, Instruction], number: int) -> int:
             if user.opcode == "bitcast":
                 pending.append(user.name)
             elif user.opcode == "dynamic-slice":
-                total += _size(user.type, everywhere=True)
+                total += _size(user.type, fused=True)
             elif not (user.opcode == "dynamic-update-slice" and user.operands[0] == name):
                 return whole
     return total
@@ -162,7 +163,7 @@ def _written(body: dict[str, Instruction]) -> int | float:
     while root.opcode == "bitcast" and root.operands[0] in body:
         root = body[root.operands[0]]
     if root.opcode == "dynamic-update-slice" and root.operands[1] in body:
-        return _size(body[root.operands[1]].type, everywhere=True)
+        return _size(body[root.operands[1]].type, fused=True)
     return math.inf
 
 
@@ -227,15 +228,21 @@ def _split(text: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _size(type_: str, everywhere: bool = False) -> int:
-    """Bytes of a type, padding to tiles included; arrays in vector memory count only with `everywhere`."""
+def _size(type_: str, *, fused: bool = False, plain: bool = False) -> int:
+    """Bytes of a type in main memory.
+
+    Args:
+      type_: of an array or a tuple of arrays.
+      fused: it stands inside a fusion, where layouts do not say where an array lives.
+      plain: without padding, wherever it lives: what goes over the network.
+    """
     total = 0
     for kind, shape, layout in _ARRAY.findall(type_):
-        if "S(1)" in layout and not everywhere:
+        if "S(1)" in layout and not (fused or plain):
             continue
         dims = [int(d) for d in shape.split(",") if d]
         tile = re.search(r"T\(([\d,]+)\)", layout)
-        if tile and dims:
+        if tile and dims and not plain:
             order = [int(d) for d in layout.split(":")[0].split(",") if d]
             for axis, unit in zip(order, reversed([int(t) for t in tile[1].split(",")])):
                 dims[axis] = -(-dims[axis] // unit) * unit

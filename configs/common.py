@@ -37,6 +37,11 @@ def base() -> ConfigDict:
     config.loss.sigma = 3.0  # heatmap pixels
     config.loss.target = "official"  # official: centre rounded to a pixel; exact: sub-pixel centre
     config.loss.temperature = 0.1  # of the softmax over pixels in the information terms
+    # Estimator of each information term, and the unit of the terms: "pixels" (nats over pixels, as public code has it)
+    # or "heatmap_loss" (alpha = 1 starts near L_H with any estimator; weights are then relative to the heatmap's).
+    config.loss.estimators = ConfigDict({"relevancy": "vml_js", "complement": "vsd", "redundancy": "vsd"})
+    config.loss.normalization = "pixels"
+    config.loss.alpha = 1.0  # multiplies the information terms
     # Weights of the terms. Arrays of the compiled step: sweeping them compiles nothing anew.
     config.loss.weights = ConfigDict()
     config.loss.weights.heatmap = 1.0

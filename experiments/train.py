@@ -1,5 +1,6 @@
 """`jmpose train`: train a model from a config, or go on where the workdir left off."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -21,12 +22,14 @@ from experiments.launch import launch
 from experiments.summary import summary as summarized
 from jmpose_jax import losses
 from jmpose_jax.errors import InputError
+from jmpose_jax.information import DEFAULT_ESTIMATORS, resolve_estimators
 from jmpose_jax.models.registry import create_model
+from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, sharding
 from jmpose_jax.train.loop import train_loop
 from jmpose_jax.train.optimizers import create_optimizer, learning_rate_schedule
 from jmpose_jax.train.state import TrainState, create_state, replace_subtree
-from jmpose_jax.train.step import make_train_step
+from jmpose_jax.train.step import TrainStep, make_train_step
 from jmpose_jax.train.writers import MetricsWriter
 
 
@@ -64,30 +67,12 @@ def train(
     sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
     if config.train.non_finite not in ("stop", "skip"):
         raise InputError(f"config.train.non_finite={config.train.non_finite!r} is unknown; use stop or skip")
-    model = create_model(config.model)
+    config = with_estimators(config)
     loader = data.train_loader(config)
     try:
-        steps_per_epoch = max(len(loader), 1)
-        total_steps = config.train.steps or round(config.train.epochs * steps_per_epoch)
-        schedule = _schedule(config, total_steps, steps_per_epoch)
-        optimizer = create_optimizer(
-            config.optimizer.name,
-            schedule,
-            weight_decay=config.optimizer.weight_decay,
-            frozen=config.optimizer.frozen,
-            clip_norm=config.optimizer.clip_norm,
-        )
-        beginning = loader.get_state()
-        example = next(loader)
-        loader.set_state(beginning)
-        # The default generator makes XLA compile the initialisation of a small network for 17 s instead of 3.
-        key = jax.random.key(config.seed, impl="rbg")
-        state = create_state(model, optimizer, key, example)
-        state = initialised(state, config)
-        if config.train.ema_decay:
-            state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
-        shardings = sharding.state_sharding(state, mesh, config.train.sharding)
-        state = jax.device_put(state, shardings)
+        parts = set_up(config, loader)
+        shardings = sharding.state_sharding(parts.state, mesh, config.train.sharding)
+        state = jax.device_put(parts.state, shardings)
 
         folder.mkdir(parents=True, exist_ok=True)
         description = plain(config)
@@ -108,26 +93,18 @@ def train(
                 write_json(folder / "config.json", description)
             writer = MetricsWriter(folder, int(state.step))
             bar = ProgressBar(
-                total_steps,
+                parts.total_steps,
                 f"train {folder.name}",
                 initial=int(state.step),
                 enabled=not quiet and jax.process_index() == 0,
             )
             state = train_loop(
                 state,
-                make_train_step(
-                    model,
-                    optimizer,
-                    loss_function(config),
-                    accumulate=config.train.accumulate,
-                    ema_decay=config.train.ema_decay,
-                    remat=config.train.remat,
-                    skip_non_finite=config.train.non_finite == "skip",
-                ),
+                parts.step,
                 loader,
-                total_steps=total_steps,
-                loss_weights=config.loss.weights,
-                schedule=schedule,
+                total_steps=parts.total_steps,
+                loss_weights=loss_weights(config),
+                schedule=parts.schedule,
                 mesh=mesh,
                 manager=manager,
                 config=description,
@@ -149,6 +126,66 @@ def train(
         loader.close()
 
 
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a training consists of.
+
+    Attributes:
+      total_steps: step count at the end.
+      schedule: learning rate by step.
+      step: the training step.
+      state: fresh, with the submodules that `config.init` names.
+      example: a batch; the loader still stands where it stood.
+    """
+
+    total_steps: int
+    schedule: Any
+    step: TrainStep
+    state: TrainState
+    example: ClipBatch
+
+
+def set_up(config: ConfigDict, loader: Any) -> Parts:
+    """Model, optimiser, step and fresh state of a config.
+
+    Args:
+      config: as `with_estimators` returns it.
+      loader: of the training split.
+
+    Raises:
+      InputError: as `train`.
+    """
+    model = create_model(config.model)
+    steps_per_epoch = max(len(loader), 1)
+    total_steps = config.train.steps or round(config.train.epochs * steps_per_epoch)
+    schedule = _schedule(config, total_steps, steps_per_epoch)
+    optimizer = create_optimizer(
+        config.optimizer.name,
+        schedule,
+        weight_decay=config.optimizer.weight_decay,
+        frozen=config.optimizer.frozen,
+        clip_norm=config.optimizer.clip_norm,
+    )
+    beginning = loader.get_state()
+    example = next(loader)
+    loader.set_state(beginning)
+    # The default generator makes XLA compile the initialisation of a small network for 17 s instead of 3.
+    key = jax.random.key(config.seed, impl="rbg")
+    state = initialised(create_state(model, optimizer, key, example), config)
+    if config.train.ema_decay:
+        state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
+    step = make_train_step(
+        model,
+        optimizer,
+        loss_function(config),
+        accumulate=config.train.accumulate,
+        ema_decay=config.train.ema_decay,
+        remat=config.train.remat,
+        skip_non_finite=config.train.non_finite == "skip",
+    )
+    return Parts(total_steps, schedule, step, state, example)
+
+
 def loss_function(config: ConfigDict) -> Any:
     """The loss terms of a config as a function of output and batch."""
     if config.model.name == "raft":
@@ -158,7 +195,30 @@ def loss_function(config: ConfigDict) -> Any:
         sigma=config.loss.sigma,
         target=config.loss.target,
         temperature=config.loss.temperature,
+        estimators=dict(config.loss.estimators),
+        normalization=config.loss.normalization,
     )
+
+
+def loss_weights(config: ConfigDict) -> dict[str, float]:
+    """The weights of the loss terms as the step takes them."""
+    if config.model.name == "raft":
+        return dict(config.loss.weights)
+    return losses.term_weights(config.loss.weights, config.loss.alpha, config.loss.normalization)
+
+
+def with_estimators(config: ConfigDict) -> ConfigDict:
+    """The config with the model told of the estimators of the loss: which critics it has depends on them."""
+    if config.model.name != "jmpose":
+        return config
+    chosen = resolve_estimators(config.loss.estimators)
+    # Those of the default need nothing said, and checkpoints of before the choice existed go on.
+    if chosen == DEFAULT_ESTIMATORS:
+        return config
+    told = config.copy_and_resolve_references()
+    with told.unlocked():
+        told.model.estimators = ConfigDict(chosen)
+    return told
 
 
 def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any:

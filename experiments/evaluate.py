@@ -48,7 +48,7 @@ def evaluate(
 
     Raises:
       InputError: data set, checkpoint or predictions are at fault.
-      Preempted: SIGTERM came while the model was run.
+      RunStopped: SIGTERM came while the model was run, or another process died.
     """
     split = config.dataset.eval_split
     annotations = data.dataset_root(config) / "annotations" / split
@@ -124,7 +124,10 @@ def _predict(
     from jmpose_jax.inference.estimate import estimator, model_heatmaps
     from jmpose_jax.train.checkpoints import load_model
 
-    _, model, variables = load_model(checkpoint)
+    if config.eval.checkpoint not in ("latest", "best"):
+        raise InputError(f"config.eval.checkpoint={config.eval.checkpoint!r} is unknown; use latest or best")
+    best = config.eval.checkpoint == "best"
+    _, model, variables = load_model(checkpoint, best=best, ema=config.eval.ema)
     maps = model_heatmaps(
         model,
         SKELETONS[config.dataset.skeleton],

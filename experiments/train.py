@@ -20,6 +20,7 @@ from experiments.config_changes import check_unchanged
 from experiments.files import write_json
 from experiments.launch import launch
 from experiments.summary import summary as summarized
+from experiments.validation import make_validation
 from jmpose_jax import losses
 from jmpose_jax.errors import InputError
 from jmpose_jax.information import DEFAULT_ESTIMATORS, resolve_estimators
@@ -50,7 +51,8 @@ def train(
 
     Args:
       config: from a file in `configs/`.
-      workdir: gets `config.json`, `metrics.jsonl`, TensorBoard events and `checkpoints/`.
+      workdir: gets `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, and `checkpoints.json`, which
+        names the latest and the best.
       start_from: a fresh workdir starts from this checkpoint of the same model: state, optimiser and input position.
       quiet: no progress report.
       allow_config_change: go on from a checkpoint of the workdir though it was written with another config.
@@ -60,7 +62,7 @@ def train(
 
     Raises:
       InputError: the config, the data set or a checkpoint is at fault.
-      Preempted: SIGTERM came; the state is saved.
+      RunStopped: SIGTERM came and the state is saved, or a guard of `train_loop` stopped the run.
     """
     folder = pathlib.Path(workdir)
     mesh = sharding.data_mesh(model=config.train.mesh_model)
@@ -71,6 +73,7 @@ def train(
     loader = data.train_loader(config)
     try:
         parts = set_up(config, loader)
+        evaluate = make_validation(config, mesh) if config.train.evaluate_every else None
         shardings = sharding.state_sharding(parts.state, mesh, config.train.sharding)
         state = jax.device_put(parts.state, shardings)
 
@@ -118,6 +121,8 @@ def train(
                 non_finite=functools.partial(_write_non_finite, folder, loader.table),
                 stall_seconds=config.train.stall_seconds,
                 check_hosts_every=config.train.check_hosts_every,
+                evaluate=evaluate,
+                evaluate_every=config.train.evaluate_every,
             )
             bar.close()
             writer.close()

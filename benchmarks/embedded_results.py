@@ -1,17 +1,16 @@
-"""The README's table of results on the embedded data set, from the `evaluation.json` of one or more quickstarts.
+r"""The README's table of results on the embedded data set, from the `evaluation.json` of one or more quickstarts.
 
-python -m benchmarks.embedded_results runs/seed0 runs/seed1 runs/seed2 --output benchmarks/results/embedded.json
+python -m benchmarks.embedded_results runs/seed0 runs/seed1 runs/seed2 --output benchmarks/results/embedded.json \
+  --readme README.md
 """
 
 import argparse
-import importlib.metadata
 import json
-import os
 import pathlib
-import platform
 
 import numpy as np
 
+from benchmarks.measure import machine, write_between_markers
 from experiments.comparison import ROWS, SUBSETS
 from experiments.files import write_json
 
@@ -26,8 +25,7 @@ def collect(workdirs: list[pathlib.Path]) -> dict:
         "steps": [run["steps"] for run in runs],
         "seconds": seconds,
         "subsets": [run["subsets"] for run in runs],
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
-        "versions": {name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")},
+        **machine("flax", "optax"),
     }
 
 
@@ -47,10 +45,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workdirs", nargs="+", type=pathlib.Path, help="finished workdirs of `jmpose quickstart`")
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
+    parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")
     arguments = parser.parse_args()
     result = collect(arguments.workdirs)
     if arguments.output:
         write_json(arguments.output, result)
+    if arguments.readme:
+        write_between_markers("embedded", table(result), arguments.readme)
     print(table(result))
 
 

@@ -7,12 +7,10 @@ quickstart's backbone, and scores the variants on the chosen split.
 """
 
 import argparse
-import importlib.metadata
 import json
-import os
 import pathlib
-import platform
 
+from benchmarks.measure import machine
 from configs import jmpose
 from data_pipeline.prepare import prepare
 from data_pipeline.synthetic.dataset import generate
@@ -22,7 +20,8 @@ from experiments.quickstart import SCALES, videos_of
 from experiments.train import train
 
 VARIANTS = {
-    "no flow": {"dataset.flow_source": "none", "model.flow_source": "none", "model.alignment": "none"},
+    "no flow": {"dataset.flow_source": "none", "model.flow_source": "none"},
+    "no flow, not aligned": {"dataset.flow_source": "none", "model.flow_source": "none", "model.alignment": "none"},
     "DIS flow, not aligned": {"dataset.flow_source": "dis", "model.alignment": "none"},
     "DIS flow": {"dataset.flow_source": "dis"},
     "exact flow": {"dataset.flow_source": "exact"},
@@ -74,8 +73,7 @@ def main() -> None:
         "seed": claim["seed"],
         "steps": amount.jmpose_steps,
         "mean_ap": rows,
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
-        "versions": {name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")},
+        **machine("flax", "optax"),
     }
     write_json(arguments.output, result)
 

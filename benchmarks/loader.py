@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.measure import write_between_markers
 from data_pipeline.clips import ClipTable
 from data_pipeline.loader import make_loader
 from data_pipeline.prepare import prepare
@@ -30,7 +31,6 @@ from experiments.files import write_json
 from jmpose_jax.skeletons import POSETRACK15, POSETRACK17_TO_15
 
 DELTA = 2
-MARKERS = "<!-- benchmarks.loader -->", "<!-- /benchmarks.loader -->"
 
 
 def generate(root: pathlib.Path, videos: int, frames: int, people: int, size: tuple[int, int], seed: int = 0) -> None:
@@ -176,14 +176,6 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def into_readme(path: pathlib.Path, text: str) -> None:
-    """Put the table between the markers."""
-    content = path.read_text()
-    before, rest = content.split(MARKERS[0])
-    _, after = rest.split(MARKERS[1])
-    path.write_text(f"{before}{MARKERS[0]}\n{text}\n{MARKERS[1]}{after}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, default=4)
@@ -230,7 +222,7 @@ def main() -> None:
     if arguments.output:
         write_json(arguments.output, result)
     if arguments.readme:
-        into_readme(arguments.readme, table(result))
+        write_between_markers("loader", table(result), arguments.readme)
     print(table(result))
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from experiments.files import write_text
+
 README = pathlib.Path(__file__).resolve().parents[1] / "README.md"
 
 
@@ -79,6 +81,4 @@ def write_between_markers(name: str, text: str, path: pathlib.Path = README) -> 
     if content.count(begin) != 1 or content.count(end) != 1:
         raise ValueError(f"{path}: needs one line {begin} and one line {end}")
     before, rest = content.split(begin)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")

@@ -9,7 +9,6 @@ import importlib.util
 import os
 import pathlib
 import platform
-import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,12 +16,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks.measure import write_between_markers
 from experiments.files import write_json
 from jmpose_jax.models import HRNet
 from jmpose_jax.models.raft import RAFT
 from jmpose_jax.weights import to_state_dict
-
-MARKERS = "<!-- networks: begin -->", "<!-- networks: end -->"
 
 
 def draw(module: Any, *inputs: Any, **options: Any) -> Any:
@@ -120,18 +118,6 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_between_markers(path: pathlib.Path, text: str) -> None:
-    """Replace what stands between the markers of a file."""
-    content = path.read_text()
-    begin, end = MARKERS
-    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    if not pattern.search(content):
-        raise SystemExit(f"{path}: has no place for the table; add the lines {begin} and {end}")
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{end}", content, count=1))
-    os.replace(temporary, path)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=48)
@@ -146,7 +132,7 @@ def main() -> None:
     if arguments.output:
         write_json(arguments.output, result)
     if arguments.readme:
-        write_between_markers(arguments.readme, text)
+        write_between_markers("networks", text, arguments.readme)
     print(text)
 
 

@@ -20,7 +20,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
         common.embedded(config)
         config.model.backbone = common.tiny_hrnet()
         config.train.batch_size = 16
-        config.train.steps = 4500
+        config.train.steps = 3800
         config.optimizer.decay_steps = 900
         config.train.save_every = 400
     elif variant in ("w32", "w48"):

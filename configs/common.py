@@ -37,6 +37,11 @@ def base() -> ConfigDict:
     config.loss.sigma = 3.0  # heatmap pixels
     config.loss.target = "official"  # official: centre rounded to a pixel; exact: sub-pixel centre
     config.loss.temperature = 0.1  # of the softmax over pixels in the information terms
+    # Estimator of each information term, and the unit of the terms: "pixels" (nats over pixels, as public code has it)
+    # or "heatmap_loss" (alpha = 1 starts near L_H with any estimator; weights are then relative to the heatmap's).
+    config.loss.estimators = ConfigDict({"relevancy": "vml_js", "complement": "vsd", "redundancy": "vsd"})
+    config.loss.normalization = "pixels"
+    config.loss.alpha = 1.0  # multiplies the information terms
     # Weights of the terms. Arrays of the compiled step: sweeping them compiles nothing anew.
     config.loss.weights = ConfigDict()
     config.loss.weights.heatmap = 1.0
@@ -68,10 +73,13 @@ def base() -> ConfigDict:
     config.train.remat = False  # compute the forward pass again in the backward pass instead of keeping it
     config.train.non_finite = "stop"  # or "skip": leave the update out, count it, write down the batch's clips
     config.train.stall_seconds = 600.0  # an input that gives no batch for so long ends the run; 0 waits for ever
+    config.train.evaluate_every = 0  # steps between two evaluations, of which the best keeps its checkpoint; 0 for none
     config.train.check_hosts_every = 1000  # steps between two comparisons of the hosts' parameters; 0 for never
 
     config.eval = ConfigDict()
     config.eval.batch_size = 32
+    config.eval.checkpoint = "latest"  # of a workdir; or "best", of those that were evaluated while training
+    config.eval.ema = False  # evaluate the moving average of the parameters
     config.eval.flip_test = True
     config.eval.shift_heatmap = True  # flipped heatmaps move one pixel to the right before averaging
     config.eval.decode = "dark"

@@ -35,7 +35,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
         config.model.update(
             {
                 "backbone": common.tiny_hrnet(),
-                "channels": 16,
+                "channels": 8,
                 "num_layers": 1,
                 "offset_groups": 4,
                 "qkv_kernel": 1,
@@ -50,7 +50,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
             }
         )
         config.train.batch_size = 16
-        config.train.steps = 260
+        config.train.steps = 220
         config.optimizer.warmup_steps = 40
         config.optimizer.schedule = "cosine"
         config.train.save_every = 200

@@ -9,6 +9,7 @@ COMMANDS = {
     "browse": "an HTML page of what training sees of a prepared folder",
     "train": "train a model from a config",
     "evaluate": "PoseTrack AP of a trained model, or of prediction files",
+    "grid": "every cell of an ablation grid: table, heat map, best cell",
     "predict": "poses on a video: overlay, JSON and CSV",
     "convert": "a published PyTorch checkpoint to a checkpoint of ours",
     "doctor": "versions, devices, and what this machine can run",

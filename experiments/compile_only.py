@@ -16,15 +16,14 @@ from ml_collections import ConfigDict
 
 from experiments.files import write_json
 from experiments.summary import abstract_batch
-from experiments.train import optimization, plain, step_function
+from experiments.train import build, loss_weights, plain, with_estimators
 from jmpose_jax.errors import InputError
-from jmpose_jax.models.registry import create_model
 from jmpose_jax.models.summary import count_flops
 from jmpose_jax.ops.target import compiling_for
 from jmpose_jax.train import hlo, sharding
 from jmpose_jax.train.chips import CHIPS
 from jmpose_jax.train.scaling import paper_times
-from jmpose_jax.train.state import TrainState, create_state
+from jmpose_jax.train.state import TrainState
 from jmpose_jax.train.step import jit_step
 
 FILE = "compile_only.json"
@@ -78,22 +77,21 @@ def compile_only(config: ConfigDict, workdir: str | os.PathLike, topology: str |
     devices = topology_devices(topology) if topology else jax.devices()
     mesh = sharding.data_mesh(devices, model=config.train.mesh_model)
     sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
-    model = create_model(config.model)
+    config = with_estimators(config)
     began = time.perf_counter()
-    # The length of an epoch is one constant of the program; which one does not matter here.
-    _, optimizer = optimization(config, config.train.steps or 1000, 1000)
+    # The length of an epoch only makes constants of the program, those of the learning rate.
+    _, _, step, create = build(config, steps_per_epoch=1000)
     batch = abstract_batch(config, config.train.batch_size)
-    key = jax.random.key(config.seed, impl="rbg")
-    state: TrainState = jax.eval_shape(functools.partial(create_state, model, optimizer), key, batch)
+    state: TrainState = jax.eval_shape(create, batch)
     if config.train.ema_decay:
         state = state.replace(ema=state.params)
     shardings = sharding.state_sharding(state, mesh, config.train.sharding)
     place = functools.partial(jax.tree.map, lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s))
     state = place(state, shardings)
     batch = place(batch, jax.tree.map(lambda _: sharding.batch_sharding(mesh), batch))
-    weights = {name: jax.ShapeDtypeStruct((), "float32") for name in config.loss.weights}
+    weights = {name: jax.ShapeDtypeStruct((), "float32") for name in loss_weights(config)}
     with compiling_for(devices[0]), jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-        traced = jit_step(step_function(config, model, optimizer), shardings, mesh).trace(state, batch, weights)
+        traced = jit_step(step, shardings, mesh).trace(state, batch, weights)
         lowered = traced.lower()
         lowered_at = time.perf_counter()
         compiled = _compile(lowered)

@@ -24,6 +24,7 @@ FREE = (
     "train.sharding",
     "train.stall_seconds",
     "train.check_hosts_every",
+    "train.evaluate_every",
 )
 
 

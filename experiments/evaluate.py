@@ -48,7 +48,7 @@ def evaluate(
 
     Raises:
       InputError: data set, checkpoint or predictions are at fault.
-      Preempted: SIGTERM came while the model was run.
+      RunStopped: SIGTERM came while the model was run, or another process died.
     """
     split = config.dataset.eval_split
     annotations = data.dataset_root(config) / "annotations" / split
@@ -56,6 +56,13 @@ def evaluate(
         predictions = _predict(config, checkpoint or workdir, workdir / "predictions", annotations, oks_nms_threshold)
     if jax.process_index() != 0:
         return {}  # process 0 has all estimates; it scores and writes
+    return score(config, workdir, predictions, crowd_index)
+
+
+def score(config, workdir: pathlib.Path, predictions: str | pathlib.Path, crowd_index: float | None = None) -> dict:
+    """Score a folder of result files on the config's evaluation split; writes and returns `evaluation.json`."""
+    split = config.dataset.eval_split
+    annotations = data.dataset_root(config) / "annotations" / split
     found = posetrack.evaluate(annotations, predictions)
     result = {
         "split": split,
@@ -113,11 +120,14 @@ def _predict(
     oks_nms_threshold: float | None = None,
 ) -> pathlib.Path:
     """Run the model over the split and write one result file a video."""
-    from experiments.evaluation import estimate_split, to_predictions
+    from experiments.evaluation import estimate_split
     from jmpose_jax.inference.estimate import estimator, model_heatmaps
     from jmpose_jax.train.checkpoints import load_model
 
-    _, model, variables = load_model(checkpoint)
+    if config.eval.checkpoint not in ("latest", "best"):
+        raise InputError(f"config.eval.checkpoint={config.eval.checkpoint!r} is unknown; use latest or best")
+    best = config.eval.checkpoint == "best"
+    _, model, variables = load_model(checkpoint, best=best, ema=config.eval.ema)
     maps = model_heatmaps(
         model,
         SKELETONS[config.dataset.skeleton],
@@ -132,27 +142,32 @@ def _predict(
     finally:
         loader.close()
     if jax.process_index() == 0:
-        _write_predictions(config, output, to_predictions(table, estimates, annotations), oks_nms_threshold)
+        write_predictions(config, estimates, table, annotations, output, oks_nms_threshold)
     distributed.barrier("predictions are written")
     return output
 
 
-def _write_predictions(
+def write_predictions(
     config,
+    estimates,
+    table,
+    annotations: pathlib.Path,
     output: pathlib.Path,
-    videos: list[tuple[Predictions, np.ndarray]],
-    oks_nms_threshold: float | None,
-) -> None:
+    oks_nms_threshold: float | None = None,
+) -> pathlib.Path:
+    """Write the estimates of a split's clips, one PoseTrack18 result file a video, and return their folder."""
+    from experiments.evaluation import to_predictions
     from jmpose_jax.inference.export import write_posetrack18
 
     stage = output.with_name(output.name + ".tmp")
     shutil.rmtree(stage, ignore_errors=True)
-    for found, person in videos:
+    for found, person in to_predictions(table, estimates, annotations):
         if oks_nms_threshold is not None:
             found, person = _suppressed(found, person, oks_nms_threshold)
         write_posetrack18(found, stage / f"{found.video}.json", person, _box_source(config))
     shutil.rmtree(output, ignore_errors=True)
     stage.rename(output)
+    return output
 
 
 def main(argv: list[str] | None = None) -> None:

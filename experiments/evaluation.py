@@ -38,21 +38,22 @@ def estimate_split(
     Raises:
       InputError: the loader lost a clip.
       Preempted: SIGTERM came; all processes stop at the same batch.
+      HostLost: another process died or cannot be reached.
     """
     parts: dict[str, list[Estimates]] = {}
     indices, valid = [], []
-    with PreemptionNotice() as notice:
-        for number, batch in enumerate(loader):
-            if notice.reached(number):
+    with distributed.told_of_lost_host(), PreemptionNotice() as notice:
+        for batch in loader:
+            if notice.reached():
                 raise Preempted("stopped by SIGTERM during evaluation, nothing was written; run the same command again")
             indices.append(np.asarray(batch.index))
             valid.append(np.asarray(batch.valid))
             for name, (keypoints, scores) in function(batch).items():
                 parts.setdefault(name, []).append((np.asarray(keypoints), np.asarray(scores)))
-    if not indices:
-        raise InputError(f"the split has {count} clips, the loader gave none: prepare the data set again")
-    joined = {name: tuple(np.concatenate(column) for column in zip(*rows)) for name, rows in parts.items()}
-    order, valid, joined = distributed.gather((np.concatenate(indices), np.concatenate(valid), joined))
+        if not indices:
+            raise InputError(f"the split has {count} clips, the loader gave none: prepare the data set again")
+        joined = {name: tuple(np.concatenate(column) for column in zip(*rows)) for name, rows in parts.items()}
+        order, valid, joined = distributed.gather((np.concatenate(indices), np.concatenate(valid), joined))
     keep = valid > 0
     order = order[keep]
     if sorted(order.tolist()) != list(range(count)):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from absl import flags, logging
 
-from jmpose_jax.errors import InputError, Preempted
+from jmpose_jax.errors import HostLost, InputError, NoSpace, RunStopped, is_full_disk
 
 HELP = ("-h", "-help", "--help", "--helpfull", "--helpshort")
 
@@ -21,8 +21,9 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
       run: the command; it reads `absl.flags.FLAGS`.
       argv: program name and flags, `sys.argv` by default.
 
-    Exits with 0 when done or when asked for help, 2 when a flag or an input file is at fault (one line on standard
-    error), 75 when SIGTERM stopped a run that goes on when started again, 1 with a traceback on anything else.
+    Exits with 0 when done or when asked for help; with one line on standard error and 2 when a flag or an input file is
+    at fault, the `STATUS` of a `RunStopped`, 73 when the disk is full, 130 when interrupted; with 1 and a traceback on
+    anything else.
     """
     argv = sys.argv if argv is None else argv
     keep_freed_memory()
@@ -39,12 +40,15 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
         run()
     except (flags.Error, InputError) as error:
         fail(argv[0], error)
-    except Preempted as stopped:
-        print(f"{program_name(argv[0])}: {stopped}", file=sys.stderr)
-        sys.exit(Preempted.STATUS)
+    except RunStopped as stopped:
+        fail(argv[0], stopped, stopped.STATUS)
     except KeyboardInterrupt:
         print(f"{program_name(argv[0])}: interrupted", file=sys.stderr)
         sys.exit(130)
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        fail(argv[0], error, NoSpace.STATUS)
     sys.stdout.flush()
 
 
@@ -128,7 +132,10 @@ def program_name(program: str) -> str:
     return program if program.startswith("jmpose") else f"jmpose {os.path.splitext(os.path.basename(program))[0]}"
 
 
-def fail(program: str, error: Exception) -> None:
-    """Print the fault in one line and exit with status 2."""
-    print(f"{program_name(program)}: {' '.join(str(error).split())}", file=sys.stderr)
-    sys.exit(2)
+def fail(program: str, error: Exception, status: int = 2) -> None:
+    """Print the fault in one line and exit."""
+    print(f"{program_name(program)}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    if isinstance(error, HostLost):
+        # JAX and Orbax would wait at the end for processes that never come.
+        os._exit(status)
+    sys.exit(status)

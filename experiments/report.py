@@ -16,6 +16,7 @@ from data_pipeline.synthetic.config import SyntheticConfig
 from data_pipeline.synthetic.dataset import generate
 from experiments import data, plots
 from experiments.comparison import ROWS, SUBSETS
+from experiments.files import write_text
 from jmpose_jax.inference import drawing
 from jmpose_jax.inference.box_files import boxes_from_file
 from jmpose_jax.inference.pipeline import predict_video
@@ -198,7 +199,5 @@ People from no split: [prediction/overlay.mp4](prediction/overlay.mp4), with `po
 {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, jax {jax.__version__},
 {jax.devices()[0].platform}.
 """
-    temporary = folder / "report.md.tmp"
-    temporary.write_text(lines)
-    os.replace(temporary, folder / "report.md")
+    write_text(folder / "report.md", lines)
     return result

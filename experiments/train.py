@@ -1,10 +1,12 @@
 """`jmpose train`: train a model from a config, or go on where the workdir left off."""
 
+import dataclasses
 import functools
 import json
 import os
 import pathlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,9 +21,12 @@ from experiments.config_changes import check_unchanged
 from experiments.files import write_json
 from experiments.launch import launch
 from experiments.summary import summary as summarized
+from experiments.validation import make_validation
 from jmpose_jax import losses
 from jmpose_jax.errors import InputError
+from jmpose_jax.information import DEFAULT_ESTIMATORS, resolve_estimators
 from jmpose_jax.models.registry import create_model
+from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, sharding
 from jmpose_jax.train.loop import train_loop
 from jmpose_jax.train.optimizers import create_optimizer, learning_rate_schedule
@@ -49,7 +54,8 @@ def train(
 
     Args:
       config: from a file in `configs/`.
-      workdir: gets `config.json`, `metrics.jsonl`, TensorBoard events and `checkpoints/`.
+      workdir: gets `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, and `checkpoints.json`, which
+        names the latest and the best.
       start_from: a fresh workdir starts from this checkpoint of the same model: state, optimiser and input position.
       quiet: no progress report.
       allow_config_change: go on from a checkpoint of the workdir though it was written with another config.
@@ -60,30 +66,20 @@ def train(
 
     Raises:
       InputError: the config, the data set or a checkpoint is at fault.
-      Preempted: SIGTERM came; the state is saved.
+      RunStopped: SIGTERM came and the state is saved, or a guard of `train_loop` stopped the run.
     """
     folder = pathlib.Path(workdir)
     mesh = sharding.data_mesh(model=config.train.mesh_model)
     sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
     if config.train.non_finite not in ("stop", "skip"):
         raise InputError(f"config.train.non_finite={config.train.non_finite!r} is unknown; use stop or skip")
-    model = create_model(config.model)
+    config = with_estimators(config)
     loader = data.train_loader(config)
     try:
-        steps_per_epoch = max(len(loader), 1)
-        total_steps = config.train.steps or round(config.train.epochs * steps_per_epoch)
-        schedule, optimizer = optimization(config, total_steps, steps_per_epoch)
-        beginning = loader.get_state()
-        example = next(loader)
-        loader.set_state(beginning)
-        # The default generator makes XLA compile the initialisation of a small network for 17 s instead of 3.
-        key = jax.random.key(config.seed, impl="rbg")
-        state = create_state(model, optimizer, key, example)
-        state = initialised(state, config)
-        if config.train.ema_decay:
-            state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
-        shardings = sharding.state_sharding(state, mesh, config.train.sharding)
-        state = jax.device_put(state, shardings)
+        parts = set_up(config, loader)
+        evaluate = make_validation(config, mesh) if config.train.evaluate_every else None
+        shardings = sharding.state_sharding(parts.state, mesh, config.train.sharding)
+        state = jax.device_put(parts.state, shardings)
 
         folder.mkdir(parents=True, exist_ok=True)
         description = plain(config)
@@ -103,23 +99,23 @@ def train(
             profiler = None
             if profile_steps is not None:
                 profiler = StepProfiler(folder, *profile_steps)
-                profiler.check(int(state.step), total_steps)
+                profiler.check(int(state.step), parts.total_steps)
             if jax.process_index() == 0:
                 write_json(folder / "config.json", description)
             writer = MetricsWriter(folder, int(state.step))
             bar = ProgressBar(
-                total_steps,
+                parts.total_steps,
                 f"train {folder.name}",
                 initial=int(state.step),
                 enabled=not quiet and jax.process_index() == 0,
             )
             state = train_loop(
                 state,
-                step_function(config, model, optimizer),
+                parts.step,
                 loader,
-                total_steps=total_steps,
-                loss_weights=config.loss.weights,
-                schedule=schedule,
+                total_steps=parts.total_steps,
+                loss_weights=loss_weights(config),
+                schedule=parts.schedule,
                 mesh=mesh,
                 manager=manager,
                 config=description,
@@ -133,6 +129,8 @@ def train(
                 non_finite=functools.partial(_write_non_finite, folder, loader.table),
                 stall_seconds=config.train.stall_seconds,
                 check_hosts_every=config.train.check_hosts_every,
+                evaluate=evaluate,
+                evaluate_every=config.train.evaluate_every,
                 profiler=profiler,
             )
             bar.close()
@@ -140,6 +138,76 @@ def train(
         return state
     finally:
         loader.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a training consists of.
+
+    Attributes:
+      total_steps: step count at the end.
+      schedule: learning rate by step.
+      step: the training step.
+      state: fresh, with the submodules that `config.init` names.
+      example: a batch; the loader still stands where it stood.
+    """
+
+    total_steps: int
+    schedule: Any
+    step: TrainStep
+    state: TrainState
+    example: ClipBatch
+
+
+def set_up(config: ConfigDict, loader: Any) -> Parts:
+    """Model, optimiser, step and fresh state of a config.
+
+    Args:
+      config: as `with_estimators` returns it.
+      loader: of the training split.
+
+    Raises:
+      InputError: as `train`.
+    """
+    beginning = loader.get_state()
+    example = next(loader)
+    loader.set_state(beginning)
+    total_steps, schedule, step, create = build(config, max(len(loader), 1))
+    state = initialised(create(example), config)
+    if config.train.ema_decay:
+        state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
+    return Parts(total_steps, schedule, step, state, example)
+
+
+def build(config: ConfigDict, steps_per_epoch: int) -> tuple[int, Any, TrainStep, Callable[[ClipBatch], TrainState]]:
+    """What a config says of a training without its data: total steps, schedule, step, and the state for a batch.
+
+    Args:
+      config: as `with_estimators` returns it.
+      steps_per_epoch: batches of an epoch.
+    """
+    model = create_model(config.model)
+    total_steps = config.train.steps or round(config.train.epochs * steps_per_epoch)
+    schedule = _schedule(config, total_steps, steps_per_epoch)
+    optimizer = create_optimizer(
+        config.optimizer.name,
+        schedule,
+        weight_decay=config.optimizer.weight_decay,
+        frozen=config.optimizer.frozen,
+        clip_norm=config.optimizer.clip_norm,
+    )
+    step = make_train_step(
+        model,
+        optimizer,
+        loss_function(config),
+        accumulate=config.train.accumulate,
+        ema_decay=config.train.ema_decay,
+        remat=config.train.remat,
+        skip_non_finite=config.train.non_finite == "skip",
+    )
+    # The default generator makes XLA compile the initialisation of a small network for 17 s instead of 3.
+    key = jax.random.key(config.seed, impl="rbg")
+    return total_steps, schedule, step, functools.partial(create_state, model, optimizer, key)
 
 
 def loss_function(config: ConfigDict) -> Any:
@@ -151,25 +219,34 @@ def loss_function(config: ConfigDict) -> Any:
         sigma=config.loss.sigma,
         target=config.loss.target,
         temperature=config.loss.temperature,
+        estimators=dict(config.loss.estimators),
+        normalization=config.loss.normalization,
     )
 
 
-def step_function(config: ConfigDict, model: Any, optimizer: Any) -> TrainStep:
-    """The training step of a config."""
-    return make_train_step(
-        model,
-        optimizer,
-        loss_function(config),
-        accumulate=config.train.accumulate,
-        ema_decay=config.train.ema_decay,
-        remat=config.train.remat,
-        skip_non_finite=config.train.non_finite == "skip",
-    )
+def loss_weights(config: ConfigDict) -> dict[str, float]:
+    """The weights of the loss terms as the step takes them."""
+    if config.model.name == "raft":
+        return dict(config.loss.weights)
+    return losses.term_weights(config.loss.weights, config.loss.alpha, config.loss.normalization)
 
 
-def optimization(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> tuple[Any, Any]:
-    """The learning rate by step, and the optimiser of a config."""
-    schedule = learning_rate_schedule(
+def with_estimators(config: ConfigDict) -> ConfigDict:
+    """The config with the model told of the estimators of the loss: which critics it has depends on them."""
+    if config.model.name != "jmpose":
+        return config
+    chosen = resolve_estimators(config.loss.estimators)
+    # Those of the default need nothing said, and checkpoints of before the choice existed go on.
+    if chosen == DEFAULT_ESTIMATORS:
+        return config
+    told = config.copy_and_resolve_references()
+    with told.unlocked():
+        told.model.estimators = ConfigDict(chosen)
+    return told
+
+
+def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any:
+    return learning_rate_schedule(
         config.optimizer.schedule,
         config.optimizer.learning_rate,
         total_steps,
@@ -178,14 +255,6 @@ def optimization(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> 
         decay_factor=config.optimizer.decay_factor,
         decay_steps=config.optimizer.decay_steps,
     )
-    optimizer = create_optimizer(
-        config.optimizer.name,
-        schedule,
-        weight_decay=config.optimizer.weight_decay,
-        frozen=config.optimizer.frozen,
-        clip_norm=config.optimizer.clip_norm,
-    )
-    return schedule, optimizer
 
 
 def initialised(state: TrainState, config: ConfigDict) -> TrainState:

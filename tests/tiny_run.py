@@ -30,6 +30,9 @@ SETTINGS = {
     "ema": 0.0,
     "remat": False,
     "width": 4,
+    "heartbeat": 100,
+    "evaluate_every": 0,
+    "scores": {},  # AP that the evaluation gives, by step
     "profiler": None,
 }
 
@@ -150,6 +153,8 @@ def run(**changes):
                 non_finite=lambda step, scalars, index: found.update({step: [int(i) for i in index]}),
                 stall_seconds=settings["stall_seconds"],
                 check_hosts_every=2,
+                evaluate=settings.get("evaluate") or (lambda state: {"ap": settings["scores"][int(state.step)]}),
+                evaluate_every=settings["evaluate_every"],
                 profiler=settings["profiler"],
             )
         finally:
@@ -158,24 +163,25 @@ def run(**changes):
 
 
 def main():
-    settings = SETTINGS | json.loads(sys.argv[1])
+    settings = SETTINGS | json.loads(globals().get("ARGUMENT") or sys.argv[1])
     import jax
 
     jax.config.update("jax_num_cpu_devices", settings["devices"])
-    from jmpose_jax.errors import InputError, Preempted
+    from experiments.launch import fail
+    from jmpose_jax.errors import InputError, RunStopped
     from jmpose_jax.train import distributed
 
     if settings["processes"] > 1:
         address = f"127.0.0.1:{settings['port']}"
-        distributed.initialize(address, settings["processes"], settings["process"])
+        distributed.initialize(
+            address, settings["processes"], settings["process"], heartbeat_timeout=settings["heartbeat"]
+        )
     try:
         losses, _, _ = run(**settings)
-    except Preempted as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(Preempted.STATUS)
+    except RunStopped as stopped:
+        fail("tiny_run.py", stopped, stopped.STATUS)
     except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        fail("tiny_run.py", error)
     print(json.dumps(losses), flush=True)
 
 

@@ -1,14 +1,20 @@
-"""Variational predictors: what the features of a layer say about the aggregated heatmaps."""
+"""Variational predictors and critics: what the features of a layer say about the aggregated heatmaps."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 
+from jmpose_jax.information.critics import init_critic
+from jmpose_jax.information.estimators import ESTIMATORS
+
 
 @flax.struct.dataclass
 class PredictorLogits:
-    """Heatmap logits from the joint feature, the motion feature, and both; each float32 [B, h, w, K].
+    """Heatmap logits from the joint feature, the motion feature, and both; float32 [B, h, w, K], None where not needed.
 
     Attributes:
       joint: from J^i.
@@ -16,42 +22,65 @@ class PredictorLogits:
       both: from J^i and M^i side by side.
     """
 
-    joint: jax.Array
-    motion: jax.Array
-    both: jax.Array
+    joint: jax.Array | None = None
+    motion: jax.Array | None = None
+    both: jax.Array | None = None
 
 
 @flax.struct.dataclass
 class LayerPredictions:
-    """The same numbers twice, with the gradient let through to one side or the other.
+    """The same numbers twice, with the gradient let through to one side or the other, and parameters of critics.
 
     Attributes:
       terms: gradients reach the features only: what the information terms read.
       fit: gradients reach the predictors only: what their own fitting loss reads.
+      critics: parameters of the critics that estimators on samples need, by the term they serve.
     """
 
     terms: PredictorLogits
     fit: PredictorLogits
+    critics: dict[str, Any] = flax.struct.field(default_factory=dict)
 
 
 class InformationPredictors(nn.Module):
-    """Three linear maps from the features of a layer to heatmap logits, the q of the variational bounds of Eq. 13.
+    """The q of the variational bounds of Eq. 13: linear maps to heatmap logits, and critics for estimators on samples.
 
     Attributes:
       num_joints: K.
+      estimators: term -> estimator, for all three terms; says which maps and critics there are.
     """
 
     num_joints: int
+    estimators: Mapping[str, str]
 
     @nn.compact
     def __call__(self, joint: jax.Array, motion: jax.Array) -> LayerPredictions:
         """Args: J^i and M^i, both [B, h, w, C]. Returns: the predictions of the layer."""
         inputs = {"joint": joint, "motion": motion, "both": jnp.concatenate([joint, motion], -1)}
+        needed = {"complement": ("joint",), "redundancy": ("motion", "both")}
+        names = [n for term, heads in needed.items() if not ESTIMATORS[self.estimators[term]].critic for n in heads]
         init = nn.initializers.lecun_normal()
         terms, fit = {}, {}
-        for name, x in inputs.items():
+        for name in names:
+            x = inputs[name]
             kernel = self.param(f"{name}_kernel", init, (x.shape[-1], self.num_joints))
             bias = self.param(f"{name}_bias", nn.initializers.zeros, (self.num_joints,))
             terms[name] = x @ jax.lax.stop_gradient(kernel) + jax.lax.stop_gradient(bias)
             fit[name] = jax.lax.stop_gradient(x) @ kernel + bias
-        return LayerPredictions(PredictorLogits(**terms), PredictorLogits(**fit))
+        return LayerPredictions(PredictorLogits(**terms), PredictorLogits(**fit), self._critics(joint.shape[-1]))
+
+    def _critics(self, channels: int) -> dict[str, Any]:
+        maps = self.num_joints + 2  # the width of `pooling.describe_maps`
+        widths = {
+            "relevancy": {"relevancy": (channels, channels)},
+            "complement": {"complement": (channels, maps)},
+            "redundancy": {"redundancy_both": (2 * channels, maps), "redundancy_motion": (channels, maps)},
+        }
+        critics = {}
+        for term, made in widths.items():
+            kind = ESTIMATORS[self.estimators[term]].critic
+            for name, (x, y) in made.items() if kind else ():
+                critics[name] = self.param(
+                    f"{name}_critic", lambda key, kind=kind, x=x, y=y: init_critic(kind, key, x, y)
+                )
+        return critics

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.blocks import DEFAULT_INIT, LINEAGE_INIT, ChainOfBasicBlocks, Initializer
+from jmpose_jax.ops.convolution import conv_general_dilated
 from jmpose_jax.ops.deform_conv import modulated_deform_conv2d
 
 MASK_ACTIVATIONS = ("sigmoid", "none")
@@ -57,6 +58,7 @@ class DeformableSampling(nn.Module):
             guide = blocks(guide, train)
         features = values * self.offset_groups * TAPS
         options = dict(kernel_dilation=3, padding=((3, 3), (3, 3)), kernel_init=init)
+        options["conv_general_dilated"] = conv_general_dilated
         return nn.Conv(features, (3, 3), name=f"{name}_conv", **options)(guide)
 
 

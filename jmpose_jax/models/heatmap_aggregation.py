@@ -17,6 +17,7 @@ from jmpose_jax.models.blocks import (
     Initializer,
 )
 from jmpose_jax.models.joint_motion import JointMotion, flow_displacement
+from jmpose_jax.ops.convolution import conv_general_dilated
 from jmpose_jax.ops.resample import translate
 
 METHODS = ("rsb", "conv", "fixed", "residual")
@@ -61,7 +62,14 @@ class Refinement(nn.Module):
         coarse = blocks(2 * self.features, self.coarse_blocks, name="coarse")(coarse, train)
         coarse = jnp.repeat(jnp.repeat(coarse, 2, 1), 2, 2)[:, :height, :width]
         x = blocks(self.features, 1, name="fine")(jnp.concatenate([coarse, fine], -1), train)
-        return heatmaps + nn.Conv(joints, (1, 1), kernel_init=nn.initializers.zeros, name="change")(x)
+        return heatmaps + nn.Conv(
+            joints,
+            (1, 1),
+            padding=((0, 0), (0, 0)),
+            kernel_init=nn.initializers.zeros,
+            conv_general_dilated=conv_general_dilated,
+            name="change",
+        )(x)
 
 
 class HeatmapAggregation(nn.Module):
@@ -143,7 +151,14 @@ class HeatmapAggregation(nn.Module):
         if self.method == "rsb":
             return ChainOfRSBBlocks(joints, 1, kernel_init=self.kernel_init, name="blocks")(channels, train)
         pad = ((1, 1), (1, 1))
-        return nn.Conv(joints, (3, 3), padding=pad, kernel_init=LINEAGE_INIT, name="conv")(channels)
+        return nn.Conv(
+            joints,
+            (3, 3),
+            padding=pad,
+            kernel_init=LINEAGE_INIT,
+            conv_general_dilated=conv_general_dilated,
+            name="conv",
+        )(channels)
 
     def _reweighted(self, maps: jax.Array, average: jax.Array, displacement: jax.Array | None) -> jax.Array:
         """Σ_s Δw_s map_s with Δw by joint from the maps' peaks, their agreement with the average, their motion."""

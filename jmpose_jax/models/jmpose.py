@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.information.objective import resolve_estimators
 from jmpose_jax.information.predictors import InformationPredictors
 from jmpose_jax.models.blocks import DEFAULT_INIT, LINEAGE_INIT, ChainOfBasicBlocks, ConvBN, Initializer
 from jmpose_jax.models.context_aware_joint_learner import ContextAwareJointLearner
@@ -16,6 +17,7 @@ from jmpose_jax.models.hrnet import HRNet
 from jmpose_jax.models.motion import FLOW_SOURCES, FeatureDifferenceEncoder, MotionEncoder, network_flow
 from jmpose_jax.models.mutual_learning import MutualLearning
 from jmpose_jax.models.raft import RAFT
+from jmpose_jax.ops.convolution import conv_general_dilated
 from jmpose_jax.ops.images import normalize
 from jmpose_jax.ops.optical_flow import flow_pair_indices
 from jmpose_jax.records import ClipBatch, PoseOutput
@@ -52,6 +54,7 @@ class JMPose(nn.Module):
       use_cjl, use_jmml, use_jmib: the ablations. Without CJL, J_t is a projection of Ĥ_t; without JMML the head reads
         J_t alone; without JMIB the head reads J_t and M_t, which the information terms then see.
       predictors: add the variational predictors that the information terms need.
+      estimators: term -> estimator of the information terms, as in `orthogonality_terms`; says which predictors.
       kernel_init: "fan_in", or "lineage" (every kernel from N(0, 0.001)).
     """
 
@@ -84,6 +87,7 @@ class JMPose(nn.Module):
     use_jmml: bool = True
     use_jmib: bool = True
     predictors: bool = True
+    estimators: Mapping[str, str] | None = None
     kernel_init: str = "fan_in"
 
     @nn.compact
@@ -136,7 +140,8 @@ class JMPose(nn.Module):
         predictors = []
         if self.predictors:
             for i, (j, m) in enumerate(zip(joints, motions), start=1):
-                predictors.append(InformationPredictors(self.num_joints, name=f"predictors{i}")(j, m))
+                options = (self.num_joints, resolve_estimators(self.estimators))
+                predictors.append(InformationPredictors(*options, name=f"predictors{i}")(j, m))
         features = {
             "aggregated_heatmaps": aggregated,
             "flow": flow,
@@ -206,7 +211,8 @@ class JMPose(nn.Module):
         for i in range(self.head_blocks):
             x = ConvBN(self.channels, activation=nn.relu, kernel_init=init, name=f"head{i + 1}")(x, train)
         last = nn.initializers.zeros if self.head == "residual" else LINEAGE_INIT
-        x = nn.Conv(self.num_joints, (3, 3), padding=((1, 1), (1, 1)), kernel_init=last, name="head")(x)
+        options = dict(padding=((1, 1), (1, 1)), kernel_init=last, conv_general_dilated=conv_general_dilated)
+        x = nn.Conv(self.num_joints, (3, 3), name="head", **options)(x)
         return x + aggregated if self.head == "residual" else x
 
     def _check(self, batch: ClipBatch) -> None:

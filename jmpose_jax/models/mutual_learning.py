@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.blocks import DEFAULT_INIT, ChainOfBasicBlocks, ConvBN, Initializer
 from jmpose_jax.ops.attention import cross_attention
+from jmpose_jax.ops.convolution import conv_general_dilated
 
 GATES = ("conv", "conv1x1", "literal")
 
@@ -57,6 +58,7 @@ class JointMotionInteraction(nn.Module):
                 (self.qkv_kernel, self.qkv_kernel),
                 padding=((pad, pad), (pad, pad)),
                 kernel_init=self.kernel_init,
+                conv_general_dilated=conv_general_dilated,
                 name=f"{name}_{part}",
             )(x)
 
@@ -70,6 +72,7 @@ class JointMotionInteraction(nn.Module):
             return ChainOfBasicBlocks(2 * features, 2, name="gate_up", **options)(x, train)
         if self.gate == "conv1x1":
             x = ConvBN(features, 1, activation=nn.relu, name="gate_down", **options)(x, train)
+            options |= dict(padding=((0, 0), (0, 0)), conv_general_dilated=conv_general_dilated)
             return nn.Conv(2 * features, (1, 1), name="gate_up", **options)(x)
         if self.gate == "literal":
             return x

@@ -5,13 +5,13 @@ from (in the metadata), and, while training, the items `optimizer` and `data` (t
 """
 
 import contextlib
-import errno
+import json
+import math
 import os
 import pathlib
-import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -19,7 +19,7 @@ import jax
 from absl import logging
 from orbax.checkpoint import v1 as ocp
 
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import HostLost, InputError, NoSpace, is_full_disk
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.train import distributed
 from jmpose_jax.train.guards import state_checksum
@@ -27,6 +27,7 @@ from jmpose_jax.train.state import TrainState, check_same_structure
 
 FOLDER = "checkpoints"
 DAMAGED = "damaged_checkpoints"
+NAMES = "checkpoints.json"
 
 
 @contextlib.contextmanager
@@ -34,28 +35,58 @@ def checkpointer(workdir: str | os.PathLike, *, keep: int = 1, keep_steps: Seque
     """The Orbax checkpointer of a workdir; leaving the context waits for saves under way.
 
     Args:
-      workdir: folder of the run; the checkpoints lie in its `checkpoints/`.
-      keep: how many of the latest checkpoints stay.
+      workdir: folder of the run; the checkpoints lie in its `checkpoints/`, and `checkpoints.json` names the latest and
+        the best.
+      keep: how many of the latest checkpoints stay; the best of those that were evaluated stays too.
       keep_steps: steps whose checkpoints stay for good.
     """
     policies = ocp.training.preservation_policies
-    policy = policies.AnyPreservationPolicy([policies.LatestN(keep), policies.CustomSteps(list(keep_steps))])
+    best = policies.BestN(get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False)
+    policy = policies.AnyPreservationPolicy([policies.LatestN(keep), policies.CustomSteps(list(keep_steps)), best])
     folder = pathlib.Path(workdir).resolve() / FOLDER
-    with ocp.training.Checkpointer(folder, preservation_policy=policy, cleanup_tmp_directories=True) as manager:
+    with contextlib.ExitStack() as stack:
+        manager = ocp.training.Checkpointer(folder, preservation_policy=policy, cleanup_tmp_directories=True)
+        stack.callback(manager.close)
+        stack.callback(wait, manager)
         try:
             yield manager
-        finally:
-            wait(manager)
+        except HostLost:
+            stack.pop_all()  # what is under way waits for the process that has gone
+            raise
+
+
+def _score(metrics: Mapping[str, float]) -> float:
+    """What checkpoints are compared by; one whose AP is not a number is never the best."""
+    return metrics["ap"] if math.isfinite(metrics["ap"]) else -math.inf
 
 
 def wait(manager: Any) -> None:
-    """Wait for the save under way.
+    """Wait for the save under way, and name the checkpoints that are whole.
 
     Raises:
-      InputError: the disk is full; the checkpoints before are untouched.
+      NoSpace: the disk is full; the checkpoints before are untouched.
+      HostLost: another process, without which the save cannot end, has gone.
     """
-    with _told_of_full_disk(manager):
+    with distributed.told_of_lost_host(), _told_of_full_disk(manager):
         manager.wait()
+        _write_names(manager)
+
+
+def _write_names(manager: Any) -> None:
+    """Write `checkpoints.json` of the workdir: the steps of the latest checkpoint and of the best one, if any."""
+    if jax.process_index() != 0 or not manager.checkpoints:
+        return
+    names: dict[str, Any] = {"latest": {"step": manager.checkpoints[-1].step}}
+    evaluated = [c for c in manager.checkpoints if c.metrics and math.isfinite(_score(c.metrics))]
+    if evaluated:
+        best = max(evaluated, key=lambda c: _score(c.metrics))
+        names["best"] = {"step": best.step, **best.metrics}
+    path = pathlib.Path(str(manager.directory)).parent / NAMES
+    content = json.dumps(names, indent=1)
+    if not path.exists() or path.read_text() != content:
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(content)
+        os.replace(temporary, path)
 
 
 @contextlib.contextmanager
@@ -64,24 +95,14 @@ def _told_of_full_disk(manager: Any) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _is_full_disk(error):
+        if not is_full_disk(error):
             raise
         folder = pathlib.Path(str(manager.directory))
         steps = _steps(folder)
         last = f"step {steps[-1]} is whole" if steps else "there is none before"
-        raise InputError(
+        raise NoSpace(
             f"no space left to save a checkpoint in {folder}; {last}; free space and start the same command again"
         ) from error
-
-
-def _is_full_disk(error: BaseException | None) -> bool:
-    while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return True
-        if re.search(r"No space left|Disk quota exceeded|File too large", str(error)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _steps(folder: pathlib.Path) -> list[int]:
@@ -91,8 +112,21 @@ def _steps(folder: pathlib.Path) -> list[int]:
     return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / "variables").is_dir())
 
 
-def save(manager: Any, state: TrainState, data: dict[str, Any], config: dict[str, Any]) -> None:
+def save(
+    manager: Any,
+    state: TrainState,
+    data: dict[str, Any],
+    config: dict[str, Any],
+    metrics: Mapping[str, float] | None = None,
+) -> None:
     """Start saving a run at the state's step, in the background; returns once the arrays are copied.
+
+    Args:
+      manager: from `checkpointer`.
+      state: of the run.
+      data: position of the input.
+      config: of the run.
+      metrics: of an evaluation of this state; "ap" says which checkpoint is the best.
 
     A save still under way is waited for: where two overlap, Orbax 0.12.8 writes the later one wrongly or not at all.
     """
@@ -100,7 +134,9 @@ def save(manager: Any, state: TrainState, data: dict[str, Any], config: dict[str
     arrays = _arrays(state)
     metadata = {"config": config, "checksum": state_checksum(arrays)}
     with _told_of_full_disk(manager):
-        manager.save_checkpointables_async(int(state.step), {**arrays, "data": data}, custom_metadata=metadata)
+        manager.save_checkpointables_async(
+            int(state.step), {**arrays, "data": data}, metrics=metrics and dict(metrics), custom_metadata=metadata
+        )
 
 
 def _arrays(state: TrainState) -> dict[str, Any]:
@@ -192,7 +228,8 @@ def restore(manager: Any, state: TrainState, shardings: TrainState, step: int) -
     restored = TrainState(**items["optimizer"], **items["variables"], ema=ema)
     expected = (saved.custom_metadata or {}).get("checksum")
     read = {name: items[name] for name in abstract}
-    if expected is not None and set(abstract) == set(saved.metadata) - {"data"} and state_checksum(read) != expected:
+    complete = set(abstract) == set(saved.metadata) - {"data", "metrics"}
+    if expected is not None and complete and state_checksum(read) != expected:
         raise ValueError("the arrays' checksum is not the saved one")
     return restored, items["data"]
 
@@ -226,13 +263,15 @@ def save_variables(workdir: str | os.PathLike, variables: dict[str, Any], config
         manager.save_checkpointables(0, {"variables": variables}, overwrite=True, custom_metadata={"config": config})
 
 
-def find_checkpoint(path: str | os.PathLike) -> pathlib.Path:
-    """The folder of one checkpoint, from a workdir, its `checkpoints/`, or that folder itself.
+def find_checkpoint(path: str | os.PathLike, best: bool = False) -> pathlib.Path:
+    """The folder of one checkpoint: the one given, or the latest (or best) of a workdir or its `checkpoints/`.
 
     Raises:
-      InputError: nothing there is a checkpoint.
+      InputError: nothing there is a checkpoint, or none was evaluated in training and the best is asked for.
     """
     start = pathlib.Path(path)
+    if best:
+        return _best_checkpoint(start)
     if not start.exists():
         raise InputError(f"checkpoint {start} does not exist")
     if (start / "variables").is_dir():
@@ -246,28 +285,48 @@ def find_checkpoint(path: str | os.PathLike) -> pathlib.Path:
     return steps[-1][1]
 
 
-def load_variables(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
+def _best_checkpoint(start: pathlib.Path) -> pathlib.Path:
+    workdir = start.parent if start.name == FOLDER else start
+    path = workdir / NAMES
+    names = json.loads(path.read_text()) if path.is_file() else {}
+    if "best" not in names:
+        raise InputError(
+            f"{start} names no best checkpoint; train with config.train.evaluate_every, or use the latest one"
+        )
+    return find_checkpoint(workdir / FOLDER / str(names["best"]["step"]))
+
+
+def load_variables(
+    path: str | os.PathLike, *, best: bool = False, ema: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Config and variables of a checkpoint, as NumPy-compatible arrays on the default device.
 
     Args:
       path: workdir, its `checkpoints/`, or one step's folder.
+      best: of a workdir, the checkpoint with the highest AP instead of the latest.
+      ema: the moving average of the parameters instead of the parameters.
 
     Returns:
       (config, {"params": …, "batch_stats": …}).
 
     Raises:
-      InputError: no or an unreadable checkpoint.
+      InputError: no or an unreadable checkpoint, or one without a moving average where that is asked for.
     """
-    folder = find_checkpoint(path).resolve()
+    folder = find_checkpoint(path, best).resolve()
+    items = ("variables", "ema") if ema else ("variables",)
     try:
         metadata = ocp.checkpointables_metadata(folder)
+        if ema and "ema" not in metadata.metadata:
+            raise InputError(f"checkpoint {folder} has no moving average; train with config.train.ema_decay")
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(
-            lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=device), metadata.metadata["variables"]
+            lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=device),
+            {name: metadata.metadata[name] for name in items},
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            variables = ocp.load_checkpointables(folder, {"variables": abstract})["variables"]
+            loaded = ocp.load_checkpointables(folder, abstract)
+        variables = {**loaded["variables"], **loaded.get("ema", {})}
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"checkpoint {folder} cannot be read: {error}") from error
     config = (metadata.custom_metadata or {}).get("config")
@@ -276,11 +335,13 @@ def load_variables(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, A
     return config, variables
 
 
-def load_model(path: str | os.PathLike) -> tuple[dict[str, Any], nn.Module, dict[str, Any]]:
+def load_model(
+    path: str | os.PathLike, *, best: bool = False, ema: bool = False
+) -> tuple[dict[str, Any], nn.Module, dict[str, Any]]:
     """A checkpoint ready to run.
 
     Args:
-      path: workdir, its `checkpoints/`, or one step's folder.
+      path, best, ema: as in `load_variables`.
 
     Returns:
       (config, module, variables), the module being built from `config["model"]`.
@@ -288,5 +349,5 @@ def load_model(path: str | os.PathLike) -> tuple[dict[str, Any], nn.Module, dict
     Raises:
       InputError: no or an unreadable checkpoint.
     """
-    config, variables = load_variables(path)
+    config, variables = load_variables(path, best=best, ema=ema)
     return config, create_model(config["model"]), variables

@@ -1,16 +1,26 @@
 """Several processes as one run: who they are, how they agree, who writes."""
 
+import contextlib
+import ctypes
 import os
-from collections.abc import Mapping
+import re
+import signal
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import HostLost, InputError
 
 START_TIMEOUT = 900  # seconds; JAX's own 300 are short where hosts of one job start minutes apart
+HEARTBEAT_TIMEOUT = 100  # seconds without a sign of life after which a process counts as dead
+ADVICE = "run the same command on all hosts again to go on from the last checkpoint"
+# How collectives and the coordination service say that the other side has gone.
+LOSS = r"Connection (closed|reset)|Socket closed|connection refused|heartbeat|Gloo|NCCL|coordination service|[Bb]arrier"
+_handlers: list[Any] = []  # a C callback must outlive its registration
 
 
 def cluster_settings(
@@ -79,11 +89,13 @@ def initialize(
     num_processes: int | None = None,
     process_id: int | None = None,
     mode: str = "auto",
+    heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
 ) -> None:
     """Join the other processes of the run, where there are any; before anything else touches a device.
 
     Args:
       coordinator, num_processes, process_id, mode: see `cluster_settings`.
+      heartbeat_timeout: seconds after which a silent process counts as dead and all others end.
 
     Raises:
       InputError: the settings are incomplete, or the other processes could not be reached.
@@ -92,13 +104,45 @@ def initialize(
     if settings is None or jax.distributed.is_initialized():
         return
     try:
-        jax.distributed.initialize(**settings, initialization_timeout=START_TIMEOUT)
+        jax.distributed.initialize(
+            **settings, initialization_timeout=START_TIMEOUT, heartbeat_timeout_seconds=heartbeat_timeout
+        )
     except (RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise InputError(
             f"the processes of the run did not find each other ({first}); check --coordinator, --num_processes and "
             "--process_id, or run alone with --distributed=off"
         ) from error
+    _say_why_at_abort()
+
+
+def _say_why_at_abort() -> None:
+    """Let the end that JAX's runtime makes of a run which has lost a process be one clear line and `HostLost.STATUS`.
+
+    The coordination service's client ends the process by abort() from a thread of its own, whatever the main thread
+    waits for; no exception comes of it, and a handler of Python's would not run any more.
+    """
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_int)
+    def handler(number: int) -> None:
+        line = f"jmpose: another process of the run died or cannot be reached; {ADVICE}\n"
+        os.write(sys.__stderr__.fileno(), line.encode())
+        os._exit(HostLost.STATUS)
+
+    _handlers.append(handler)
+    ctypes.CDLL(None).signal(signal.SIGABRT, handler)
+
+
+@contextlib.contextmanager
+def told_of_lost_host() -> Iterator[None]:
+    """Turns what collectives say when another process has died into `HostLost`."""
+    try:
+        yield
+    except (RuntimeError, ValueError, OSError) as error:
+        if jax.process_count() == 1 or not re.search(LOSS, str(error)):
+            raise
+        first = str(error).strip().splitlines()[0][:200]
+        raise HostLost(f"another process of the run died or cannot be reached ({first}); {ADVICE}") from error
 
 
 def barrier(name: str) -> None:

@@ -10,19 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jmpose_jax.errors import HostsDiffer, InputStalled
 from jmpose_jax.train import distributed
-
-
-class NonFiniteLoss(RuntimeError):
-    """The loss or the gradient became NaN or infinite; the message names the step."""
-
-
-class InputStalled(RuntimeError):
-    """The loader gave nothing for too long."""
-
-
-class HostsDiffer(RuntimeError):
-    """Processes that should hold the same parameters do not."""
 
 
 def checksum(tree: Any) -> jax.Array:

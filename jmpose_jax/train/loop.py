@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from jmpose_jax.errors import Preempted
+from jmpose_jax.errors import NonFiniteLoss, Preempted
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, distributed, sharding
-from jmpose_jax.train.guards import NonFiniteLoss, check_hosts_agree, stall_watchdog
+from jmpose_jax.train.guards import check_hosts_agree, stall_watchdog
 from jmpose_jax.train.preemption import PreemptionNotice
 from jmpose_jax.train.profiling import StepProfiler
 from jmpose_jax.train.state import TrainState
@@ -79,6 +79,8 @@ def train_loop(
     non_finite: Callable[[int, dict[str, float], np.ndarray], None] = lambda step, scalars, index: None,
     stall_seconds: float = 0.0,
     check_hosts_every: int = 0,
+    evaluate: Callable[[TrainState], dict[str, float]] | None = None,
+    evaluate_every: int = 0,
     profiler: StepProfiler | None = None,
 ) -> TrainState:
     """Train up to `total_steps`.
@@ -103,6 +105,8 @@ def train_loop(
       non_finite: called with step, metrics and clip numbers of each batch whose loss or gradient was not finite.
       stall_seconds: how long the loader may take for one batch; 0 for ever.
       check_hosts_every: steps between two comparisons of the processes' parameters; 0 for never.
+      evaluate: metrics of a state, of which "ap" says which checkpoint is the best; they are logged and saved with it.
+      evaluate_every: steps between two evaluations; 0 for never. One that SIGTERM breaks off is not made up for.
       profiler: traces its steps.
 
     Returns:
@@ -111,6 +115,8 @@ def train_loop(
     Raises:
       NonFiniteLoss: a loss or gradient was not finite; seen at the next log line or save, so that none is saved.
       InputStalled, HostsDiffer: see `guards`.
+      NoSpace: the disk is full.
+      HostLost: another process died or cannot be reached.
       Preempted: SIGTERM came; the step that was under way is saved.
     """
     if shardings is None:
@@ -120,7 +126,8 @@ def train_loop(
     weights = {name: np.float32(value) for name, value in loss_weights.items()}
     done = int(state.step)
     meter = Throughput(mesh.devices.flat)
-    with PreemptionNotice() as notice, contextlib.closing(profiler or StepProfiler("", 0, 0)) as profiler:
+    profiler = profiler or StepProfiler("", 0, 0)
+    with distributed.told_of_lost_host(), PreemptionNotice() as notice, contextlib.closing(profiler):
         while done < total_steps:
             # The position of the input is saved before the next batch is drawn: a restored run draws the same one.
             with meter.waiting_for_input(), stall_watchdog(stall_seconds, done):
@@ -133,7 +140,9 @@ def train_loop(
             profiler.after(done, metrics)
             health.note(done, metrics, np.asarray(local.index))
             scalars: dict[str, float] = {}
-            if done % log_every == 0 or done == total_steps:
+            found, broken_off = None, False
+            evaluating = evaluate is not None and evaluate_every > 0 and done % evaluate_every == 0
+            if done % log_every == 0 or done == total_steps or evaluating:
                 scalars = {name: float(value) for name, value in jax.device_get(metrics).items()}
                 health.inspect()
                 scalars["learning_rate"] = float(schedule(done - 1))
@@ -141,15 +150,27 @@ def train_loop(
                 scalars |= meter.scalars(batch.index.shape[0], flops)
                 if skip_non_finite:
                     scalars["skipped_steps"] = health.skipped
-                writer.write(done, scalars)
+                found, broken_off = _evaluated(evaluate, state) if evaluating else (None, False)
+                writer.write(done, scalars | {f"eval/{name}": value for name, value in (found or {}).items()})
+                meter.restart()
             if check_hosts_every and done % check_hosts_every == 0:
                 check_hosts_agree(state, done)
             report(done, scalars)
-            stop = notice.reached(done)
-            if stop or done % save_every == 0 or done == total_steps or done in keep_steps:
+            stop = notice.reached() or broken_off
+            if stop or evaluating or done % save_every == 0 or done == total_steps or done in keep_steps:
                 health.inspect()
-                checkpoints.save(manager, state, loader.get_state(), config)
+                checkpoints.save(manager, state, loader.get_state(), config, found)
             if stop and done < total_steps:
                 checkpoints.wait(manager)
                 raise Preempted(f"stopped by SIGTERM, saved at step {done}; run the same command again to go on")
     return state
+
+
+def _evaluated(
+    evaluate: Callable[[TrainState], dict[str, float]], state: TrainState
+) -> tuple[dict[str, float] | None, bool]:
+    """The metrics of a state, and whether SIGTERM broke the evaluation off."""
+    try:
+        return evaluate(state), False
+    except Preempted:
+        return None, True

@@ -1,5 +1,6 @@
 """SIGTERM, the notice that a scheduler gives before it takes the machine away."""
 
+import itertools
 import signal
 import threading
 from types import TracebackType
@@ -7,6 +8,9 @@ from typing import Self
 
 import jax
 from jax.experimental import multihost_utils
+
+# Points of this process so far, over all contexts: the hosts agree on a number, which must never come twice.
+_points = itertools.count()
 
 
 class PreemptionNotice:
@@ -29,14 +33,10 @@ class PreemptionNotice:
     def _remember(self, number: int, frame: object) -> None:
         self._told = True
 
-    def reached(self, point: int) -> bool:
-        """Whether to stop here; ask at every point.
-
-        Args:
-          point: a number that grows by one from point to point, the same on all processes (the step, the batch).
-        """
+    def reached(self) -> bool:
+        """Whether to stop here; all processes ask at the same points."""
         if jax.process_count() > 1:
-            return multihost_utils.reached_preemption_sync_point(point)
+            return multihost_utils.reached_preemption_sync_point(next(_points))
         return self._told
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:

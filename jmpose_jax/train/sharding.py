@@ -57,6 +57,12 @@ def put_batch(batch: Any, mesh: Mesh) -> Any:
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
 
 
+def local_copy(tree: Any, mesh: Mesh) -> Any:
+    """Arrays that lie over a mesh, whole on one device of this process; all processes call it together."""
+    whole = jax.jit(lambda x: x, out_shardings=replicated(mesh))(tree)
+    return jax.tree.map(lambda x: x.addressable_data(0), whole)
+
+
 def state_sharding(state: Any, mesh: Mesh, rules: Sequence[tuple[str, str]] = ()) -> Any:
     """Where each array of a state lives.
 

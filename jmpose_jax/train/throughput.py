@@ -26,9 +26,10 @@ class Throughput:
         """
         self._peak = peak_flops(devices)
         self._flops: float | None = None
-        self._restart()
+        self.restart()
 
-    def _restart(self) -> None:
+    def restart(self) -> None:
+        """Leave out what was done since the last call of `scalars`: an evaluation is no step."""
         self._began, self._steps, self._waited = time.perf_counter(), 0, 0.0
 
     @contextlib.contextmanager
@@ -64,7 +65,7 @@ class Throughput:
         found |= memory()
         if jax.process_count() > 1:
             found |= hosts(distributed.gather(np.array([[seconds / max(steps, 1), self._waited / seconds]])))
-        self._restart()
+        self.restart()
         return found
 
 

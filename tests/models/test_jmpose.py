@@ -211,13 +211,13 @@ def _gradients(options, random_variables):
     assert moved == set(gradient) - frozen
 
 
-COMBINATIONS = ["paper head, rsb", "feature differences", "spatial attention, heads", "without JMIB"]
+# The paper's head is compiled for half a minute; the slow test below runs it with every other variant.
+COMBINATIONS = ["feature differences", "spatial attention, heads", "without JMIB"]
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_gradients_are_finite_and_reach_all_but_the_frozen_parts(name, random_variables):
     extra = {
-        "paper head, rsb": {"gate": "conv", "qkv_kernel": 3, "num_layers": 1},
         "feature differences": {"backbone_trainable": True, "num_layers": 1, "head_blocks": 1},
         "spatial attention, heads": {"num_layers": 1},
         "without JMIB": {"mask_activation": "none", "use_cjl": False},

@@ -75,3 +75,34 @@ def test_other_platforms_get_the_gradients_of_jax(platform):
         text = jax.jit(gradient).trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
         programs.append(sorted(line.split("dim_numbers")[1] for line in text.splitlines() if "dim_numbers" in line))
     assert programs[0] == programs[1]
+
+
+@pytest.mark.parametrize("mapped", [(0, 0), (0, None), (None, 0)])
+def test_a_convolution_of_many_instances_is_each_of_them(mapped):
+    keys = jax.random.split(jax.random.key(1), 2)
+    shapes = ((2, 7, 6, 3), (3, 3, 3, 4))
+    x, kernel = (jax.random.normal(k, s if m is None else (3, *s)) for k, s, m in zip(keys, shapes, mapped))
+
+    def total(x, kernel):
+        y = conv_general_dilated(x, kernel, window_strides=(2, 1), padding=((1, 1), (1, 1)))
+        return jnp.sum(y**3), y
+
+    gradient = jax.grad(total, argnums=(0, 1), has_aux=True)
+    together = jax.jit(jax.vmap(gradient, in_axes=mapped))(x, kernel)
+    alone = jax.jit(gradient)
+    for i in range(3):
+        expected = alone(*(a if m is None else a[i] for a, m in zip((x, kernel), mapped)))
+        for ours, theirs in zip(jax.tree.leaves(together), jax.tree.leaves(expected)):
+            np.testing.assert_allclose(ours[i], theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_instances_do_not_become_a_grouped_convolution_on_cpus():
+    x, kernel = jnp.zeros((3, 2, 7, 6, 3)), jnp.zeros((3, 3, 3, 3, 4))
+    options = dict(window_strides=(1, 1), padding=((1, 1), (1, 1)))
+
+    def gradient(x, kernel):
+        return jax.grad(lambda x, w: jnp.sum(conv_general_dilated(x, w, **options) ** 2), argnums=(0, 1))(x, kernel)
+
+    text = jax.jit(jax.vmap(gradient)).lower(x, kernel).compile().as_text()
+    assert "convolution" in text
+    assert "feature_group_count=3" not in text and "batch_group_count=3" not in text

@@ -1,5 +1,6 @@
 """The guards and options of the loop on a training of a second: what must be found is, the rest does not change."""
 
+import json
 import os
 import signal
 
@@ -7,9 +8,11 @@ import jax
 import numpy as np
 import pytest
 
-from jmpose_jax.errors import InputError, Preempted
+from jmpose_jax.errors import InputError, InputStalled, NonFiniteLoss, NoSpace, Preempted
 from jmpose_jax.train import checkpoints
-from jmpose_jax.train.guards import InputStalled, NonFiniteLoss
+from jmpose_jax.train.preemption import PreemptionNotice
+from jmpose_jax.train.step import make_train_step
+from jmpose_jax.train.writers import read_metrics
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +88,60 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(tiny_run, tmp_p
         return original(self, step, *rest, **options)
 
     monkeypatch.setattr(checkpoints.ocp.training.Checkpointer, "save_checkpointables_async", full)
-    with pytest.raises(InputError, match="no space left .*; step 3 is whole; free space and start the same command"):
+    with pytest.raises(NoSpace, match="no space left .*; step 3 is whole; free space and start the same command"):
         tiny_run(workdir=tmp_path, steps=9)
     assert steps_in(tmp_path) == [3]
+
+
+def test_the_best_checkpoint_stays_beside_the_latest_and_both_are_named(tiny_run, tmp_path):
+    scores = {2: 10.0, 4: 30.0, 6: float("nan"), 8: 20.0}
+    losses, _, _ = tiny_run(workdir=tmp_path, steps=9, evaluate_every=2, scores=scores, ema=0.5)
+    assert steps_in(tmp_path) == [4, 8, 9]
+    names = json.loads((tmp_path / "checkpoints.json").read_text())
+    assert names == {"latest": {"step": 9}, "best": {"step": 4, "ap": 30.0}}
+    lines = {line["step"]: line.get("eval/ap") for line in read_metrics(tmp_path)}
+    assert lines[4] == 30.0 and lines[5] is None
+    assert checkpoints.find_checkpoint(tmp_path, best=True).name == "4"
+    _, plain = checkpoints.load_variables(tmp_path, best=True)
+    _, averaged = checkpoints.load_variables(tmp_path, best=True, ema=True)
+    assert not np.array_equal(plain["params"]["head"]["kernel"], averaged["params"]["head"]["kernel"])
+    np.testing.assert_array_equal(plain["batch_stats"]["norm"]["mean"], averaged["batch_stats"]["norm"]["mean"])
+
+
+def test_without_an_evaluation_there_is_no_best_and_without_an_average_no_average(tiny_run, tmp_path):
+    tiny_run(workdir=tmp_path, steps=3)
+    with pytest.raises(InputError, match="names no best checkpoint; train with config.train.evaluate_every"):
+        checkpoints.load_variables(tmp_path, best=True)
+    with pytest.raises(InputError, match="has no moving average; train with config.train.ema_decay"):
+        checkpoints.load_variables(tmp_path, ema=True)
+
+
+def test_sigterm_during_an_evaluation_saves_its_step(tiny_run, whole, tmp_path):
+    def evaluate(state):
+        with PreemptionNotice() as notice:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert notice.reached()
+            raise Preempted("during evaluation")
+
+    with pytest.raises(Preempted, match="saved at step 4"):
+        tiny_run(workdir=tmp_path, steps=9, evaluate_every=4, evaluate=evaluate)
+    losses, _, _ = tiny_run(workdir=tmp_path, steps=9)
+    assert losses == whole[0]
+
+
+def test_sigterm_during_compilation_is_heard_after_the_first_step(tiny_run, tmp_path, monkeypatch):
+    def make(*arguments, **options):
+        inner = make_train_step(*arguments, **options)
+
+        def traced(*arguments):
+            os.kill(os.getpid(), signal.SIGTERM)  # while the step is traced, before XLA compiles it
+            return inner(*arguments)
+
+        return traced
+
+    monkeypatch.setattr("jmpose_jax.train.step.make_train_step", make)
+    with pytest.raises(Preempted, match="saved at step 1"):
+        tiny_run(workdir=tmp_path, steps=9)
 
 
 def test_accumulation_averages_remat_changes_nothing_and_the_average_lags(tiny_run, whole, tmp_path):

@@ -1,0 +1,104 @@
+"""Estimates of mutual information against the truth: Gaussian pairs in 1, 8 and 64 dimensions, as JSON and a picture.
+
+python -m benchmarks.information --output benchmarks/results/information.json --picture docs/information.png
+"""
+
+import argparse
+import importlib.metadata
+import os
+import pathlib
+import platform
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from experiments.files import write_json
+from jmpose_jax.information.estimators import ESTIMATORS
+from jmpose_jax.information.fitting import estimate, fit_critic, gaussian_information, gaussian_pairs
+
+DIMENSIONS = (1, 8, 64)
+COLORS = {"upper": ("#8250df", "#bf3989", "#cf222e"), "lower": ("#0969da", "#1a7f37", "#9a6700")}
+
+
+def measure(truths: list[float], steps: int, samples: int, evaluated: int) -> list[dict]:
+    """Every sample estimator in every dimension at every amount of information, nats."""
+    rows = []
+    for dimensions in DIMENSIONS:
+        for truth in truths:
+            correlation = float(np.sqrt(-np.expm1(-2 * truth / dimensions)))
+            fitted_on = gaussian_pairs(samples, dimensions, correlation)
+            judged_on = gaussian_pairs(evaluated, dimensions, correlation, seed=1)
+            for name, kind in ESTIMATORS.items():
+                if not kind.critic:
+                    continue
+                # A hidden layer narrower than y cannot carry the conditional mean; pair scores cost batch² x hidden.
+                gaussian = kind.critic == "gaussian" or name == "mine"
+                sizes = dict(hidden=256, batch_size=256) if gaussian else dict(hidden=64, batch_size=64)
+                critic = fit_critic(name, *fitted_on, steps=steps, **sizes)
+                found = float(estimate(name, *judged_on, critic).bound)
+                truth_again = gaussian_information(dimensions, correlation)
+                rows.append(
+                    {"estimator": name, "bound": kind.bound, "dimensions": dimensions}
+                    | {"correlation": correlation, "truth": truth_again, "estimate": found}
+                )
+                print(f"{name:8} d {dimensions:2}  truth {truth_again:.2f}  {kind.bound:5} {found:.2f}", flush=True)
+    return rows
+
+
+def picture(rows: list[dict], path: pathlib.Path) -> None:
+    """One panel a dimension: estimate over truth, with the diagonal."""
+    figure, axes = plt.subplots(1, len(DIMENSIONS), figsize=(10, 3.5), constrained_layout=True)
+    names = list(dict.fromkeys(row["estimator"] for row in rows))
+    color = {}
+    for bound, colors in COLORS.items():
+        color |= dict(zip([n for n in names if ESTIMATORS[n].bound == bound], colors))
+    for axis, dimensions in zip(axes, DIMENSIONS):
+        top = max(row["truth"] for row in rows)
+        axis.plot([0, top], [0, top], color="#24292f", linewidth=1, label="truth")
+        for name in names:
+            points = [
+                (r["truth"], r["estimate"]) for r in rows if (r["estimator"], r["dimensions"]) == (name, dimensions)
+            ]
+            style = "^-" if ESTIMATORS[name].bound == "upper" else "v--"
+            axis.plot(*zip(*points), style, color=color[name], markersize=4, linewidth=1.2, label=name)
+        axis.set_title(f"{dimensions} dimension{'s' if dimensions > 1 else ''}", fontsize=10)
+        axis.set_xlabel("true information, nats")
+        axis.set_ylim(-0.2, 2.4 * top)
+        axis.grid(alpha=0.25)
+    axes[0].set_ylabel("estimate, nats (up: upper bounds, down: lower)")
+    axes[0].legend(frameon=False, fontsize=8)
+    temporary = path.with_suffix(".tmp.png")
+    figure.savefig(temporary, dpi=80)
+    plt.close(figure)
+    os.replace(temporary, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", required=True, type=pathlib.Path, help="JSON file to write")
+    parser.add_argument("--picture", required=True, type=pathlib.Path, help="PNG file to write")
+    parser.add_argument("--truths", nargs="*", type=float, default=[0.25, 0.5, 1.0, 2.0], help="nats")
+    parser.add_argument("--steps", type=int, default=800, help="of each fit")
+    parser.add_argument("--samples", type=int, default=20000, help="to fit on")
+    parser.add_argument("--evaluated", type=int, default=1000, help="samples to judge on")
+    arguments = parser.parse_args()
+    rows = measure(arguments.truths, arguments.steps, arguments.samples, arguments.evaluated)
+    picture(rows, arguments.picture)
+    write_json(
+        arguments.output,
+        {
+            "rows": rows,
+            "steps": arguments.steps,
+            "samples": arguments.samples,
+            "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
+            "versions": {name: importlib.metadata.version(name) for name in ("jax", "optax")},
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

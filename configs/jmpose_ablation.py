@@ -1,0 +1,36 @@
+"""The paper's tables 5 and 6 on the embedded data set: what each part of JM-Pose is worth, three seeds a row.
+
+Every row changes one thing of the full model; the figures beside them are the paper's mAP on PoseTrack2017. TDMI, the
+last row of table 5, is another system and not here.
+
+  jmpose grid --config configs/jmpose_ablation.py --workdir runs/ablation \
+    --config.dataset.root=DIR --config.init.backbone=runs/backbone
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs import jmpose
+
+ROWS = (
+    {"name": "JM-Pose", "paper": 86.4},
+    {"name": "JM-Pose* (feature differences)", "paper": 85.9, "model.motion": "feature_difference"},
+    {"name": "w/o CJL", "paper": 85.6, "model.use_cjl": False},
+    {"name": "w/o JMML", "paper": 84.6, "model.use_jmml": False},
+    {"name": "(a) w/o JMIB", "paper": 85.0, "model.use_jmib": False},
+    {"name": "(b) w/o L_IO", "paper": 85.8, "loss.alpha": 0.0},
+)
+
+
+def get_config(variant: str = "tiny") -> ConfigDict:
+    config = jmpose.get_config(variant)
+    # A grid changes keys that the config has: these are the model's defaults.
+    for key in ("use_cjl", "use_jmml", "use_jmib"):
+        config.model[key] = True
+    config.model.motion = "flow"
+    return config
+
+
+def get_grid() -> dict[str, Any]:
+    return {"method": ROWS, "seed": (0, 1, 2)}

@@ -1,0 +1,179 @@
+"""A grid as data: from `get_grid()` to cells with overrides, labels, an id and a folder each."""
+
+import dataclasses
+import difflib
+import hashlib
+import itertools
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from experiments.files import write_json
+from jmpose_jax.errors import InputError
+
+SEED = "seed"
+RESERVED = ("name", "paper")  # of an axis value that is a mapping: its label, and the paper's figure to stand beside
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run of a grid.
+
+    Attributes:
+      index: place in the grid.
+      id: of the config with the overrides; two cells with one id are the same run.
+      overrides: flat config key -> value.
+      labels: axis -> what the tables call the value.
+      paper: the figure that the paper gives for it, if any.
+    """
+
+    index: int
+    id: str
+    overrides: dict[str, Any]
+    labels: dict[str, str]
+    paper: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """A config and the cells that depart from it.
+
+    Attributes:
+      base: the config as plain data.
+      axes: axis -> labels in order.
+      cells: all of them, the last axis running fastest.
+    """
+
+    base: dict[str, Any]
+    axes: dict[str, list[str]]
+    cells: list[Cell]
+
+    def config(self, cell: Cell) -> ConfigDict:
+        """The config of one cell."""
+        return override(self.base, cell.overrides)
+
+
+def expand(config: Mapping[str, Any], grid: Mapping[str, Any]) -> Grid:
+    """All cells of a grid.
+
+    Args:
+      config: plain data, as `experiments.train.plain` makes it.
+      grid: axis -> values. An axis is a flat config key and its values what the key takes; or any name, and its values
+        are mappings of flat keys to values with a "name" for the tables and, where there is one, the "paper"'s figure.
+
+    Returns:
+      The grid, cells in the order of `itertools.product`.
+
+    Raises:
+      InputError: the grid is empty, a key is not one of the config, or a value is of the wrong type.
+    """
+    if not grid:
+        raise InputError("the grid is empty: get_grid() gives no axis; give {config key: values}")
+    axes: dict[str, list[tuple[str, dict[str, Any], float | None]]] = {}
+    for axis, values in grid.items():
+        values = list(values)
+        if not values:
+            raise InputError(f"the grid is empty: its axis {axis!r} has no values")
+        axes[axis] = [_value(axis, value) for value in values]
+        labels = [label for label, _, _ in axes[axis]]
+        if len(set(labels)) < len(labels):
+            raise InputError(f"the grid's axis {axis!r} has a value twice: {', '.join(labels)}")
+    known = {key for key, _ in flatten(config)}
+    cells = []
+    for index, values in enumerate(itertools.product(*axes.values())):
+        overrides = {key: v for _, part, _ in values for key, v in part.items()}
+        for key in overrides:
+            _check_key(key, known)
+        resolved = override(config, overrides).to_dict()
+        digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:12]
+        labels = dict(zip(axes, (label for label, _, _ in values)))
+        papers = [paper for _, _, paper in values if paper is not None]
+        cells.append(Cell(index, digest, overrides, labels, papers[0] if papers else None))
+    return Grid(dict(config), {axis: [v[0] for v in values] for axis, values in axes.items()}, cells)
+
+
+def _value(axis: str, value: Any) -> tuple[str, dict[str, Any], float | None]:
+    """Label, overrides and the paper's figure of a value of an axis."""
+    if isinstance(value, Mapping):
+        if "name" not in value:
+            raise InputError(f'the grid\'s axis {axis!r} has a value without a "name": {dict(value)}')
+        overrides = {k: v for k, v in value.items() if k not in RESERVED}
+        return str(value["name"]), overrides, value.get("paper")
+    return f"{value:g}" if isinstance(value, float) else str(value), {axis: value}, None
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """(flat key, value) of every leaf of a config."""
+    found = []
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            found += flatten(value, f"{prefix}{key}.")
+        else:
+            found.append((f"{prefix}{key}", value))
+    return found
+
+
+def _check_key(key: str, known: set[str]) -> None:
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "the config file lists the keys"
+        raise InputError(f"the grid has the key {key!r}, the config does not; {hint}")
+
+
+def override(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> ConfigDict:
+    """The config of plain data with some values changed; types are checked.
+
+    Raises:
+      InputError: a value is of another type than the config's.
+    """
+    config = ConfigDict(json.loads(json.dumps(base)))
+    for key, value in overrides.items():
+        try:
+            config.update_from_flattened_dict({key: list(value) if isinstance(value, tuple) else value})
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the grid gives {key!r} the value {value!r}: {error}") from None
+    return config
+
+
+def claim(workdir: pathlib.Path, grid: Grid) -> None:
+    """Note in `grid.json` what a workdir is for.
+
+    Raises:
+      InputError: it holds another grid.
+    """
+    path = workdir / "grid.json"
+    mine = {"config": grid.base, "axes": grid.axes, "cells": [dataclasses.asdict(cell) for cell in grid.cells]}
+    mine = json.loads(json.dumps(mine))
+    if path.exists():
+        theirs = json.loads(path.read_text())
+        if [c["id"] for c in theirs["cells"]] != [c["id"] for c in mine["cells"]]:
+            difference = _difference(theirs, mine)
+            raise InputError(f"--workdir {workdir} holds another grid ({difference}); give another folder")
+        return
+    write_json(path, mine)
+
+
+def _difference(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
+    if theirs["axes"] != mine["axes"]:
+        return f"its axes are {theirs['axes']}, these {mine['axes']}"
+    here, there = dict(flatten(mine["config"])), dict(flatten(theirs["config"]))
+    for key in {**there, **here}:
+        if here.get(key) != there.get(key):
+            return f"its config.{key} is {there.get(key)!r}, here {here.get(key)!r}"
+    return "the overrides of its cells differ"
+
+
+def load(workdir: pathlib.Path) -> Grid:
+    """The grid that a workdir holds.
+
+    Raises:
+      InputError: it holds none.
+    """
+    path = workdir / "grid.json"
+    if not path.is_file():
+        raise InputError(f"--workdir {workdir} holds no grid: it has no grid.json; give --config=FILE as well")
+    content = json.loads(path.read_text())
+    return Grid(content["config"], content["axes"], [Cell(**cell) for cell in content["cells"]])

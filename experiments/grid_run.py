@@ -1,0 +1,161 @@
+"""The engines of `jmpose grid`: each brings every cell of a workdir to its end, and none is stopped by a dead one.
+
+A cell's folder is `cells/<id>`; `cell.json` in it says how it ended: "done" with its metrics, "nan", or "failed". A
+cell that is done or turned NaN is not run again; every other one goes on from its last checkpoint.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from experiments import grid_cells
+from experiments.files import write_json
+from experiments.grid_cells import Cell, Grid
+from jmpose_jax.errors import InputError, NonFiniteLoss
+
+FINAL = ("done", "nan")
+
+
+def cell_folder(workdir: pathlib.Path, cell: Cell) -> pathlib.Path:
+    return workdir / "cells" / cell.id
+
+
+def read_status(workdir: pathlib.Path, cell: Cell) -> dict[str, Any]:
+    """The content of a cell's `cell.json`; {"status": "missing"} where it has not ended."""
+    path = cell_folder(workdir, cell) / "cell.json"
+    return json.loads(path.read_text()) if path.exists() else {"status": "missing"}
+
+
+def write_status(workdir: pathlib.Path, cell: Cell, status: str, **more: Any) -> dict[str, Any]:
+    """Note how a cell ended."""
+    content = {"id": cell.id, "status": status, "overrides": cell.overrides, **more}
+    write_json(cell_folder(workdir, cell) / "cell.json", content)
+    return content
+
+
+def pending(workdir: pathlib.Path, grid: Grid) -> list[Cell]:
+    """The cells that have not come to their end, each id once."""
+    first = {cell.id: cell for cell in reversed(grid.cells)}
+    return [c for c in grid.cells if first[c.id] is c and read_status(workdir, c)["status"] not in FINAL]
+
+
+def run_cell(workdir: str | os.PathLike, index: int) -> dict[str, Any]:
+    """Train and evaluate one cell, unless it has ended before.
+
+    Args:
+      workdir: of a grid.
+      index: which cell.
+
+    Returns:
+      The content of its `cell.json`.
+
+    Raises:
+      InputError: the workdir holds no grid, or none with such a cell.
+    """
+    from experiments.evaluate import evaluate
+    from experiments.train import train
+
+    workdir = pathlib.Path(workdir)
+    grid = grid_cells.load(workdir)
+    if not 0 <= index < len(grid.cells):
+        raise InputError(f"--index={index}: the grid has the cells 0 to {len(grid.cells) - 1}")
+    cell = grid.cells[index]
+    status = read_status(workdir, cell)
+    if status["status"] in FINAL:
+        return status
+    began = time.monotonic()
+    folder = cell_folder(workdir, cell)
+    config = grid.config(cell)
+    try:
+        train(config, folder, quiet=True)
+        result = evaluate(config, folder, None, None)
+    except NonFiniteLoss as error:
+        return write_status(workdir, cell, "nan", message=str(error))
+    except Exception as error:
+        status = write_status(workdir, cell, "failed", message=f"{type(error).__name__}: {error}")
+        if isinstance(error, InputError):
+            return status
+        raise
+    return write_status(workdir, cell, "done", ap=result["ap"], seconds=round(time.monotonic() - began, 1))
+
+
+def command(workdir: pathlib.Path, cell: Cell) -> list[str]:
+    """The command that runs one cell, for any scheduler."""
+    return ["jmpose", "grid", f"--workdir={workdir}", f"--index={cell.index}"]
+
+
+def run_local(workdir: pathlib.Path, cells: Sequence[Cell]) -> None:
+    """Every cell in a process of its own, one after another: one that is killed takes no other with it."""
+    for number, cell in enumerate(cells, 1):
+        print(f"cell {number} of {len(cells)}: {describe(cell)} …", flush=True)
+        run = [sys.executable, "-m", "experiments.cli", *command(workdir, cell)[1:]]
+        ended = subprocess.run(run, capture_output=True, text=True)
+        if ended.returncode and read_status(workdir, cell)["status"] == "missing":
+            said = ended.stderr.strip().splitlines()
+            message = f"the process ended with status {ended.returncode}{': ' + said[-1] if said else ''}"
+            write_status(workdir, cell, "failed", message=message)
+        status = read_status(workdir, cell)
+        print(f"  {status['status']}{': ' + status['message'] if 'message' in status else ''}", flush=True)
+
+
+class GridJob:
+    """One cell as a job of submitit; preempted or out of time it is queued again and goes on from its checkpoint."""
+
+    def __init__(self, workdir: str, index: int):
+        self.workdir, self.index = workdir, index
+
+    def __call__(self) -> str:
+        return run_cell(self.workdir, self.index)["status"]
+
+    def checkpoint(self) -> Any:
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(GridJob(self.workdir, self.index))
+
+
+def run_submitit(
+    workdir: pathlib.Path, cells: Sequence[Cell], cluster: str, options: dict[str, Any], wait: bool
+) -> list[Any]:
+    """Every cell as a job of one Slurm array.
+
+    Args:
+      workdir: of the grid, on a file system that the nodes see.
+      cells: to run.
+      cluster: "slurm", or "local" for processes on this machine.
+      options: of submitit, e.g. {"slurm_partition": "gpu", "timeout_min": 240}.
+      wait: stay until all jobs have ended.
+
+    Returns:
+      submitit's jobs.
+
+    Raises:
+      InputError: submitit is not installed or there is no such cluster.
+    """
+    try:
+        import submitit
+    except ImportError:
+        raise InputError("--engine=submitit needs submitit: pip install 'jmpose-jax[slurm]'") from None
+    try:
+        executor = submitit.AutoExecutor(folder=workdir / "submitit", cluster=cluster)
+        executor.update_parameters(**options)
+        with executor.batch():
+            jobs = [executor.submit(GridJob(str(workdir.resolve()), cell.index)) for cell in cells]
+    except (RuntimeError, NameError, ValueError, TypeError, submitit.core.utils.FailedSubmissionError) as error:
+        raise InputError(f"--engine=submitit --cluster={cluster}: {error}") from None
+    print(f"submitted {len(jobs)} jobs: {', '.join(job.job_id for job in jobs)}", flush=True)
+    if wait:
+        for job, cell in zip(jobs, cells):
+            job.wait()
+            if job.exception() is not None and read_status(workdir, cell)["status"] == "missing":
+                write_status(workdir, cell, "failed", message=str(job.exception()).strip().splitlines()[-1])
+    return jobs
+
+
+def describe(cell: Cell) -> str:
+    """A cell in words."""
+    return ", ".join(f"{axis.split('.')[-1]} {label}" for axis, label in cell.labels.items())

@@ -1,0 +1,81 @@
+"""Vectorised grids: what comes out equals what single runs leave, with one program for all cells."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from experiments import grid, grid_cells, grid_run, grid_vectorized
+from jmpose_jax.train import checkpoints
+from jmpose_jax.train.writers import read_metrics
+
+
+def test_groups_are_cells_that_differ_in_loss_weights_alone():
+    base = {"seed": 0, "loss": {"alpha": 1.0, "weights": {"relevancy": 1.0}}}
+    found = grid_cells.expand(base, {"seed": (0, 1), "loss.alpha": (0.0, 1.0), "loss.weights.relevancy": (1.0, 2.0)})
+    groups = grid_vectorized.groups(found, found.cells)
+    assert [[cell.index for cell in group] for group in groups] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+@pytest.fixture
+def config(small_backbone):
+    small_backbone.train.steps = 4
+    small_backbone.train.save_every = 2
+    return small_backbone
+
+
+def _compare(alone, workdir, found, index, tolerance):
+    """The cell of a vectorised grid against the same cell run alone: losses of every step, variables, AP."""
+    ours, theirs = (grid_run.cell_folder(folder, found.cells[index]) for folder in (workdir, alone))
+    lines, expected = read_metrics(ours), read_metrics(theirs)
+    assert [line["step"] for line in lines] == [line["step"] for line in expected] and lines
+    for line, other in zip(lines, expected):
+        assert line.keys() == other.keys()
+        for name in (n for n in line if n.startswith("loss/") or n == "learning_rate"):
+            np.testing.assert_allclose(line[name], other[name], rtol=tolerance, atol=1e-7, err_msg=name)
+    (config, _), (expected_config, _) = (checkpoints.load_variables(folder) for folder in (ours, theirs))
+    assert config == expected_config
+    ap, expected_ap = (json.loads((folder / "evaluation.json").read_text())["mean"] for folder in (ours, theirs))
+    assert abs(ap - expected_ap) < 1.0
+
+
+def test_a_vectorised_cell_ends_as_the_cell_alone(config, tmp_path, monkeypatch):
+    axes = {"loss.weights.heatmap": (100.0, 30.0, 1e39)}
+    found = grid.plan(config, axes, tmp_path / "together")
+
+    saves, save = [], grid_vectorized._save
+
+    def stopped(manager, states, step, *rest):
+        save(manager, states, step, *rest)
+        saves.append(step)
+        if saves == [2]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(grid_vectorized, "_save", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        grid_vectorized.run_vectorized(tmp_path / "together", found)
+    assert len(grid_run.pending(tmp_path / "together", found)) == 3
+    assert grid_vectorized.run_vectorized(tmp_path / "together", found) == 1  # from step 2, one program for all
+    assert saves == [2, 4]
+
+    statuses = [grid_run.read_status(tmp_path / "together", cell) for cell in found.cells]
+    assert [s["status"] for s in statuses] == ["done", "done", "nan"] and "step 1" in statuses[2]["message"]
+    assert math.isfinite(statuses[0]["ap"]["Total"])
+    grid.plan(config, axes, tmp_path / "alone")
+    grid_run.run_cell(tmp_path / "alone", 1)
+    _compare(tmp_path / "alone", tmp_path / "together", found, 1, 1e-3)
+    report = grid.run_grid(found, tmp_path / "together", vectorize=True)
+    assert report["counts"] == {"done": 2, "nan": 1}  # nothing left to do
+
+
+@pytest.mark.slow
+def test_jmpose_cells_with_a_shared_backbone_in_slices(small_jmpose, tmp_path):
+    small_jmpose.train.steps = 3
+    small_jmpose.loss.normalization = "heatmap_loss"
+    axes = {"loss.alpha": (0.0, 1.0)}
+    found = grid.plan(small_jmpose, axes, tmp_path / "together")
+    assert grid_vectorized.run_vectorized(tmp_path / "together", found, memory_gib=1e-3) == 2  # cut until it fits
+    grid.plan(small_jmpose, axes, tmp_path / "alone")
+    grid_run.run_cell(tmp_path / "alone", 1)
+    _compare(tmp_path / "alone", tmp_path / "together", found, 1, 5e-3)

@@ -35,6 +35,8 @@ from jmpose_jax.train.state import TrainState, create_state, replace_subtree
 from jmpose_jax.train.step import TrainStep, make_train_step
 from jmpose_jax.train.writers import MetricsWriter
 
+COMPUTE_DTYPES = ("float32", "bfloat16")
+
 
 def plain(config: ConfigDict) -> dict[str, Any]:
     """The config as JSON would give it back: references resolved, tuples as lists."""
@@ -186,7 +188,7 @@ def build(config: ConfigDict, steps_per_epoch: int) -> tuple[int, Any, TrainStep
       config: as `with_estimators` returns it.
       steps_per_epoch: batches of an epoch.
     """
-    model = create_model(config.model)
+    model = create_model(model_options(config))
     total_steps = config.train.steps or round(config.train.epochs * steps_per_epoch)
     schedule = _schedule(config, total_steps, steps_per_epoch)
     optimizer = create_optimizer(
@@ -208,6 +210,22 @@ def build(config: ConfigDict, steps_per_epoch: int) -> tuple[int, Any, TrainStep
     # The default generator makes XLA compile the initialisation of a small network for 17 s instead of 3.
     key = jax.random.key(config.seed, impl="rbg")
     return total_steps, schedule, step, functools.partial(create_state, model, optimizer, key)
+
+
+def model_options(config: ConfigDict) -> dict[str, Any]:
+    """`config.model` with a backbone that computes in `config.train.compute_dtype`.
+
+    Raises:
+      InputError: the dtype is unknown, or the model has no backbone.
+    """
+    options, dtype = config.model.to_dict(), config.train.compute_dtype
+    if dtype not in COMPUTE_DTYPES:
+        raise InputError(f"config.train.compute_dtype={dtype!r} is unknown; use one of {', '.join(COMPUTE_DTYPES)}")
+    if dtype == "float32":
+        return options
+    if "backbone" not in options:
+        raise InputError(f"config.train.compute_dtype={dtype}: model {options['name']!r} has no backbone; use float32")
+    return options | {"backbone": {**options["backbone"], "dtype": dtype}}
 
 
 def loss_function(config: ConfigDict) -> Any:

@@ -225,7 +225,7 @@ def model_options(config: ConfigDict) -> dict[str, Any]:
         return options
     if "backbone" not in options:
         raise InputError(f"config.train.compute_dtype={dtype}: model {options['name']!r} has no backbone; use float32")
-    return options | {"backbone": {**options["backbone"], "dtype": dtype}}
+    return options | {"backbone": {**options["backbone"], "dtype": jnp.dtype(dtype)}}
 
 
 def loss_function(config: ConfigDict) -> Any:
@@ -314,7 +314,12 @@ def _write_non_finite(
 def _report(bar: ProgressBar, step: int, scalars: dict[str, float]) -> None:
     bar.update(1)
     if scalars:
-        bar.note(f"loss {scalars['loss/total']:.4g}, {scalars['clips_per_second']:.0f} clips/s")
+        text = f"loss {scalars['loss/total']:.4g}, {scalars['clips_per_second']:.0f} clips/s"
+        if "mfu" in scalars:
+            text += f", MFU {100 * scalars['mfu']:.1f} %"
+        if scalars["input_wait"] > 0.1:
+            text += f", {100 * scalars['input_wait']:.0f} % waiting for input"
+        bar.note(text)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -17,6 +17,7 @@ _FREE = {
     *("after-all", "partition-id", "replica-id", "opt-barrier", "async-start"),
 }
 _CALLERS = {"while", "conditional", "call", "async-start"}  # what others call (a fusion, a reduction) has no own memory
+_SLICES = ("slice", "dynamic-slice", "gather")
 _ARRAY = re.compile(r"(pred|[a-z]+\d+\w*)\[([\d,]*)\](?:\{([^}]*)\})?")
 _CALLS = re.compile(r"(?:body|condition|calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 _CALL_LISTS = re.compile(r"(?:branch_computations|called_computations)=\{([^}]*)\}")
@@ -126,8 +127,10 @@ class Program:
     def _moved(self, instruction: Instruction, around: dict[str, Instruction]) -> int:
         if instruction.opcode in _FREE or instruction.opcode.endswith(("-done", "-update")):
             return 0
-        if instruction.opcode == "dynamic-slice":
-            return 2 * _size(instruction.type)
+        if instruction.opcode in _SLICES:
+            source = around.get(instruction.operands[0])
+            read = _size(instruction.type, fused=True) if source is None or _size(source.type) else 0
+            return read + _size(instruction.type)
         if instruction.opcode == "dynamic-update-slice":
             return 2 * _size(around[instruction.operands[1]].type)
         body = self.computations.get(instruction.calls[0]) if instruction.opcode == "fusion" else None
@@ -150,7 +153,7 @@ def _read(body: dict[str, Instruction], number: int) -> int:
         for user in (i for i in body.values() if name in i.operands):
             if user.opcode == "bitcast":
                 pending.append(user.name)
-            elif user.opcode == "dynamic-slice":
+            elif user.opcode in _SLICES:
                 total += _size(user.type, fused=True)
             elif not (user.opcode == "dynamic-update-slice" and user.operands[0] == name):
                 return whole

@@ -1,6 +1,7 @@
 """Steps on one and on four virtual devices compared; prints one JSON line. Started by test_four_devices.py."""
 
 import json
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,12 +19,14 @@ from jmpose_jax.train.step import jit_step, make_train_step
 class Model(nn.Module):
     """Two normalised convolutions, the second wide enough to be split by a rule."""
 
+    dtype: Any = None
+
     @nn.compact
     def __call__(self, batch, train=False):
         x = batch.frames[:, 0].astype(jnp.float32) / 255
-        x = ConvBN(16, activation=nn.relu, name="narrow")(x, train)
-        x = ConvBN(128, activation=nn.relu, name="wide")(x, train)
-        maps = nn.Conv(2, (1, 1), name="head")(x)
+        x = ConvBN(16, activation=nn.relu, dtype=self.dtype, name="narrow")(x, train)
+        x = ConvBN(128, activation=nn.relu, dtype=self.dtype, name="wide")(x, train)
+        maps = nn.Conv(2, (1, 1), name="head")(x.astype(jnp.float32))
         return PoseOutput(heatmaps=maps, initial_heatmaps=maps[:, None])
 
 
@@ -47,10 +50,10 @@ def batch_of(size):
     )
 
 
-def train(devices, batch, rules=(), steps=3, **options):
-    """The state after some steps, the losses, and the split of the wide kernel."""
+def train(devices, batch, rules=(), steps=3, dtype=None, **options):
+    """The state after some steps, the losses, and the wide kernel's shape on one device and in whole."""
     mesh = sharding.data_mesh(jax.devices()[:devices])
-    model, optimizer = Model(), create_optimizer("adamw", lambda step: 0.02, weight_decay=0.01)
+    model, optimizer = Model(dtype), create_optimizer("adamw", lambda step: 0.02, weight_decay=0.01)
     state = create_state(model, optimizer, jax.random.key(0), batch)
     shardings = sharding.state_sharding(state, mesh, rules)
     state = jax.device_put(state, shardings)
@@ -59,8 +62,7 @@ def train(devices, batch, rules=(), steps=3, **options):
         with jax.set_mesh(mesh):
             state, metrics = step(state, sharding.put_batch(batch, mesh), {"near": np.float32(1)})
         losses.append(float(metrics["loss/near"]))
-    kernel = state.params["wide"]["conv"]["kernel"] if "conv" in state.params["wide"] else None
-    kernel = jax.tree.leaves(state.params["wide"])[-1] if kernel is None else kernel
+    kernel = max(jax.tree.leaves(state.params["wide"]), key=lambda x: x.size)
     return jax.device_get(state), losses, [list(kernel.sharding.shard_shape(kernel.shape)), list(kernel.shape)]
 
 
@@ -79,6 +81,7 @@ def main():
     quarter, _, _ = train(1, jax.tree.map(lambda x: x[:2], batch))
     split, split_losses, split_shape = train(4, batch, ((".*", "fsdp"),))
     remat, remat_losses, _ = train(4, batch, remat=True)
+    half, half_losses, _ = train(4, batch, dtype=jnp.dtype("bfloat16"))
     result = {
         "statistics": difference(four.batch_stats, one.batch_stats),
         "statistics_of_a_device": difference(quarter.batch_stats, one.batch_stats),
@@ -87,6 +90,8 @@ def main():
             [split.params, split.batch_stats, split_losses], [four.params, four.batch_stats, four_losses]
         ),
         "fsdp_shape": split_shape,
+        "bfloat16": difference(half_losses, four_losses),
+        "bfloat16_types": sorted({str(x.dtype) for x in jax.tree.leaves((half.params, half.batch_stats))}),
         "remat": difference([remat.params, remat_losses], [four.params, four_losses]),
     }
     print(json.dumps(result))

@@ -11,10 +11,12 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from absl import flags
 from ml_collections import ConfigDict
 
 from configs import backbone, jmpose
 from experiments import compile_only as module
+from experiments import train
 from experiments.compile_only import compile_only, scaling, table
 from experiments.train import build, loss_weights, model_options, with_estimators
 from jmpose_jax.errors import InputError
@@ -142,6 +144,30 @@ def test_bfloat16_is_the_backbones_and_parameters_stay_float32(shrink):
     config.model = ConfigDict({"name": "raft"})
     with pytest.raises(InputError, match="compute_dtype=bfloat16: model 'raft' has no backbone"):
         model_options(config)
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (["--topology=v5e:2x2"], "--topology goes with --compile_only: training runs on the devices that are there"),
+        (["--profile_steps=15:10"], "--profile_steps=15:10 is no FIRST:LAST; give steps from 1 on"),
+        (["--compile_only", "--config.train.compute_dtype=int8"], "config.train.compute_dtype='int8' is unknown"),
+    ],
+)
+def test_flags_at_fault_are_one_line(given, message, tmp_path, monkeypatch, capsys):
+    before = set(flags.FLAGS)
+    arguments = [f"--config={REPOSITORY}/configs/backbone.py:tiny", f"--workdir={tmp_path / 'run'}", *given]
+    monkeypatch.setattr(sys, "argv", ["jmpose", "train", *arguments])  # where config_flags looks for overrides
+    try:
+        with pytest.raises(SystemExit) as stop:
+            train.main(["jmpose train", *arguments])
+    finally:
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)
+    printed = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert printed.startswith(f"jmpose train: {message}") and printed.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.tpu_aot

@@ -6,6 +6,7 @@ python tests/tiny_run.py '{"workdir": …, "steps": …}' — see `SETTINGS`; pr
 import json
 import os
 import pathlib
+import resource
 import sys
 import time
 
@@ -24,6 +25,9 @@ SETTINGS = {
     "skip": False,
     "stall": 0,  # the batch of this step never comes
     "stall_seconds": 0.0,
+    "full_at": 0,  # from this step on no file may grow beyond 20 kB
+    "stderr": "",  # file that gets standard error
+    "fault": [0, 0],  # process and step at which its input is at fault
     "sharding": [],
     "mesh_model": 1,
     "accumulate": 1,
@@ -44,6 +48,7 @@ def run(**changes):
     import jax.numpy as jnp
     import numpy as np
 
+    from jmpose_jax.errors import InputError
     from jmpose_jax.records import ClipBatch, PoseOutput
     from jmpose_jax.train import checkpoints, sharding
     from jmpose_jax.train.loop import train_loop
@@ -79,6 +84,8 @@ def run(**changes):
             if settings["stall"] == self.number:  # never 1: the first batch also gives the shapes
                 while True:
                     time.sleep(0.05)
+            if settings["fault"] == [settings["process"], self.number]:
+                raise InputError("the shard of this process is damaged")
             time.sleep(settings["pause"])
             rng = np.random.default_rng(self.number)
             size = settings["batch"]
@@ -122,6 +129,12 @@ def run(**changes):
             state, position = restored
             loader.set_state(position)
         print("began", int(state.step), flush=True)
+
+        def report(step, scalars):
+            print("step", step, flush=True)
+            if step == settings["full_at"]:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
         writer = MetricsWriter(folder, int(state.step))
         step = make_train_step(
             model,
@@ -146,7 +159,7 @@ def run(**changes):
                 writer=writer,
                 log_every=settings["log_every"],
                 save_every=settings["save_every"],
-                report=lambda step, scalars: print("step", step, flush=True),
+                report=report,
                 shardings=shardings,
                 skip_non_finite=settings["skip"],
                 non_finite=lambda step, scalars, index: found.update({step: [int(i) for i in index]}),
@@ -162,6 +175,8 @@ def run(**changes):
 
 def main():
     settings = SETTINGS | json.loads(globals().get("ARGUMENT") or sys.argv[1])
+    if settings["stderr"]:
+        os.dup2(os.open(settings["stderr"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
     import jax
 
     jax.config.update("jax_num_cpu_devices", settings["devices"])

@@ -148,6 +148,7 @@ def _arrays(state: TrainState) -> dict[str, Any]:
     return items | ({"ema": {"params": state.ema}} if state.ema else {})
 
 
+@distributed.told_of_lost_host()
 def restore_newest(
     manager: Any,
     state: TrainState,

@@ -1,4 +1,4 @@
-"""Two processes as one run: equal losses, a common stop at SIGTERM, and going on with another number of processes."""
+"""Two processes as one run: equal losses, a common stop at SIGTERM, a lost host, going on with other numbers."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -32,6 +33,13 @@ def start(workdir, processes, devices, **settings):
     ]
 
 
+def wait_for_step(process, step):
+    for line in process.stdout:
+        if line.startswith(f"step {step}"):
+            return
+    raise AssertionError(process.stderr.read())
+
+
 def finish(started):
     results = [(*p.communicate(timeout=900), p.returncode) for p in started]
     for _, errors, status in results:
@@ -49,9 +57,7 @@ def test_two_processes_of_two_devices_give_the_losses_of_one_process_of_four(tmp
 def test_sigterm_to_one_process_stops_both_at_one_step_and_one_process_goes_on(tmp_path):
     whole = finish(start(tmp_path / "whole", 1, 4, steps=40))
     pair = start(tmp_path / "pair", 2, 2, steps=40, pause=0.3, save_every=100)
-    for line in pair[1].stdout:
-        if line.startswith("step 3"):
-            break
+    wait_for_step(pair[1], 3)
     pair[1].send_signal(signal.SIGTERM)
     errors = [p.communicate(timeout=900)[1] for p in pair]
     assert [p.returncode for p in pair] == [75, 75], errors
@@ -59,3 +65,42 @@ def test_sigterm_to_one_process_stops_both_at_one_step_and_one_process_goes_on(t
     assert len(saved) == 2 and saved[0] == saved[1]
     resumed = finish(start(tmp_path / "pair", 1, 4, steps=40))
     np.testing.assert_allclose([resumed[i] for i in whole], list(whole.values()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("fault, seconds", [(signal.SIGKILL, 10), (signal.SIGSTOP, 45)])
+def test_a_host_that_dies_or_falls_silent_ends_the_other_and_the_pair_goes_on(tmp_path, victim, fault, seconds):
+    pair = start(tmp_path, 2, 1, steps=10_000, pause=0.05, save_every=5, heartbeat=10)
+    wait_for_step(pair[1], 12)
+    pair[victim].send_signal(fault)
+    began = time.monotonic()
+    other = pair[1 - victim]
+    errors = other.communicate(timeout=300)[1]
+    assert time.monotonic() - began < seconds
+    assert other.returncode == 69, errors
+    assert "another process of the run died or cannot be reached" in errors.splitlines()[-1]
+    assert "run the same command on all hosts again" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+    pair[victim].kill()
+    pair[victim].communicate()
+    resumed = finish(start(tmp_path, 2, 1, steps=16))
+    whole = finish(start(tmp_path.with_name("whole"), 2, 1, steps=16))
+    assert sorted(resumed) == list(range(1, 17))
+    assert resumed == whole
+
+
+def test_other_numbers_of_devices_go_on_within_a_tolerance(tmp_path):
+    whole = finish(start(tmp_path / "whole", 1, 1, steps=9))
+    losses = {}
+    for devices, steps in ((4, 3), (1, 6), (2, 9)):
+        losses = finish(start(tmp_path / "changing", 1, devices, steps=steps))
+    np.testing.assert_allclose([losses[i] for i in whole], list(whole.values()), rtol=1e-5)
+
+
+def test_an_input_at_fault_on_one_host_ends_both_with_what_each_knows(tmp_path):
+    pair = start(tmp_path, 2, 1, steps=50, fault=[1, 7], save_every=2)
+    errors = [p.communicate(timeout=300)[1] for p in pair]
+    assert pair[1].returncode == 2, errors
+    assert errors[1].splitlines()[-1].endswith("the shard of this process is damaged")
+    assert pair[0].returncode == 69, errors
+    assert "another process of the run died or cannot be reached" in errors[0].splitlines()[-1]

@@ -79,7 +79,7 @@ def _write_names(manager: Any) -> None:
     names: dict[str, Any] = {"latest": {"step": manager.checkpoints[-1].step}}
     evaluated = [c for c in manager.checkpoints if c.metrics and math.isfinite(_score(c.metrics))]
     if evaluated:
-        best = max(evaluated, key=lambda c: _score(c.metrics))
+        best = max(evaluated, key=lambda c: (_score(c.metrics), c.step))  # of equals the later, as the policy has it
         names["best"] = {"step": best.step, **best.metrics}
     path = pathlib.Path(str(manager.directory)).parent / NAMES
     content = json.dumps(names, indent=1)

@@ -87,6 +87,7 @@ def train(
             if found is not None:
                 state, position = found
                 loader.set_state(position)
+                checkpoints.write_names(manager)  # a run that was killed may have left an older one
             elif start_from is not None:
                 source = checkpoints.find_checkpoint(start_from)
                 with checkpoints.checkpointer(source.parents[1], keep=1000) as other:

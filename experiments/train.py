@@ -27,6 +27,7 @@ from jmpose_jax.information import DEFAULT_ESTIMATORS, resolve_estimators
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, sharding
+from jmpose_jax.train.initial_values import initial_key
 from jmpose_jax.train.loop import train_loop
 from jmpose_jax.train.optimizers import create_optimizer, learning_rate_schedule
 from jmpose_jax.train.state import TrainState, create_state, replace_subtree
@@ -175,9 +176,7 @@ def set_up(config: ConfigDict, loader: Any) -> Parts:
     beginning = loader.get_state()
     example = next(loader)
     loader.set_state(beginning)
-    # The default generator makes XLA compile the initialisation of a small network for 17 s instead of 3.
-    key = jax.random.key(config.seed, impl="rbg")
-    state = initialised(create_state(model, optimizer, key, example), config)
+    state = initialised(create_state(model, optimizer, initial_key(config.seed), example), config)
     if config.train.ema_decay:
         state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
     step = make_train_step(

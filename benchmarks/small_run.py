@@ -55,8 +55,24 @@ def config(root: str | os.PathLike, **train: Any) -> ConfigDict:
     return result
 
 
-def train(root: str, workdir: str, **values: Any) -> None:
-    """Train as `jmpose train` does; the target of a process."""
+def train(root: str, workdir: str, member: tuple[str, int, int] | None = None, **values: Any) -> None:
+    """Train as `jmpose train` does; the target of a process, of several where `member` says address, count, number."""
     from experiments.train import train as run
 
+    _join(member)
     run(config(root, **values), workdir, quiet=True)
+
+
+def evaluate(root: str, workdir: str, checkpoint: str, member: tuple[str, int, int] | None = None) -> None:
+    """Evaluate as `jmpose evaluate` does; the target of a process, of several where `member` says so."""
+    from experiments.evaluate import evaluate as run
+
+    _join(member)
+    run(config(root), pathlib.Path(workdir), checkpoint, None)
+
+
+def _join(member: tuple[str, int, int] | None) -> None:
+    from jmpose_jax.train import distributed
+
+    if member is not None:
+        distributed.initialize(*member)

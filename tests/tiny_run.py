@@ -25,6 +25,7 @@ SETTINGS = {
     "skip": False,
     "stall": 0,  # the batch of this step never comes
     "stall_seconds": 0.0,
+    "differ": False,  # process 1 holds another value of one parameter
     "full_at": 0,  # from this step on no file may grow beyond 20 kB
     "stderr": "",  # file that gets standard error
     "fault": [0, 0],  # process and step at which its input is at fault
@@ -121,6 +122,10 @@ def run(**changes):
         state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
     shardings = sharding.state_sharding(state, mesh, settings["sharding"])
     state = jax.device_put(state, shardings)
+    if settings["differ"]:
+        kernel = state.params["head"]["kernel"]
+        parts = [shard.data + settings["process"] for shard in kernel.addressable_shards]
+        state.params["head"]["kernel"] = jax.make_array_from_single_device_arrays(kernel.shape, kernel.sharding, parts)
     found = {}
     folder = pathlib.Path(settings["workdir"])
     with checkpoints.checkpointer(folder, keep=2) as manager:

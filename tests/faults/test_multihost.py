@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,14 +13,21 @@ import time
 import numpy as np
 import pytest
 
+from benchmarks import small_run
+from benchmarks.faults import logged_losses
+
 SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "tiny_run.py"
 pytestmark = [pytest.mark.multihost, pytest.mark.faults]
 
 
-def start(workdir, processes, devices, **settings):
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+def start(workdir, processes, devices, **settings):
+    port = free_port()
     common = {"workdir": str(workdir), "devices": devices, "processes": processes, "port": port, **settings}
     return [
         subprocess.Popen(
@@ -104,3 +112,48 @@ def test_an_input_at_fault_on_one_host_ends_both_with_what_each_knows(tmp_path):
     assert errors[1].splitlines()[-1].endswith("the shard of this process is damaged")
     assert pair[0].returncode == 69, errors
     assert "another process of the run died or cannot be reached" in errors[0].splitlines()[-1]
+
+
+def test_hosts_that_hold_different_parameters_are_found(tmp_path):
+    pair = start(tmp_path, 2, 1, steps=50, differ=True)
+    errors = [p.communicate(timeout=300)[1] for p in pair]
+    assert [p.returncode for p in pair] == [76, 76], errors
+    assert all("at step 2 the parameters of processes [1] differ from those of process 0" in e for e in errors)
+
+
+def test_a_whole_training_and_its_evaluation_by_two_processes_equal_those_by_one(context, prepared, tmp_path):
+    def run(target, *arguments, processes=1, **options):
+        address = f"127.0.0.1:{free_port()}"
+        members = [(address, processes, number) for number in range(processes)] if processes > 1 else [None]
+        started = [context.Process(target=target, args=(*map(str, arguments), m), kwargs=options) for m in members]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join(300)
+        assert [process.exitcode for process in started] == [0] * processes
+
+    run(small_run.train, prepared, tmp_path / "one", steps=6)
+    run(small_run.train, prepared, tmp_path / "two", processes=2, steps=6, save_every=3, keep=2)
+    # Killed after step 3 and started again by one process: the place in the input is the same.
+    shutil.copytree(tmp_path / "two", tmp_path / "changed")
+    shutil.rmtree(tmp_path / "changed" / "checkpoints" / "6")
+    run(small_run.train, prepared, tmp_path / "changed", steps=6)
+    one = logged_losses(tmp_path / "one")
+    for name in ("two", "changed"):
+        other = logged_losses(tmp_path / name)
+        assert sorted(other) == sorted(one) == list(range(1, 7))
+        for step, losses in one.items():
+            assert other[step] == pytest.approx(losses, rel=1e-4)
+
+    for processes in (1, 2):
+        folder = tmp_path / f"evaluated-{processes}"
+        run(small_run.evaluate, prepared, folder, tmp_path / "one", processes=processes)
+    first, second = (json.loads((tmp_path / f"evaluated-{n}" / "evaluation.json").read_text()) for n in (1, 2))
+    assert first["ap"] == pytest.approx(second["ap"], nan_ok=True) and first["frames"] == second["frames"]
+    written = sorted((tmp_path / "evaluated-1" / "predictions").glob("*.json"))
+    assert written
+    for path in written:
+        ours, theirs = (json.loads(p.read_text()) for p in (path, tmp_path / "evaluated-2/predictions" / path.name))
+        assert len(ours["annotations"]) == len(theirs["annotations"])
+        for a, b in zip(ours["annotations"], theirs["annotations"]):
+            np.testing.assert_allclose(a["keypoints"], b["keypoints"], atol=1e-3)

@@ -1,8 +1,10 @@
 """A whole training that takes seconds: the image backbone, four channels wide, on a few rendered clips."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -59,20 +61,27 @@ def train(root: str, workdir: str, member: tuple[str, int, int] | None = None, *
     """Train as `jmpose train` does; the target of a process, of several where `member` says address, count, number."""
     from experiments.train import train as run
 
-    _join(member)
-    run(config(root, **values), workdir, quiet=True)
+    with _joined(member):
+        run(config(root, **values), workdir, quiet=True)
 
 
 def evaluate(root: str, workdir: str, checkpoint: str, member: tuple[str, int, int] | None = None) -> None:
     """Evaluate as `jmpose evaluate` does; the target of a process, of several where `member` says so."""
     from experiments.evaluate import evaluate as run
 
-    _join(member)
-    run(config(root), pathlib.Path(workdir), checkpoint, None)
+    with _joined(member):
+        run(config(root), pathlib.Path(workdir), checkpoint, None)
 
 
-def _join(member: tuple[str, int, int] | None) -> None:
+@contextlib.contextmanager
+def _joined(member: tuple[str, int, int] | None) -> Iterator[None]:
+    import jax
+
     from jmpose_jax.train import distributed
 
-    if member is not None:
-        distributed.initialize(*member)
+    if member is None:
+        yield
+        return
+    distributed.initialize(*member)
+    yield
+    jax.distributed.shutdown()  # processes of multiprocessing end without what JAX does at exit

@@ -23,6 +23,7 @@ from benchmarks.measure import machine
 from experiments.files import write_json
 
 MOMENTS = ("starting", "stepping", "saving")
+KILLED = -9  # exit code of a process that SIGKILL ended
 TEMPORARY = "*orbax-checkpoint-tmp*"  # a checkpoint that is being written
 PATIENCE = 600.0  # seconds for anything to happen
 
@@ -66,54 +67,55 @@ def kill_and_resume(
       rng: chooses within them.
 
     Returns:
-      "kills" and "exact" by moment, "starts", "steps" logged in all lives, and "faults", a line each.
+      "kills" and "exact" by moment, "starts", how many of them had a checkpoint to go on from, "steps" logged in all
+      lives, and "faults", a line each.
     """
     kills, exact = dict.fromkeys(MOMENTS, 0), dict.fromkeys(MOMENTS, 0)
     faults: list[str] = []
-    starts, steps, rounds = 0, 0, 0
+    starts, resumed, steps, rounds = 0, 0, 0, 0
     folder = workdir / "0"
     pending: str | None = None  # the moment of the last kill, whose resumption is not yet judged
     ready = 5.0  # seconds from start to first step, learnt
     left = list(moments)
     while left or pending:
         before = len(logged_losses(folder))
+        resumed += any(path.name.isdigit() for path in (folder / "checkpoints").glob("*"))
         process, began = start(folder), time.monotonic()
         starts += 1
         moment = left.pop(0) if left else None
-        seen = _wait_for(moment, process, folder, ready, before, rng)
-        if moment is not None and process.is_alive():
+        first_step = _wait_for(moment, process, folder, ready, rng)
+        if moment is not None:
             process.kill()
-            kills[moment] += 1
         process.join()
         found = logged_losses(folder)
         steps += max(len(found) - before, 0)
-        if seen.get("first_step"):
-            ready = seen["first_step"] - began
-        fault = _fault(process.exitcode, moment, found, expected)
+        if first_step is not None:
+            ready = first_step - began
+        fault = _fault(process.exitcode, found, expected)
         if fault:
             faults.append(f"start {starts} ({moment or 'to the end'}): {fault}")
         if pending:
             exact[pending] += not fault
-        pending = moment if process.exitcode == -9 else None
-        if process.exitcode != -9:
-            if moment is not None:
-                left.insert(0, moment)  # it ended before the kill came
-            if fault:
-                break
-            rounds += 1
-            folder = workdir / str(rounds)
-    return {"kills": kills, "exact": exact, "starts": starts, "steps": steps, "faults": faults}
+        if process.exitcode == KILLED:
+            pending, kills[moment] = moment, kills[moment] + 1
+            continue
+        if fault:
+            break
+        pending = None
+        if moment is not None:
+            left.insert(0, moment)  # it ended before the kill came
+        rounds += 1
+        folder = workdir / str(rounds)
+    return {"kills": kills, "exact": exact, "starts": starts, "resumed": resumed, "steps": steps, "faults": faults}
 
 
-def _wait_for(
-    moment: str | None, process: Any, folder: pathlib.Path, ready: float, before: int, rng: random.Random
-) -> dict[str, float]:
-    """Return at the moment to kill, or when the process has ended."""
+def _wait_for(moment: str | None, process: Any, folder: pathlib.Path, ready: float, rng: random.Random) -> float | None:
+    """Return at the moment to kill, or when the process has ended: when it logged its first step, if it was seen to."""
     began = time.monotonic()
     if moment == "starting":
         process.join(rng.uniform(0.0, ready))
-        return {}
-    seen: dict[str, float] = {}
+        return None
+    first_step = None
     metrics = folder / "metrics.jsonl"
     size = None
     after = rng.uniform(0.0, 0.5)
@@ -121,21 +123,21 @@ def _wait_for(
         now = metrics.stat().st_size if metrics.exists() else 0
         if size is None or now < size:
             size = now  # the writer drops what is later than the checkpoint, then appends
-        elif now > size:
-            seen.setdefault("first_step", time.monotonic())
-        if "first_step" in seen:
-            if moment == "stepping" and time.monotonic() - seen["first_step"] > after:
+        elif now > size and first_step is None:
+            first_step = time.monotonic()
+        if first_step is not None:
+            if moment == "stepping" and time.monotonic() - first_step > after:
                 break
             if moment == "saving" and any((folder / "checkpoints").glob(TEMPORARY)):
                 time.sleep(rng.uniform(0.0, 0.03))
                 break
         time.sleep(0.002)
-    return seen
+    return first_step
 
 
-def _fault(status: int, moment: str | None, found: Losses, expected: Losses) -> str:
+def _fault(status: int, found: Losses, expected: Losses) -> str:
     """What is wrong with a life of the run; empty where nothing is."""
-    if status not in (0, -9):
+    if status not in (0, KILLED):
         return f"ended with status {status}"
     different = [step for step in found if found[step] != expected.get(step)]
     if different:

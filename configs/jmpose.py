@@ -37,7 +37,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
                 "backbone": common.tiny_hrnet(),
                 "channels": 8,
                 "num_layers": 1,
-                "offset_groups": 4,
+                "offset_groups": 2,
                 "qkv_kernel": 1,
                 "gate": "conv1x1",
                 "head": "residual",
@@ -49,9 +49,9 @@ def get_config(variant: str = "tiny") -> ConfigDict:
                 "flow_pairs": "support_to_key",
             }
         )
-        config.train.batch_size = 16
-        config.train.steps = 220
-        config.optimizer.warmup_steps = 40
+        config.train.batch_size = 8
+        config.train.steps = 680
+        config.optimizer.warmup_steps = 80
         config.optimizer.schedule = "cosine"
         config.train.save_every = 200
     elif variant == "paper":

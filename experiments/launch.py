@@ -5,12 +5,25 @@ import os
 import re
 import sys
 import textwrap
+import time
+import traceback
 from collections.abc import Callable
 
 from absl import flags, logging
 
-from jmpose_jax.errors import HostLost, InputError, NoSpace, RunStopped, is_full_disk
+from jmpose_jax.errors import (
+    HostLost,
+    HostsDiffer,
+    InputError,
+    NonFiniteLoss,
+    NoSpace,
+    Preempted,
+    RunStopped,
+    is_full_disk,
+)
 
+AGREED = (HostsDiffer, NonFiniteLoss, Preempted)  # all processes of a run stop for these at the same step
+GRACE = 5.0  # seconds in which the other processes may come to the same fault, before this one's end ends them
 HELP = ("-h", "-help", "--help", "--helpfull", "--helpshort")
 
 
@@ -45,10 +58,13 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         print(f"{program_name(argv[0])}: interrupted", file=sys.stderr)
         sys.exit(130)
-    except OSError as error:
-        if not is_full_disk(error):
+    except Exception as error:
+        if is_full_disk(error):
+            fail(argv[0], error, NoSpace.STATUS)
+        if not _of_several_processes():
             raise
-        fail(argv[0], error, NoSpace.STATUS)
+        traceback.print_exc()
+        _leave(1)
     sys.stdout.flush()
 
 
@@ -136,6 +152,21 @@ def fail(program: str, error: Exception, status: int = 2) -> None:
     """Print the fault in one line and exit."""
     print(f"{program_name(program)}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
     if isinstance(error, HostLost):
-        # JAX and Orbax would wait at the end for processes that never come.
-        os._exit(status)
+        os._exit(status)  # JAX would wait for the process that has gone
+    if _of_several_processes() and not isinstance(error, AGREED):
+        _leave(status)
     sys.exit(status)
+
+
+def _of_several_processes() -> bool:
+    """Whether this process has joined a run of several."""
+    jax = sys.modules.get("jax")
+    return jax is not None and jax.distributed.is_initialized() and jax.process_count() > 1
+
+
+def _leave(status: int) -> None:
+    """End at once: the others wait in a collective for this process, and JAX would have it wait for them."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    time.sleep(GRACE)
+    os._exit(status)

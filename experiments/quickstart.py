@@ -44,7 +44,7 @@ class Scale:
 
 
 SCALES = {
-    "full": Scale({"train": 2000, "val": 60, "test": 300}, 2900, 900, 220),
+    "full": Scale({"train": 2000, "val": 60, "test": 300}, 2900, 900, 680),
     "smoke": Scale({"train": 24, "val": 4, "test": 8}, 20, 10, 10),
 }
 

@@ -28,6 +28,7 @@ from jmpose_jax.information import DEFAULT_ESTIMATORS, resolve_estimators
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, sharding
+from jmpose_jax.train.initial_values import initial_key
 from jmpose_jax.train.loop import train_loop
 from jmpose_jax.train.optimizers import create_optimizer, learning_rate_schedule
 from jmpose_jax.train.profiling import StepProfiler, parse_profile_steps
@@ -93,6 +94,7 @@ def train(
             if found is not None:
                 state, position = found
                 loader.set_state(position)
+                checkpoints.write_names(manager)  # a run that was killed may have left an older one
             elif start_from is not None:
                 source = checkpoints.find_checkpoint(start_from)
                 with checkpoints.checkpointer(source.parents[1], keep=1000) as other:
@@ -207,9 +209,7 @@ def build(config: ConfigDict, steps_per_epoch: int) -> tuple[int, Any, TrainStep
         remat=config.train.remat,
         skip_non_finite=config.train.non_finite == "skip",
     )
-    # The default generator makes XLA compile the initialisation of a small network for 17 s instead of 3.
-    key = jax.random.key(config.seed, impl="rbg")
-    return total_steps, schedule, step, functools.partial(create_state, model, optimizer, key)
+    return total_steps, schedule, step, functools.partial(create_state, model, optimizer, initial_key(config.seed))
 
 
 def model_options(config: ConfigDict) -> dict[str, Any]:

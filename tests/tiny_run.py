@@ -6,6 +6,7 @@ python tests/tiny_run.py '{"workdir": …, "steps": …}' — see `SETTINGS`; pr
 import json
 import os
 import pathlib
+import resource
 import sys
 import time
 
@@ -24,6 +25,10 @@ SETTINGS = {
     "skip": False,
     "stall": 0,  # the batch of this step never comes
     "stall_seconds": 0.0,
+    "differ": False,  # process 1 holds another value of one parameter
+    "full_at": 0,  # from this step on no file may grow beyond 20 kB
+    "stderr": "",  # file that gets standard error
+    "fault": [0, 0],  # process and step at which its input is at fault
     "sharding": [],
     "mesh_model": 1,
     "accumulate": 1,
@@ -45,6 +50,7 @@ def run(**changes):
     import jax.numpy as jnp
     import numpy as np
 
+    from jmpose_jax.errors import InputError
     from jmpose_jax.records import ClipBatch, PoseOutput
     from jmpose_jax.train import checkpoints, sharding
     from jmpose_jax.train.loop import train_loop
@@ -80,6 +86,8 @@ def run(**changes):
             if settings["stall"] == self.number:  # never 1: the first batch also gives the shapes
                 while True:
                     time.sleep(0.05)
+            if settings["fault"] == [settings["process"], self.number]:
+                raise InputError("the shard of this process is damaged")
             time.sleep(settings["pause"])
             rng = np.random.default_rng(self.number)
             size = settings["batch"]
@@ -115,6 +123,10 @@ def run(**changes):
         state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
     shardings = sharding.state_sharding(state, mesh, settings["sharding"])
     state = jax.device_put(state, shardings)
+    if settings["differ"]:
+        kernel = state.params["head"]["kernel"]
+        parts = [shard.data + settings["process"] for shard in kernel.addressable_shards]
+        state.params["head"]["kernel"] = jax.make_array_from_single_device_arrays(kernel.shape, kernel.sharding, parts)
     found = {}
     folder = pathlib.Path(settings["workdir"])
     with checkpoints.checkpointer(folder, keep=2) as manager:
@@ -123,6 +135,12 @@ def run(**changes):
             state, position = restored
             loader.set_state(position)
         print("began", int(state.step), flush=True)
+
+        def report(step, scalars):
+            print("step", step, flush=True)
+            if step == settings["full_at"]:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
         writer = MetricsWriter(folder, int(state.step))
         step = make_train_step(
             model,
@@ -147,7 +165,7 @@ def run(**changes):
                 writer=writer,
                 log_every=settings["log_every"],
                 save_every=settings["save_every"],
-                report=lambda step, scalars: print("step", step, flush=True),
+                report=report,
                 shardings=shardings,
                 skip_non_finite=settings["skip"],
                 non_finite=lambda step, scalars, index: found.update({step: [int(i) for i in index]}),
@@ -164,6 +182,8 @@ def run(**changes):
 
 def main():
     settings = SETTINGS | json.loads(globals().get("ARGUMENT") or sys.argv[1])
+    if settings["stderr"]:
+        os.dup2(os.open(settings["stderr"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
     import jax
 
     jax.config.update("jax_num_cpu_devices", settings["devices"])

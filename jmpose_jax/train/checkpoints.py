@@ -48,8 +48,12 @@ def checkpointer(workdir: str | os.PathLike, *, keep: int = 1, keep_steps: Seque
         manager = ocp.training.Checkpointer(folder, preservation_policy=policy, cleanup_tmp_directories=True)
         stack.callback(manager.close)
         stack.callback(wait, manager)
+        before = [checkpoint.step for checkpoint in manager.checkpoints]
         try:
             yield manager
+            wait(manager)
+            if before != [checkpoint.step for checkpoint in manager.checkpoints]:
+                write_names(manager)
         except HostLost:
             stack.pop_all()  # what is under way waits for the process that has gone
             raise
@@ -61,7 +65,7 @@ def _score(metrics: Mapping[str, float]) -> float:
 
 
 def wait(manager: Any) -> None:
-    """Wait for the save under way, and name the checkpoints that are whole.
+    """Wait for the save under way.
 
     Raises:
       NoSpace: the disk is full; the checkpoints before are untouched.
@@ -69,17 +73,16 @@ def wait(manager: Any) -> None:
     """
     with distributed.told_of_lost_host(), _told_of_full_disk(manager):
         manager.wait()
-        _write_names(manager)
 
 
-def _write_names(manager: Any) -> None:
+def write_names(manager: Any) -> None:
     """Write `checkpoints.json` of the workdir: the steps of the latest checkpoint and of the best one, if any."""
     if jax.process_index() != 0 or not manager.checkpoints:
         return
     names: dict[str, Any] = {"latest": {"step": manager.checkpoints[-1].step}}
     evaluated = [c for c in manager.checkpoints if c.metrics and math.isfinite(_score(c.metrics))]
     if evaluated:
-        best = max(evaluated, key=lambda c: _score(c.metrics))
+        best = max(evaluated, key=lambda c: (_score(c.metrics), c.step))  # of equals the later, as the policy has it
         names["best"] = {"step": best.step, **best.metrics}
     path = pathlib.Path(str(manager.directory)).parent / NAMES
     content = json.dumps(names, indent=1)
@@ -131,6 +134,7 @@ def save(
     A save still under way is waited for: where two overlap, Orbax 0.12.8 writes the later one wrongly or not at all.
     """
     wait(manager)
+    write_names(manager)
     arrays = _arrays(state)
     metadata = {"config": config, "checksum": state_checksum(arrays)}
     with _told_of_full_disk(manager):
@@ -148,6 +152,7 @@ def _arrays(state: TrainState) -> dict[str, Any]:
     return items | ({"ema": {"params": state.ema}} if state.ema else {})
 
 
+@distributed.told_of_lost_host()
 def restore_newest(
     manager: Any,
     state: TrainState,

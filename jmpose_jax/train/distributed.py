@@ -20,7 +20,6 @@ HEARTBEAT_TIMEOUT = 100  # seconds without a sign of life after which a process 
 ADVICE = "run the same command on all hosts again to go on from the last checkpoint"
 # How collectives and the coordination service say that the other side has gone.
 LOSS = r"Connection (closed|reset)|Socket closed|connection refused|heartbeat|Gloo|NCCL|coordination service|[Bb]arrier"
-_handlers: list[Any] = []  # a C callback must outlive its registration
 
 
 def cluster_settings(
@@ -113,36 +112,46 @@ def initialize(
             f"the processes of the run did not find each other ({first}); check --coordinator, --num_processes and "
             "--process_id, or run alone with --distributed=off"
         ) from error
-    _say_why_at_abort()
 
 
-def _say_why_at_abort() -> None:
-    """Let the end that JAX's runtime makes of a run which has lost a process be one clear line and `HostLost.STATUS`.
+def _end_with_a_line(number: int) -> None:
+    """Handler of SIGABRT: coordination's client ends a process whose run has lost another by abort() from its thread.
 
-    The coordination service's client ends the process by abort() from a thread of its own, whatever the main thread
-    waits for; no exception comes of it, and a handler of Python's would not run any more.
+    No exception comes of that, and a handler of Python's own would never run: the main thread waits for a collective.
     """
-
-    @ctypes.CFUNCTYPE(None, ctypes.c_int)
-    def handler(number: int) -> None:
-        line = f"jmpose: another process of the run died or cannot be reached; {ADVICE}\n"
+    line = f"jmpose: another process of the run died or cannot be reached; {ADVICE}\n"
+    try:
         os.write(sys.__stderr__.fileno(), line.encode())
+    finally:
         os._exit(HostLost.STATUS)
 
-    _handlers.append(handler)
-    ctypes.CDLL(None).signal(signal.SIGABRT, handler)
+
+_at_abort = ctypes.CFUNCTYPE(None, ctypes.c_int)(_end_with_a_line)
 
 
 @contextlib.contextmanager
 def told_of_lost_host() -> Iterator[None]:
-    """Turns what collectives say when another process has died into `HostLost`."""
+    """Where other processes are waited for: their death ends in `HostLost`, or in its line and status at once.
+
+    Collectives raise where the connection breaks. A host that falls silent is noticed by the coordination service's
+    heartbeats; then the process ends where it stands.
+    """
+    if jax.process_count() == 1:
+        yield
+        return
+    # Only in here: when the interpreter shuts down it holds its lock, and the handler would wait for it for ever.
+    libc = ctypes.CDLL(None)
+    libc.signal.restype = ctypes.c_void_p
+    before = libc.signal(signal.SIGABRT, _at_abort)
     try:
         yield
     except (RuntimeError, ValueError, OSError) as error:
-        if jax.process_count() == 1 or not re.search(LOSS, str(error)):
+        if not re.search(LOSS, str(error)):
             raise
         first = str(error).strip().splitlines()[0][:200]
         raise HostLost(f"another process of the run died or cannot be reached ({first}); {ADVICE}") from error
+    finally:
+        libc.signal(signal.SIGABRT, ctypes.c_void_p(before))
 
 
 def barrier(name: str) -> None:

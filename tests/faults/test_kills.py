@@ -13,23 +13,18 @@ TINY = pathlib.Path(__file__).resolve().parents[1] / "tiny_run.py"
 pytestmark = pytest.mark.faults
 
 
-@pytest.fixture(scope="module")
-def context():
-    return faults.server()
-
-
 def tiny(context, workdir, **settings):
-    settings = {"workdir": str(workdir), "steps": 400, "save_every": 2, **settings}
+    settings = {"workdir": str(workdir), "steps": 60, "save_every": 10, "pause": 0.01, **settings}
     process = context.Process(target=runpy.run_path, args=(str(TINY), {"ARGUMENT": json.dumps(settings)}, "__main__"))
     process.start()
     return process
 
 
 def test_a_run_killed_while_it_steps_and_inside_a_save_ends_as_one_never_killed(context, tmp_path):
-    undisturbed = tiny(context, tmp_path / "undisturbed", save_every=400)
+    undisturbed = tiny(context, tmp_path / "undisturbed", save_every=60)
     undisturbed.join()
     expected = faults.logged_losses(tmp_path / "undisturbed")
-    assert sorted(expected) == list(range(1, 401))
+    assert sorted(expected) == list(range(1, 61))
     moments = ["saving", "stepping"]
     found = faults.kill_and_resume(
         lambda workdir: tiny(context, workdir), tmp_path / "killed", expected, moments, random.Random(0)
@@ -47,13 +42,10 @@ def test_a_life_whose_losses_differ_is_no_exact_resumption(context, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_whole_training_resumes_exactly_after_every_kill(context, tmp_path, monkeypatch):
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
-    root = small_run.prepare(tmp_path)
-
+def test_a_whole_training_resumes_exactly_after_every_kill(context, prepared, tmp_path):
     def start(workdir, save_every=2):
         settings = {"steps": 60, "save_every": save_every}
-        process = context.Process(target=small_run.train, args=(str(root), str(workdir)), kwargs=settings)
+        process = context.Process(target=small_run.train, args=(str(prepared), str(workdir)), kwargs=settings)
         process.start()
         return process
 

@@ -66,9 +66,21 @@ def base() -> ConfigDict:
     config.train.save_every = 1000
     config.train.keep = 2
     config.train.keep_steps = ()
+    config.train.mesh_model = 1  # devices along the mesh's axis "model"; the others share the batch
+    config.train.sharding = ()  # rules over the state, e.g. (("backbone/.*kernel", "fsdp"),); see train/sharding.py
+    config.train.accumulate = 1  # parts of a batch whose gradients are averaged
+    config.train.ema_decay = 0.0  # of the parameters' moving average; 0 keeps none
+    config.train.compute_dtype = "float32"  # or "bfloat16", of the backbone; parameters and the rest stay float32
+    config.train.remat = False  # compute the forward pass again in the backward pass instead of keeping it
+    config.train.non_finite = "stop"  # or "skip": leave the update out, count it, write down the batch's clips
+    config.train.stall_seconds = 600.0  # an input that gives no batch for so long ends the run; 0 waits for ever
+    config.train.evaluate_every = 0  # steps between two evaluations, of which the best keeps its checkpoint; 0 for none
+    config.train.check_hosts_every = 1000  # steps between two comparisons of the hosts' parameters; 0 for never
 
     config.eval = ConfigDict()
     config.eval.batch_size = 32
+    config.eval.checkpoint = "latest"  # of a workdir; or "best", of those that were evaluated while training
+    config.eval.ema = False  # evaluate the moving average of the parameters
     config.eval.flip_test = True
     config.eval.shift_heatmap = True  # flipped heatmaps move one pixel to the right before averaging
     config.eval.decode = "dark"

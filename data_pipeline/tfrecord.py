@@ -137,11 +137,17 @@ class TFRecordSource:
         """The data of one record; its checksum is verified.
 
         Raises:
-          InputError: naming the shard and the offset of a damaged record.
+          InputError: naming the shard and the offset of a damaged record, or a shard that has gone.
         """
         offset, length = (int(v) for v in self._entries[record_key])
         shard = int(self._shard[record_key])
-        block = os.pread(self._file(shard), length + FOOTER_BYTES, offset)
+        try:
+            block = os.pread(self._file(shard), length + FOOTER_BYTES, offset)
+        except OSError as error:
+            raise InputError(
+                f"{self._paths[shard]}: cannot be read any more ({error.strerror}); bring the shard back and start the "
+                "same command again"
+            ) from error
         data = block[:length]
         if len(block) < length + FOOTER_BYTES or struct.unpack("<I", block[length:])[0] != masked_crc32c(data):
             raise InputError(

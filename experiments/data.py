@@ -48,7 +48,7 @@ def train_loader(config: Mapping[str, Any]) -> Any:
 
 
 def eval_loader(config: Mapping[str, Any], split: str | None = None) -> Any:
-    """One pass in fixed order over a split, the last batch padded."""
+    """One pass in fixed order over this process's share of a split, the last batch padded."""
     dataset = config["dataset"]
     return make_loader(
         str(dataset_root(config)),
@@ -60,6 +60,8 @@ def eval_loader(config: Mapping[str, Any], split: str | None = None) -> Any:
         repeat=False,
         num_workers=0,
         boxes=dataset["boxes"],
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
         **_common(dataset),
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import data
+from experiments import data, hosts
 from experiments.files import write_json
 from experiments.flow_evaluation import describe, evaluate_flow
 from experiments.launch import launch
@@ -21,6 +21,7 @@ from jmpose_jax.metrics.crowd import write_subset
 from jmpose_jax.metrics.keypoints import POSETRACK15_SIGMAS
 from jmpose_jax.metrics.oks_nms import oks_nms_by_image
 from jmpose_jax.records import Predictions
+from jmpose_jax.train import distributed
 
 
 def evaluate(
@@ -42,15 +43,18 @@ def evaluate(
       crowd_index: score the frames of at least this CrowdIndex as well; their list goes to `challenging/frames.json`.
 
     Returns:
-      The content of `evaluation.json`.
+      The content of `evaluation.json`; of several processes the first one has it, the others an empty dict.
 
     Raises:
       InputError: data set, checkpoint or predictions are at fault.
+      RunStopped: SIGTERM came while the model was run, or another process died.
     """
     split = config.dataset.eval_split
     annotations = data.dataset_root(config) / "annotations" / split
     if predictions is None:
         predictions = _predict(config, checkpoint or workdir, workdir / "predictions", annotations, oks_nms_threshold)
+    if jax.process_index() != 0:
+        return {}  # process 0 has all estimates; it scores and writes
     return score(config, workdir, predictions, crowd_index)
 
 
@@ -118,7 +122,10 @@ def _predict(
     from experiments.evaluation import configured_estimator, estimate_split
     from jmpose_jax.train.checkpoints import load_model
 
-    _, model, variables = load_model(checkpoint)
+    if config.eval.checkpoint not in ("latest", "best"):
+        raise InputError(f"config.eval.checkpoint={config.eval.checkpoint!r} is unknown; use latest or best")
+    best = config.eval.checkpoint == "best"
+    _, model, variables = load_model(checkpoint, best=best, ema=config.eval.ema)
     run = jax.jit(configured_estimator(config, model))
     loader = data.eval_loader(config)
     try:
@@ -126,7 +133,10 @@ def _predict(
         estimates = estimate_split(lambda batch: {"model": run(variables, batch)}, loader, len(table))["model"]
     finally:
         loader.close()
-    return write_predictions(config, estimates, table, annotations, output, oks_nms_threshold)
+    if jax.process_index() == 0:
+        write_predictions(config, estimates, table, annotations, output, oks_nms_threshold)
+    distributed.barrier("predictions are written")
+    return output
 
 
 def write_predictions(
@@ -156,6 +166,7 @@ def main(argv: list[str] | None = None) -> None:
     config = config_flags.DEFINE_config_file("config", None, "Config file of the model.", lock_config=True)
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run; gets evaluation.json and predictions/.")
     checkpoint = flags.DEFINE_string("checkpoint", None, "Evaluate this checkpoint instead of the workdir's latest.")
+    join = hosts.define_flags()
     predictions = flags.DEFINE_string("predictions", None, "Score these PoseTrack18 result files instead of a model.")
     oks_nms = flags.DEFINE_float("oks_nms", None, "Keep one of poses that are more alike than this; off by default.")
     crowd = flags.DEFINE_float("crowd_index", None, "Score also the frames of at least this CrowdIndex, and list them.")
@@ -164,12 +175,17 @@ def main(argv: list[str] | None = None) -> None:
         for flag in (config, workdir):
             if flag.value is None:
                 raise InputError(f"--{flag.name} is missing")
+        join()
         folder = pathlib.Path(workdir.value)
         if config.value.model.name == "raft":
+            if jax.process_count() > 1:
+                raise InputError("endpoint errors are computed by one process; add --distributed=off and start one")
             print(describe(evaluate_flow(config.value, folder, checkpoint.value or folder)))
             print(f"wrote {folder / 'evaluation.json'}")
             return
         result = evaluate(config.value, folder, checkpoint.value, predictions.value, oks_nms.value, crowd.value)
+        if not result:
+            return
         for name in ("ap", "mota"):
             print(f"{name:<5}" + json.dumps({k: round(v, 2) for k, v in result[name].items()}))
         if "challenging" in result:

@@ -10,13 +10,15 @@ import jax
 import numpy as np
 
 from data_pipeline.clips import ClipTable
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import InputError, Preempted
 from jmpose_jax.inference.estimate import Variables, estimator, model_heatmaps
 from jmpose_jax.metrics import posetrack
 from jmpose_jax.metrics.reading import read_sequence
 from jmpose_jax.metrics.sequence import Sequence, from_predictions
 from jmpose_jax.records import ClipBatch, Predictions
 from jmpose_jax.skeletons import POSETRACK17_TO_15, SKELETONS
+from jmpose_jax.train import distributed
+from jmpose_jax.train.preemption import PreemptionNotice
 
 Estimates = tuple[np.ndarray, np.ndarray]  # keypoints float32 [n, 15, 2] in image pixels, scores float32 [n, 15]
 
@@ -41,7 +43,8 @@ def estimate_split(
 
     Args:
       function: of a batch; row name -> keypoints [B, K, 2] in image pixels and scores [B, K].
-      loader: one pass in fixed order; padding has `valid` 0.
+      loader: one pass in fixed order over this process's share; padding has `valid` 0. Every process gives the same
+        number of batches.
       count: clips of the split.
 
     Returns:
@@ -50,19 +53,29 @@ def estimate_split(
 
     Raises:
       InputError: the loader lost a clip.
+      Preempted: SIGTERM came; all processes stop at the same batch.
+      HostLost: another process died or cannot be reached.
     """
     parts: dict[str, list[Estimates]] = {}
-    indices = []
-    for batch in loader:
-        keep = np.asarray(batch.valid) > 0
-        indices.append(np.asarray(batch.index)[keep])
-        for name, (keypoints, scores) in function(batch).items():
-            parts.setdefault(name, []).append((np.asarray(keypoints)[keep], np.asarray(scores)[keep]))
-    order = np.concatenate(indices) if indices else np.zeros(0, np.int32)
+    indices, valid = [], []
+    with distributed.told_of_lost_host(), PreemptionNotice() as notice:
+        for batch in loader:
+            if notice.reached():
+                raise Preempted("stopped by SIGTERM during evaluation, nothing was written; run the same command again")
+            indices.append(np.asarray(batch.index))
+            valid.append(np.asarray(batch.valid))
+            for name, (keypoints, scores) in function(batch).items():
+                parts.setdefault(name, []).append((np.asarray(keypoints), np.asarray(scores)))
+        if not indices:
+            raise InputError(f"the split has {count} clips, the loader gave none: prepare the data set again")
+        joined = {name: tuple(np.concatenate(column) for column in zip(*rows)) for name, rows in parts.items()}
+        order, valid, joined = distributed.gather((np.concatenate(indices), np.concatenate(valid), joined))
+    keep = valid > 0
+    order = order[keep]
     if sorted(order.tolist()) != list(range(count)):
         raise InputError(f"the split has {count} clips, the loader gave {len(order)}: prepare the data set again")
     back = np.argsort(order)
-    return {name: tuple(_to_15(np.concatenate(column)[back]) for column in zip(*rows)) for name, rows in parts.items()}
+    return {name: tuple(_to_15(column[keep][back]) for column in columns) for name, columns in joined.items()}
 
 
 def _to_15(array: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from typing import Any
 from experiments import grid_cells
 from experiments.files import write_json
 from experiments.grid_cells import Cell, Grid
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import InputError, NonFiniteLoss
 
 FINAL = ("done", "nan")
 
@@ -59,7 +59,6 @@ def run_cell(workdir: str | os.PathLike, index: int) -> dict[str, Any]:
     """
     from experiments.evaluate import evaluate
     from experiments.train import train
-    from jmpose_jax.train.loop import NonFiniteLoss
 
     workdir = pathlib.Path(workdir)
     grid = grid_cells.load(workdir)

@@ -5,12 +5,25 @@ import os
 import re
 import sys
 import textwrap
+import time
+import traceback
 from collections.abc import Callable
 
 from absl import flags, logging
 
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import (
+    HostLost,
+    HostsDiffer,
+    InputError,
+    NonFiniteLoss,
+    NoSpace,
+    Preempted,
+    RunStopped,
+    is_full_disk,
+)
 
+AGREED = (HostsDiffer, NonFiniteLoss, Preempted)  # all processes of a run stop for these at the same step
+GRACE = 5.0  # seconds in which the other processes may come to the same fault, before this one's end ends them
 HELP = ("-h", "-help", "--help", "--helpfull", "--helpshort")
 
 
@@ -21,8 +34,9 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
       run: the command; it reads `absl.flags.FLAGS`.
       argv: program name and flags, `sys.argv` by default.
 
-    Exits with 0 when done or when asked for help, 2 when a flag or an input file is at fault (one line on standard
-    error), 1 with a traceback on anything else.
+    Exits with 0 when done or when asked for help; with one line on standard error and 2 when a flag or an input file is
+    at fault, the `STATUS` of a `RunStopped`, 73 when the disk is full, 130 when interrupted; with 1 and a traceback on
+    anything else.
     """
     argv = sys.argv if argv is None else argv
     keep_freed_memory()
@@ -39,9 +53,18 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
         run()
     except (flags.Error, InputError) as error:
         fail(argv[0], error)
+    except RunStopped as stopped:
+        fail(argv[0], stopped, stopped.STATUS)
     except KeyboardInterrupt:
         print(f"{program_name(argv[0])}: interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if is_full_disk(error):
+            fail(argv[0], error, NoSpace.STATUS)
+        if not _of_several_processes():
+            raise
+        traceback.print_exc()
+        _leave(1)
     sys.stdout.flush()
 
 
@@ -125,7 +148,25 @@ def program_name(program: str) -> str:
     return program if program.startswith("jmpose") else f"jmpose {os.path.splitext(os.path.basename(program))[0]}"
 
 
-def fail(program: str, error: Exception) -> None:
-    """Print the fault in one line and exit with status 2."""
-    print(f"{program_name(program)}: {' '.join(str(error).split())}", file=sys.stderr)
-    sys.exit(2)
+def fail(program: str, error: Exception, status: int = 2) -> None:
+    """Print the fault in one line and exit."""
+    print(f"{program_name(program)}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    if isinstance(error, HostLost):
+        os._exit(status)  # JAX would wait for the process that has gone
+    if _of_several_processes() and not isinstance(error, AGREED):
+        _leave(status)
+    sys.exit(status)
+
+
+def _of_several_processes() -> bool:
+    """Whether this process has joined a run of several."""
+    jax = sys.modules.get("jax")
+    return jax is not None and jax.distributed.is_initialized() and jax.process_count() > 1
+
+
+def _leave(status: int) -> None:
+    """End at once: the others wait in a collective for this process, and JAX would have it wait for them."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    time.sleep(GRACE)
+    os._exit(status)

@@ -5,6 +5,7 @@ split → poses drawn on a video → `report.md`. Every part is what the other c
 """
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -48,7 +49,7 @@ SCALES = {
 }
 
 
-def run(workdir: str | os.PathLike, scale: str, seed: int) -> dict[str, Any]:
+def run(workdir: str | os.PathLike, scale: str, seed: int, allow_config_change: bool = False) -> dict[str, Any]:
     """Go the whole road.
 
     Args:
@@ -56,6 +57,7 @@ def run(workdir: str | os.PathLike, scale: str, seed: int) -> dict[str, Any]:
         `report.md` and its pictures.
       scale: "full" or "smoke".
       seed: of data, initialisation and order.
+      allow_config_change: go on with runs of the workdir though their configs, of an earlier version say, differ.
 
     Returns:
       What `evaluation.json` holds.
@@ -64,26 +66,26 @@ def run(workdir: str | os.PathLike, scale: str, seed: int) -> dict[str, Any]:
       InputError: the workdir holds a run of another scale or seed.
     """
     # Imported here, so that a wrong flag is answered at once and not after the machinery has loaded.
-    from experiments import report
+    from experiments import report, train
     from experiments.comparison import compare, score
-    from experiments.train import train
 
     folder = pathlib.Path(workdir)
     amount = SCALES[scale]
     _claim(folder, scale, seed)
+    training = functools.partial(train.train, allow_config_change=allow_config_change)
     clock = Clock(folder / "timing.json")
 
     clock.measure("render and prepare", lambda: _data(folder, amount, seed))
     backbone = _backbone_config(folder, amount, seed, amount.trunk_steps + amount.decay_steps)
-    clock.measure("train the backbone", lambda: train(backbone, folder / "backbone"))
+    clock.measure("train the backbone", lambda: training(backbone, folder / "backbone"))
     jmpose = _jmpose_config(folder, amount, seed)
-    clock.measure("train JM-Pose", lambda: train(jmpose, folder / "jmpose"))
+    clock.measure("train JM-Pose", lambda: training(jmpose, folder / "jmpose"))
 
     # The control gets the wall time of stage 2 as further steps at full rate, before the same decay.
     extra = equal_time_steps(clock.seconds["train the backbone"], clock.seconds["train JM-Pose"], amount)
     longer = _backbone_config(folder, amount, seed, amount.trunk_steps + extra + amount.decay_steps)
     trunk = folder / "backbone" / "checkpoints" / str(amount.trunk_steps)
-    clock.measure("train the backbone on", lambda: train(longer, folder / "backbone_equal_time", start_from=trunk))
+    clock.measure("train the backbone on", lambda: training(longer, folder / "backbone_equal_time", start_from=trunk))
 
     def evaluate() -> None:
         estimates, table = compare(folder / "jmpose", "test", jmpose, folder / "backbone_equal_time")
@@ -191,11 +193,12 @@ def main(argv: list[str] | None = None) -> None:
     workdir = flags.DEFINE_string("workdir", None, "Folder for everything that the run makes.")
     scale = flags.DEFINE_enum("scale", "full", list(SCALES), "full: under 15 minutes on two cores; smoke: 90 seconds.")
     seed = flags.DEFINE_integer("seed", 0, "Seed of data, initialisation and order.", lower_bound=0)
+    allow = flags.DEFINE_bool("allow_config_change", False, "Go on in a workdir that other configs began.")
 
     def command() -> None:
         if workdir.value is None:
             raise InputError("--workdir is missing; give a folder, e.g. --workdir runs/quickstart")
-        run(workdir.value, scale.value, seed.value)
+        run(workdir.value, scale.value, seed.value, allow.value)
         print(f"done: open {pathlib.Path(workdir.value) / 'report.md'}")
 
     launch(command, argv)

@@ -6,18 +6,23 @@ import json
 import os
 import pathlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data_pipeline.progress import ProgressBar
-from experiments import data
+from experiments import data, hosts
+from experiments.config_changes import check_unchanged
 from experiments.files import write_json
 from experiments.launch import launch
 from experiments.summary import summary as summarized
 from experiments.tasks import Task, task_of
+from experiments.validation import make_validation
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
@@ -25,9 +30,12 @@ from jmpose_jax.train import checkpoints, sharding
 from jmpose_jax.train.initial_values import initial_key
 from jmpose_jax.train.loop import train_loop
 from jmpose_jax.train.optimizers import create_optimizer, learning_rate_schedule
+from jmpose_jax.train.profiling import StepProfiler, parse_profile_steps
 from jmpose_jax.train.state import TrainState, create_state, replace_subtree
 from jmpose_jax.train.step import TrainStep, make_train_step
 from jmpose_jax.train.writers import MetricsWriter
+
+COMPUTE_DTYPES = ("float32", "bfloat16")
 
 
 def plain(config: ConfigDict) -> dict[str, Any]:
@@ -36,47 +44,75 @@ def plain(config: ConfigDict) -> dict[str, Any]:
 
 
 def train(
-    config: ConfigDict, workdir: str | os.PathLike, *, start_from: str | os.PathLike | None = None, quiet: bool = False
+    config: ConfigDict,
+    workdir: str | os.PathLike,
+    *,
+    start_from: str | os.PathLike | None = None,
+    quiet: bool = False,
+    allow_config_change: bool = False,
+    profile_steps: tuple[int, int] | None = None,
 ) -> TrainState:
     """Train as the config says, from the workdir's latest checkpoint where there is one.
 
     Args:
       config: from a file in `configs/`.
-      workdir: gets `config.json`, `metrics.jsonl`, TensorBoard events and `checkpoints/`.
+      workdir: gets `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, and `checkpoints.json`, which
+        names the latest and the best.
       start_from: a fresh workdir starts from this checkpoint of the same model: state, optimiser and input position.
       quiet: no progress report.
+      allow_config_change: go on from a checkpoint of the workdir though it was written with another config.
+      profile_steps: first and last of the steps to trace into `profile/`, a folder for each process.
 
     Returns:
       The final state.
 
     Raises:
       InputError: the config, the data set or a checkpoint is at fault.
+      RunStopped: SIGTERM came and the state is saved, or a guard of `train_loop` stopped the run.
     """
     folder = pathlib.Path(workdir)
-    mesh = sharding.data_mesh()
-    sharding.check_batch_size(config.train.batch_size, mesh)
+    mesh = sharding.data_mesh(model=config.train.mesh_model)
+    sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
+    if config.train.non_finite not in ("stop", "skip"):
+        raise InputError(f"config.train.non_finite={config.train.non_finite!r} is unknown; use stop or skip")
     task = task_of(config)
     config = task.config
     loader = data.train_loader(config)
     try:
         parts = set_up(task, loader)
-        state = jax.device_put(parts.state, sharding.replicated(mesh))
+        evaluate = make_validation(config, mesh) if config.train.evaluate_every else None
+        shardings = sharding.state_sharding(parts.state, mesh, config.train.sharding)
+        state = jax.device_put(parts.state, shardings)
 
         folder.mkdir(parents=True, exist_ok=True)
         description = plain(config)
         with checkpoints.checkpointer(folder, keep=config.train.keep, keep_steps=config.train.keep_steps) as manager:
-            if manager.latest is not None:
-                state, position = checkpoints.restore(manager, state, sharding.replicated(mesh))
+            check = functools.partial(check_unchanged, now=description)
+            found = checkpoints.restore_newest(
+                manager, state, shardings, (lambda before: None) if allow_config_change else check
+            )
+            if found is not None:
+                state, position = found
                 loader.set_state(position)
+                checkpoints.write_names(manager)  # a run that was killed may have left an older one
             elif start_from is not None:
                 source = checkpoints.find_checkpoint(start_from)
                 with checkpoints.checkpointer(source.parents[1], keep=1000) as other:
-                    state, position = checkpoints.restore(other, state, sharding.replicated(mesh), int(source.name))
+                    state, position = checkpoints.restore(other, state, shardings, int(source.name))
                 loader.set_state(position)
+            profiler = None
+            if profile_steps is not None:
+                profiler = StepProfiler(folder, *profile_steps)
+                profiler.check(int(state.step), parts.total_steps)
             if jax.process_index() == 0:
                 write_json(folder / "config.json", description)
             writer = MetricsWriter(folder, int(state.step))
-            bar = ProgressBar(parts.total_steps, f"train {folder.name}", initial=int(state.step), enabled=not quiet)
+            bar = ProgressBar(
+                parts.total_steps,
+                f"train {folder.name}",
+                initial=int(state.step),
+                enabled=not quiet and jax.process_index() == 0,
+            )
             state = train_loop(
                 state,
                 parts.step,
@@ -92,6 +128,14 @@ def train(
                 save_every=config.train.save_every,
                 keep_steps=tuple(config.train.keep_steps),
                 report=functools.partial(_report, bar),
+                shardings=shardings,
+                skip_non_finite=config.train.non_finite == "skip",
+                non_finite=functools.partial(_write_non_finite, folder, loader.table),
+                stall_seconds=config.train.stall_seconds,
+                check_hosts_every=config.train.check_hosts_every,
+                evaluate=evaluate,
+                evaluate_every=config.train.evaluate_every,
+                profiler=profiler,
             )
             bar.close()
             writer.close()
@@ -130,8 +174,25 @@ def set_up(task: Task, loader: Any) -> Parts:
       InputError: as `train`.
     """
     config = task.config
-    model = create_model(config.model)
-    steps_per_epoch = max(len(loader), 1)
+    beginning = loader.get_state()
+    example = next(loader)
+    loader.set_state(beginning)
+    total_steps, schedule, step, create = build(task, max(len(loader), 1))
+    state = initialised(create(example), config)
+    if config.train.ema_decay:
+        state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
+    return Parts(total_steps, schedule, step, state, example)
+
+
+def build(task: Task, steps_per_epoch: int) -> tuple[int, Any, TrainStep, Callable[[ClipBatch], TrainState]]:
+    """What a task says of a training without its data: total steps, schedule, step, and the state for a batch.
+
+    Args:
+      task: of the config.
+      steps_per_epoch: batches of an epoch.
+    """
+    config = task.config
+    model = create_model(model_options(config))
     total_steps = config.train.steps or round(config.train.epochs * steps_per_epoch)
     schedule = _schedule(config, total_steps, steps_per_epoch)
     optimizer = create_optimizer(
@@ -141,11 +202,32 @@ def set_up(task: Task, loader: Any) -> Parts:
         frozen=config.optimizer.frozen,
         clip_norm=config.optimizer.clip_norm,
     )
-    beginning = loader.get_state()
-    example = next(loader)
-    loader.set_state(beginning)
-    state = initialised(create_state(model, optimizer, initial_key(config.seed), example), config)
-    return Parts(total_steps, schedule, make_train_step(model, optimizer, task.loss), state, example)
+    step = make_train_step(
+        model,
+        optimizer,
+        task.loss,
+        accumulate=config.train.accumulate,
+        ema_decay=config.train.ema_decay,
+        remat=config.train.remat,
+        skip_non_finite=config.train.non_finite == "skip",
+    )
+    return total_steps, schedule, step, functools.partial(create_state, model, optimizer, initial_key(config.seed))
+
+
+def model_options(config: ConfigDict) -> dict[str, Any]:
+    """`config.model` with a backbone that computes in `config.train.compute_dtype`.
+
+    Raises:
+      InputError: the dtype is unknown, or the model has no backbone.
+    """
+    options, dtype = config.model.to_dict(), config.train.compute_dtype
+    if dtype not in COMPUTE_DTYPES:
+        raise InputError(f"config.train.compute_dtype={dtype!r} is unknown; use one of {', '.join(COMPUTE_DTYPES)}")
+    if dtype == "float32":
+        return options
+    if "backbone" not in options:
+        raise InputError(f"config.train.compute_dtype={dtype}: model {options['name']!r} has no backbone; use float32")
+    return options | {"backbone": {**options["backbone"], "dtype": jnp.dtype(dtype)}}
 
 
 def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any:
@@ -187,10 +269,34 @@ def initialised(state: TrainState, config: ConfigDict) -> TrainState:
     return state
 
 
+def _write_non_finite(
+    folder: pathlib.Path, table: Any, step: int, scalars: dict[str, float], index: np.ndarray
+) -> None:
+    """Write which clips a batch held whose loss or gradient was not finite, so that they can be looked at."""
+    if jax.process_index() != 0:
+        return
+    clips = [
+        {
+            "clip": int(row),
+            "video": str(table.videos[table.clips["video"][row]]),
+            "image_id": int(table.clips["image_id"][row]),
+            "person_index": int(table.clips["person_index"][row]),
+        }
+        for row in index
+    ]
+    metrics = {name: repr(value) for name, value in scalars.items()}  # JSON has no NaN
+    write_json(folder / "non_finite" / f"{step}.json", {"step": step, "metrics": metrics, "clips": clips})
+
+
 def _report(bar: ProgressBar, step: int, scalars: dict[str, float]) -> None:
     bar.update(1)
     if scalars:
-        bar.note(f"loss {scalars['loss/total']:.4g}, {scalars['clips_per_second']:.0f} clips/s")
+        text = f"loss {scalars['loss/total']:.4g}, {scalars['clips_per_second']:.0f} clips/s"
+        if "mfu" in scalars:
+            text += f", MFU {100 * scalars['mfu']:.1f} %"
+        if scalars["input_wait"] > 0.1:
+            text += f", {100 * scalars['input_wait']:.0f} % waiting for input"
+        bar.note(text)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -199,6 +305,17 @@ def main(argv: list[str] | None = None) -> None:
     )
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run; a run found there goes on.")
     summary = flags.DEFINE_bool("summary", False, "Print the model's modules, shapes, parameters and GFLOP, and stop.")
+    allow = flags.DEFINE_bool("allow_config_change", False, "Go on in a workdir that another config began.")
+    profile = flags.DEFINE_string(
+        "profile_steps", None, "FIRST:LAST, e.g. 10:15: trace these steps into WORKDIR/profile, a folder a process."
+    )
+    compiling = flags.DEFINE_bool(
+        "compile_only", False, "Compile the step, say what it takes, and stop; needs no data set."
+    )
+    topology = flags.DEFINE_string(
+        "topology", None, "With --compile_only: compile for a TPU slice that need not be there, e.g. v5e:8x8."
+    )
+    join = hosts.define_flags()
     depth = flags.DEFINE_integer("summary_depth", 2, "How far down --summary lists modules.", lower_bound=0)
 
     def run() -> None:
@@ -208,7 +325,16 @@ def main(argv: list[str] | None = None) -> None:
         for flag in (config, workdir):
             if flag.value is None:
                 raise InputError(f"--{flag.name} is missing")
-        train(config.value, workdir.value)
+        if topology.value and not compiling.value:
+            raise InputError("--topology goes with --compile_only: training runs on the devices that are there")
+        steps = None if profile.value is None else parse_profile_steps(profile.value)
+        if compiling.value:
+            from experiments.compile_only import compile_only, table  # imports this module
+
+            print(table(compile_only(config.value, workdir.value, topology.value)))
+            return
+        join()
+        train(config.value, workdir.value, allow_config_change=allow.value, profile_steps=steps)
         print(f"trained: {workdir.value}")
 
     launch(run, argv)

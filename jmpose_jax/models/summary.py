@@ -109,16 +109,29 @@ def _of(equation: Any) -> Counter[Path]:
     if name == "conv_general_dilated":
         kernel = equation.invars[1].aval.shape
         outputs = kernel[params["dimension_numbers"].rhs_spec[0]]
-        return Counter({(): 2 * math.prod(kernel) // outputs * math.prod(equation.outvars[0].aval.shape)})
+        products = math.prod(kernel) // outputs * math.prod(equation.outvars[0].aval.shape)
+        # Of a dilated input (a transposed convolution, the gradient of one with a stride) zeros are no work.
+        return Counter({(): 2 * products // math.prod(params["lhs_dilation"])})
     inner = [count_flops(program) for program in _programs(params)]
     if name == "cond":
         return max(inner, key=lambda counts: counts.total(), default=Counter())
-    turns = params["length"] if name == "scan" else 1
+    turns = _turns(name, params)
     totals: Counter[Path] = Counter()
     for counts in inner:
         for path, count in counts.items():
             totals[path] += turns * count
     return totals
+
+
+def _turns(name: str, params: Mapping[str, Any]) -> int:
+    """How often the program inside an equation runs: turns of a loop, devices, blocks of a kernel's grid."""
+    if name == "scan":
+        return params["length"]
+    if name == "shard_map":
+        return math.prod(params["mesh"].shape[axis] for axis in params["manual_axes"])  # each on its own part
+    if name == "pallas_call":
+        return math.prod(params["grid_mapping"].grid)
+    return 1
 
 
 def _programs(params: Mapping[str, Any]) -> Iterator[core.Jaxpr]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.ops.target import target_device
 
 HIGHEST = jax.lax.Precision.HIGHEST
 UPSAMPLING = 8
@@ -69,7 +70,7 @@ def lookup(
       InputError: no such implementation.
     """
     if implementation is None:
-        implementation = "hat" if jax.default_backend() == "tpu" else "gather"
+        implementation = "hat" if target_device().platform == "tpu" else "gather"
     if implementation not in _WINDOWS:
         raise InputError(f"correlation lookup implementation={implementation!r}: choose one of {', '.join(_WINDOWS)}")
     window = _WINDOWS[implementation]

@@ -5,22 +5,29 @@ from (in the metadata), and, while training, the items `optimizer` and `data` (t
 """
 
 import contextlib
+import json
+import math
 import os
 import pathlib
+import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
-from jax.sharding import Sharding
+from absl import logging
 from orbax.checkpoint import v1 as ocp
 
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import HostLost, InputError, NoSpace, is_full_disk
 from jmpose_jax.models.registry import create_model
+from jmpose_jax.train import distributed
+from jmpose_jax.train.guards import state_checksum
 from jmpose_jax.train.state import TrainState, check_same_structure
 
 FOLDER = "checkpoints"
+DAMAGED = "damaged_checkpoints"
+NAMES = "checkpoints.json"
 
 
 @contextlib.contextmanager
@@ -28,61 +35,213 @@ def checkpointer(workdir: str | os.PathLike, *, keep: int = 1, keep_steps: Seque
     """The Orbax checkpointer of a workdir; leaving the context waits for saves under way.
 
     Args:
-      workdir: folder of the run; the checkpoints lie in its `checkpoints/`.
-      keep: how many of the latest checkpoints stay.
+      workdir: folder of the run; the checkpoints lie in its `checkpoints/`, and `checkpoints.json` names the latest and
+        the best.
+      keep: how many of the latest checkpoints stay; the best of those that were evaluated stays too.
       keep_steps: steps whose checkpoints stay for good.
     """
     policies = ocp.training.preservation_policies
-    policy = policies.AnyPreservationPolicy([policies.LatestN(keep), policies.CustomSteps(list(keep_steps))])
+    best = policies.BestN(get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False)
+    policy = policies.AnyPreservationPolicy([policies.LatestN(keep), policies.CustomSteps(list(keep_steps)), best])
     folder = pathlib.Path(workdir).resolve() / FOLDER
-    with ocp.training.Checkpointer(folder, preservation_policy=policy, cleanup_tmp_directories=True) as manager:
+    with contextlib.ExitStack() as stack:
+        manager = ocp.training.Checkpointer(folder, preservation_policy=policy, cleanup_tmp_directories=True)
+        stack.callback(manager.close)
+        stack.callback(wait, manager)
+        before = [checkpoint.step for checkpoint in manager.checkpoints]
         try:
             yield manager
-        finally:
-            manager.wait()
+            wait(manager)
+            if before != [checkpoint.step for checkpoint in manager.checkpoints]:
+                write_names(manager)
+        except HostLost:
+            stack.pop_all()  # what is under way waits for the process that has gone
+            raise
 
 
-def save(manager: Any, state: TrainState, data: dict[str, Any], config: dict[str, Any]) -> None:
+def _score(metrics: Mapping[str, float]) -> float:
+    """What checkpoints are compared by; one whose AP is not a number is never the best."""
+    return metrics["ap"] if math.isfinite(metrics["ap"]) else -math.inf
+
+
+def wait(manager: Any) -> None:
+    """Wait for the save under way.
+
+    Raises:
+      NoSpace: the disk is full; the checkpoints before are untouched.
+      HostLost: another process, without which the save cannot end, has gone.
+    """
+    with distributed.told_of_lost_host(), _told_of_full_disk(manager):
+        manager.wait()
+
+
+def write_names(manager: Any) -> None:
+    """Write `checkpoints.json` of the workdir: the steps of the latest checkpoint and of the best one, if any."""
+    if jax.process_index() != 0 or not manager.checkpoints:
+        return
+    names: dict[str, Any] = {"latest": {"step": manager.checkpoints[-1].step}}
+    evaluated = [c for c in manager.checkpoints if c.metrics and math.isfinite(_score(c.metrics))]
+    if evaluated:
+        best = max(evaluated, key=lambda c: (_score(c.metrics), c.step))  # of equals the later, as the policy has it
+        names["best"] = {"step": best.step, **best.metrics}
+    path = pathlib.Path(str(manager.directory)).parent / NAMES
+    content = json.dumps(names, indent=1)
+    if not path.exists() or path.read_text() != content:
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(content)
+        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def _told_of_full_disk(manager: Any) -> Iterator[None]:
+    """Turns what the libraries below say of a full disk, in their several ways, into one line."""
+    try:
+        yield
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        folder = pathlib.Path(str(manager.directory))
+        steps = _steps(folder)
+        last = f"step {steps[-1]} is whole" if steps else "there is none before"
+        raise NoSpace(
+            f"no space left to save a checkpoint in {folder}; {last}; free space and start the same command again"
+        ) from error
+
+
+def _steps(folder: pathlib.Path) -> list[int]:
+    """The steps of the checkpoints that are whole, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / "variables").is_dir())
+
+
+def save(
+    manager: Any,
+    state: TrainState,
+    data: dict[str, Any],
+    config: dict[str, Any],
+    metrics: Mapping[str, float] | None = None,
+) -> None:
     """Start saving a run at the state's step, in the background; returns once the arrays are copied.
+
+    Args:
+      manager: from `checkpointer`.
+      state: of the run.
+      data: position of the input.
+      config: of the run.
+      metrics: of an evaluation of this state; "ap" says which checkpoint is the best.
 
     A save still under way is waited for: where two overlap, Orbax 0.12.8 writes the later one wrongly or not at all.
     """
-    manager.wait()
+    wait(manager)
+    write_names(manager)
+    arrays = _arrays(state)
+    metadata = {"config": config, "checksum": state_checksum(arrays)}
+    with _told_of_full_disk(manager):
+        manager.save_checkpointables_async(
+            int(state.step), {**arrays, "data": data}, metrics=metrics and dict(metrics), custom_metadata=metadata
+        )
+
+
+def _arrays(state: TrainState) -> dict[str, Any]:
+    """The items of a checkpoint that are trees of arrays."""
     items = {
         "variables": {"params": state.params, "batch_stats": state.batch_stats},
         "optimizer": {"step": state.step, "opt_state": state.opt_state},
-        "data": data,
     }
-    manager.save_checkpointables_async(int(state.step), items, custom_metadata={"config": config})
+    return items | ({"ema": {"params": state.ema}} if state.ema else {})
 
 
-def restore(manager: Any, state: TrainState, sharding: Sharding, step: int | None = None) -> tuple[TrainState, dict]:
+@distributed.told_of_lost_host()
+def restore_newest(
+    manager: Any,
+    state: TrainState,
+    shardings: TrainState,
+    check: Callable[[dict[str, Any]], None] = lambda config: None,
+) -> tuple[TrainState, dict] | None:
+    """The newest checkpoint that can be read; those that cannot are told of and moved to `damaged_checkpoints/`.
+
+    Args:
+      manager, state, shardings: as in `restore`.
+      check: looks at the config that the checkpoint was written with and raises InputError where it does not suit.
+
+    Returns:
+      As `restore`; None where there is no checkpoint.
+
+    Raises:
+      InputError: the checkpoint belongs to another model, or none of them can be read.
+    """
+    found = sorted((checkpoint.step for checkpoint in manager.checkpoints), reverse=True)
+    folder = pathlib.Path(str(manager.directory))
+    for step in found:
+        fault = None
+        try:
+            check(saved_config(manager, step))
+            restored = restore(manager, state, shardings, step)
+        except InputError:
+            raise
+        except Exception as error:  # Orbax, TensorStore and JSON each have their own
+            fault = " ".join(str(error).split())[:200] or type(error).__name__
+        if distributed.all_agree(fault is None):
+            return restored
+        logging.error("checkpoint %s is damaged (%s): moved to %s", folder / str(step), fault, folder.parent / DAMAGED)
+        if jax.process_index() == 0:
+            target = folder.parent / DAMAGED / str(step)
+            shutil.rmtree(target, ignore_errors=True)
+            target.parent.mkdir(exist_ok=True)
+            (folder / str(step)).rename(target)
+        distributed.barrier(f"moved damaged checkpoint {step}")
+        manager.reload()
+    if found:
+        raise InputError(
+            f"none of the checkpoints in {folder} can be read (steps {found}, now in {folder.parent / DAMAGED}); "
+            "start again to train from the beginning"
+        )
+    return None
+
+
+def restore(manager: Any, state: TrainState, shardings: TrainState, step: int) -> tuple[TrainState, dict]:
     """The run as it was saved.
 
     Args:
       manager: from `checkpointer`.
       state: a fresh state of the same model and optimiser; gives structure and shapes.
-      sharding: where the arrays go.
-      step: which checkpoint; the latest by default.
+      shardings: where the arrays go, a tree like the state.
+      step: which checkpoint.
 
     Returns:
       The restored state and the position of the input.
 
     Raises:
       InputError: the checkpoint belongs to another model.
+      ValueError: what was read is not what was saved.
     """
-    chosen = manager.latest.step if step is None else step
-    where = pathlib.Path(str(manager.directory)) / str(chosen)
-    fresh = {"params": state.params, "batch_stats": state.batch_stats}
-    saved = manager.checkpointables_metadata(chosen).metadata["variables"]
-    _check_variables(fresh, saved, where)
+    where = pathlib.Path(str(manager.directory)) / str(step)
+    saved = manager.checkpointables_metadata(step)
+    _check_variables({"params": state.params, "batch_stats": state.batch_stats}, saved.metadata["variables"], where)
+    _check_optimizer(state.opt_state, saved.metadata["optimizer"]["opt_state"], where)
     abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        {"variables": fresh, "optimizer": {"step": state.step, "opt_state": state.opt_state}},
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), _arrays(state), _arrays(shardings)
     )
-    items = manager.load_checkpointables(chosen, {**abstract, "data": None})
-    state = TrainState(**items["optimizer"], **items["variables"])
-    return state, items["data"]
+    if "ema" in abstract and "ema" not in saved.metadata:
+        del abstract["ema"]  # averaging was turned on since: it starts from the parameters
+    items = manager.load_checkpointables(step, {**abstract, "data": None})
+    if "ema" in abstract:
+        ema = items["ema"]["params"]
+    else:
+        ema = state.ema and jax.tree.map(jax.numpy.copy, items["variables"]["params"])
+    restored = TrainState(**items["optimizer"], **items["variables"], ema=ema)
+    expected = (saved.custom_metadata or {}).get("checksum")
+    read = {name: items[name] for name in abstract}
+    complete = set(abstract) == set(saved.metadata) - {"data", "metrics"}
+    if expected is not None and complete and state_checksum(read) != expected:
+        raise ValueError("the arrays' checksum is not the saved one")
+    return restored, items["data"]
+
+
+def saved_config(manager: Any, step: int) -> dict[str, Any]:
+    """The config that a checkpoint was written with."""
+    return (manager.checkpointables_metadata(step).custom_metadata or {}).get("config", {})
 
 
 def _check_variables(expected: Any, found: Any, where: pathlib.Path) -> None:
@@ -94,19 +253,30 @@ def _check_variables(expected: Any, found: Any, where: pathlib.Path) -> None:
         ) from None
 
 
+def _check_optimizer(expected: Any, found: Any, where: pathlib.Path) -> None:
+    """The saved tree has lost the optimiser's own types; its shapes say enough."""
+    shapes = [sorted(tuple(x.shape) for x in jax.tree.leaves(tree)) for tree in (expected, found)]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"checkpoint {where} is of another optimiser; use another workdir or the config it was trained with"
+        )
+
+
 def save_variables(workdir: str | os.PathLike, variables: dict[str, Any], config: dict[str, Any]) -> None:
     """Write a model that is not being trained (a converted one, say) as step 0 of a workdir."""
     with checkpointer(workdir) as manager:
         manager.save_checkpointables(0, {"variables": variables}, overwrite=True, custom_metadata={"config": config})
 
 
-def find_checkpoint(path: str | os.PathLike) -> pathlib.Path:
-    """The folder of one checkpoint, from a workdir, its `checkpoints/`, or that folder itself.
+def find_checkpoint(path: str | os.PathLike, best: bool = False) -> pathlib.Path:
+    """The folder of one checkpoint: the one given, or the latest (or best) of a workdir or its `checkpoints/`.
 
     Raises:
-      InputError: nothing there is a checkpoint.
+      InputError: nothing there is a checkpoint, or none was evaluated in training and the best is asked for.
     """
     start = pathlib.Path(path)
+    if best:
+        return _best_checkpoint(start)
     if not start.exists():
         raise InputError(f"checkpoint {start} does not exist")
     if (start / "variables").is_dir():
@@ -120,28 +290,48 @@ def find_checkpoint(path: str | os.PathLike) -> pathlib.Path:
     return steps[-1][1]
 
 
-def load_variables(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
+def _best_checkpoint(start: pathlib.Path) -> pathlib.Path:
+    workdir = start.parent if start.name == FOLDER else start
+    path = workdir / NAMES
+    names = json.loads(path.read_text()) if path.is_file() else {}
+    if "best" not in names:
+        raise InputError(
+            f"{start} names no best checkpoint; train with config.train.evaluate_every, or use the latest one"
+        )
+    return find_checkpoint(workdir / FOLDER / str(names["best"]["step"]))
+
+
+def load_variables(
+    path: str | os.PathLike, *, best: bool = False, ema: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Config and variables of a checkpoint, as NumPy-compatible arrays on the default device.
 
     Args:
       path: workdir, its `checkpoints/`, or one step's folder.
+      best: of a workdir, the checkpoint with the highest AP instead of the latest.
+      ema: the moving average of the parameters instead of the parameters.
 
     Returns:
       (config, {"params": …, "batch_stats": …}).
 
     Raises:
-      InputError: no or an unreadable checkpoint.
+      InputError: no or an unreadable checkpoint, or one without a moving average where that is asked for.
     """
-    folder = find_checkpoint(path).resolve()
+    folder = find_checkpoint(path, best).resolve()
+    items = ("variables", "ema") if ema else ("variables",)
     try:
         metadata = ocp.checkpointables_metadata(folder)
+        if ema and "ema" not in metadata.metadata:
+            raise InputError(f"checkpoint {folder} has no moving average; train with config.train.ema_decay")
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(
-            lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=device), metadata.metadata["variables"]
+            lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=device),
+            {name: metadata.metadata[name] for name in items},
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            variables = ocp.load_checkpointables(folder, {"variables": abstract})["variables"]
+            loaded = ocp.load_checkpointables(folder, abstract)
+        variables = {**loaded["variables"], **loaded.get("ema", {})}
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"checkpoint {folder} cannot be read: {error}") from error
     config = (metadata.custom_metadata or {}).get("config")
@@ -150,11 +340,13 @@ def load_variables(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, A
     return config, variables
 
 
-def load_model(path: str | os.PathLike) -> tuple[dict[str, Any], nn.Module, dict[str, Any]]:
+def load_model(
+    path: str | os.PathLike, *, best: bool = False, ema: bool = False
+) -> tuple[dict[str, Any], nn.Module, dict[str, Any]]:
     """A checkpoint ready to run.
 
     Args:
-      path: workdir, its `checkpoints/`, or one step's folder.
+      path, best, ema: as in `load_variables`.
 
     Returns:
       (config, module, variables), the module being built from `config["model"]`.
@@ -162,5 +354,5 @@ def load_model(path: str | os.PathLike) -> tuple[dict[str, Any], nn.Module, dict
     Raises:
       InputError: no or an unreadable checkpoint.
     """
-    config, variables = load_variables(path)
+    config, variables = load_variables(path, best=best, ema=ema)
     return config, create_model(config["model"]), variables

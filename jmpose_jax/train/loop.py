@@ -1,17 +1,24 @@
 """The loop around the step: save, then read, then step."""
 
+import collections
+import contextlib
+import functools
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import jax
 import numpy as np
 
+from jmpose_jax.errors import NonFiniteLoss, Preempted
 from jmpose_jax.records import ClipBatch
-from jmpose_jax.train import checkpoints, sharding
+from jmpose_jax.train import checkpoints, distributed, sharding
+from jmpose_jax.train.guards import check_hosts_agree, stall_watchdog
+from jmpose_jax.train.preemption import PreemptionNotice
+from jmpose_jax.train.profiling import StepProfiler
 from jmpose_jax.train.state import TrainState
-from jmpose_jax.train.step import TrainStep
+from jmpose_jax.train.step import TrainStep, jit_step
+from jmpose_jax.train.throughput import Throughput, step_flops
 from jmpose_jax.train.writers import MetricsWriter
 
 
@@ -24,8 +31,31 @@ class Loader(Protocol):
     def set_state(self, state: dict[str, Any]) -> None: ...
 
 
-class NonFiniteLoss(RuntimeError):
-    """The loss became NaN or infinite; the message names the step."""
+class _Health:
+    """Finds the steps whose loss or gradient was not finite, without waiting for the device at each step."""
+
+    def __init__(self, skip: bool, tell: Callable[[int, dict[str, float], np.ndarray], None]):
+        self.skipped = 0
+        self._skip, self._tell = skip, tell
+        self._pending: collections.deque[tuple[int, Any, np.ndarray]] = collections.deque()
+
+    def note(self, step: int, metrics: Mapping[str, jax.Array], index: np.ndarray) -> None:
+        self._pending.append((step, metrics, index))
+
+    def inspect(self) -> None:
+        """Look at the steps noted since the last time; all processes do so at the same steps."""
+        while self._pending:
+            step, metrics, index = self._pending.popleft()
+            found = {name: float(value) for name, value in jax.device_get(metrics).items()}
+            if all(math.isfinite(v) for k, v in found.items() if k.startswith("loss/") or k == "gradient_norm"):
+                continue
+            self._tell(step, found, distributed.gather(index))
+            if not self._skip:
+                raise NonFiniteLoss(
+                    f"the loss or its gradient is not finite at step {step}: {found}; lower the learning rate, or set "
+                    "config.train.non_finite=skip"
+                )
+            self.skipped += 1
 
 
 def train_loop(
@@ -44,6 +74,14 @@ def train_loop(
     save_every: int,
     keep_steps: tuple[int, ...] = (),
     report: Callable[[int, dict[str, float]], None] = lambda step, scalars: None,
+    shardings: TrainState | None = None,
+    skip_non_finite: bool = False,
+    non_finite: Callable[[int, dict[str, float], np.ndarray], None] = lambda step, scalars, index: None,
+    stall_seconds: float = 0.0,
+    check_hosts_every: int = 0,
+    evaluate: Callable[[TrainState], dict[str, float]] | None = None,
+    evaluate_every: int = 0,
+    profiler: StepProfiler | None = None,
 ) -> TrainState:
     """Train up to `total_steps`.
 
@@ -62,35 +100,77 @@ def train_loop(
       save_every: steps between two checkpoints; the last step is always saved.
       keep_steps: further steps to save at.
       report: called after every step with the step and, on logged steps, the scalars.
+      shardings: where the state's arrays live, from `sharding.state_sharding`; a copy on each device by default.
+      skip_non_finite: the step leaves out updates that are not finite (`make_train_step`): count them and go on.
+      non_finite: called with step, metrics and clip numbers of each batch whose loss or gradient was not finite.
+      stall_seconds: how long the loader may take for one batch; 0 for ever.
+      check_hosts_every: steps between two comparisons of the processes' parameters; 0 for never.
+      evaluate: metrics of a state, of which "ap" says which checkpoint is the best; they are logged and saved with it.
+      evaluate_every: steps between two evaluations; 0 for never. One that SIGTERM breaks off is not made up for.
+      profiler: traces its steps.
 
     Returns:
       The final state.
 
     Raises:
-      NonFiniteLoss: when a logged loss is not finite.
+      NonFiniteLoss: a loss or gradient was not finite; seen at the next log line or save, so that none is saved.
+      InputStalled, HostsDiffer: see `guards`.
+      NoSpace: the disk is full.
+      HostLost: another process died or cannot be reached.
+      Preempted: SIGTERM came; the step that was under way is saved.
     """
-    compiled = jax.jit(step, donate_argnums=0)
+    if shardings is None:
+        shardings = sharding.state_sharding(state, mesh)
+    compiled = jit_step(step, shardings, mesh)
+    health = _Health(skip_non_finite, non_finite)
     weights = {name: np.float32(value) for name, value in loss_weights.items()}
     done = int(state.step)
-    began, counted = time.perf_counter(), 0
-    while done < total_steps:
-        # The position of the input is saved before the next batch is drawn: a restored run draws the same one.
-        batch = sharding.put_batch(next(loader), mesh)
-        with jax.set_mesh(mesh):  # kernels split their own calls over the mesh in force
-            state, metrics = compiled(state, batch, weights)
-        done += 1
-        counted += 1
-        scalars: dict[str, float] = {}
-        if done % log_every == 0 or done == total_steps:
-            scalars = {name: float(value) for name, value in jax.device_get(metrics).items()}
-            if not all(math.isfinite(v) for k, v in scalars.items() if k.startswith("loss/")):
-                raise NonFiniteLoss(f"the loss is not finite at step {done}: {scalars}; lower the learning rate")
-            now = time.perf_counter()
-            scalars["learning_rate"] = float(schedule(done - 1))
-            scalars["clips_per_second"] = counted * batch.index.shape[0] / (now - began)
-            began, counted = now, 0
-            writer.write(done, scalars)
-        report(done, scalars)
-        if done % save_every == 0 or done == total_steps or done in keep_steps:
-            checkpoints.save(manager, state, loader.get_state(), config)
+    meter = Throughput(mesh.devices.flat)
+    profiler = profiler or StepProfiler("", 0, 0)
+    with distributed.told_of_lost_host(), PreemptionNotice() as notice, contextlib.closing(profiler):
+        while done < total_steps:
+            # The position of the input is saved before the next batch is drawn: a restored run draws the same one.
+            with meter.waiting_for_input(), stall_watchdog(stall_seconds, done):
+                local = next(loader)
+            profiler.before(done + 1)
+            batch = sharding.put_batch(local, mesh)
+            with jax.set_mesh(mesh):  # kernels split their own calls over the mesh in force
+                state, metrics = compiled(state, batch, weights)
+            done += 1
+            profiler.after(done, metrics)
+            health.note(done, metrics, np.asarray(local.index))
+            scalars: dict[str, float] = {}
+            found, broken_off = None, False
+            evaluating = evaluate is not None and evaluate_every > 0 and done % evaluate_every == 0
+            if done % log_every == 0 or done == total_steps or evaluating:
+                scalars = {name: float(value) for name, value in jax.device_get(metrics).items()}
+                health.inspect()
+                scalars["learning_rate"] = float(schedule(done - 1))
+                flops = functools.partial(step_flops, mesh, compiled, state, batch, weights)
+                scalars |= meter.scalars(batch.index.shape[0], flops)
+                if skip_non_finite:
+                    scalars["skipped_steps"] = health.skipped
+                found, broken_off = _evaluated(evaluate, state) if evaluating else (None, False)
+                writer.write(done, scalars | {f"eval/{name}": value for name, value in (found or {}).items()})
+                meter.restart()
+            if check_hosts_every and done % check_hosts_every == 0:
+                check_hosts_agree(state, done)
+            report(done, scalars)
+            stop = notice.reached() or broken_off
+            if stop or evaluating or done % save_every == 0 or done == total_steps or done in keep_steps:
+                health.inspect()
+                checkpoints.save(manager, state, loader.get_state(), config, found)
+            if stop and done < total_steps:
+                checkpoints.wait(manager)
+                raise Preempted(f"stopped by SIGTERM, saved at step {done}; run the same command again to go on")
     return state
+
+
+def _evaluated(
+    evaluate: Callable[[TrainState], dict[str, float]], state: TrainState
+) -> tuple[dict[str, float] | None, bool]:
+    """The metrics of a state, and whether SIGTERM broke the evaluation off."""
+    try:
+        return evaluate(state), False
+    except Preempted:
+        return None, True

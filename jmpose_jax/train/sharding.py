@@ -1,25 +1,45 @@
-"""Where arrays live: the batch split over the devices, the state a copy on each."""
+"""Where arrays live: the batch split over the devices, the state a copy on each unless rules split it."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jmpose_jax.errors import InputError
 
+SMALLEST_SPLIT = 2**14  # elements; gathering a smaller array costs more than its copies
+TACTICS = ("replicated", "fsdp", "model")
 
-def data_mesh(devices: list[jax.Device] | None = None) -> Mesh:
-    """A one-axis mesh ("data",) over all devices of all processes."""
+
+def data_mesh(devices: list[jax.Device] | None = None, model: int = 1) -> Mesh:
+    """A mesh ("data", "model") over all devices of all processes.
+
+    Args:
+      devices: all by default.
+      model: devices along "model"; the others go along "data".
+
+    Raises:
+      InputError: the devices do not split that way.
+    """
     devices = jax.devices() if devices is None else devices
-    return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
+    if model < 1 or len(devices) % model:
+        raise InputError(f"config.train.mesh_model={model} does not divide the {len(devices)} devices")
+    shape = (len(devices) // model, model)
+    return jax.make_mesh(shape, ("data", "model"), axis_types=(AxisType.Auto,) * 2, devices=devices)
 
 
-def check_batch_size(batch_size: int, mesh: Mesh) -> None:
-    """Raises InputError unless the global batch splits evenly over the mesh."""
-    size = mesh.shape["data"]
+def check_batch_size(batch_size: int, mesh: Mesh, accumulate: int = 1) -> None:
+    """Raises InputError unless the global batch, and each part of it that is accumulated, splits over the mesh."""
+    size = mesh.shape["data"] * accumulate
     if batch_size % size:
+        over = f"{mesh.shape['data']} devices" + (f" times {accumulate} parts" if accumulate > 1 else "")
+        raise InputError(f"config.train.batch_size={batch_size} does not split over {over}; use a multiple of {size}")
+    if batch_size % jax.process_count():
         raise InputError(
-            f"config.train.batch_size={batch_size} does not split over {size} devices; use a multiple of {size}"
+            f"config.train.batch_size={batch_size} does not split over {jax.process_count()} processes; use a multiple"
         )
 
 
@@ -35,3 +55,55 @@ def put_batch(batch: Any, mesh: Mesh) -> Any:
     """Give every process's part of the batch to its devices: leaves [B_local, …] become global arrays [B, …]."""
     sharding = batch_sharding(mesh)
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
+
+
+def local_copy(tree: Any, mesh: Mesh) -> Any:
+    """Arrays that lie over a mesh, whole on one device of this process; all processes call it together."""
+    whole = jax.jit(lambda x: x, out_shardings=replicated(mesh))(tree)
+    return jax.tree.map(lambda x: x.addressable_data(0), whole)
+
+
+def state_sharding(state: Any, mesh: Mesh, rules: Sequence[tuple[str, str]] = ()) -> Any:
+    """Where each array of a state lives.
+
+    Args:
+      state: tree of arrays or of their shapes.
+      rules: (regular expression, tactic); the first that is found in a path (`params/backbone/conv1/kernel`; the
+        optimiser's moments carry the path of their parameter) decides, and without one the array is replicated.
+        "fsdp" splits the largest dimension that divides over "data", "model" the last one over "model". Arrays that are
+        small or do not divide stay replicated.
+      mesh: of `data_mesh`.
+
+    Returns:
+      A tree of shardings.
+
+    Raises:
+      InputError: a rule is no regular expression or names an unknown tactic.
+    """
+    compiled = []
+    for pattern, tactic in rules:
+        if tactic not in TACTICS:
+            raise InputError(f"config.train.sharding: {tactic!r} is unknown; use one of {', '.join(TACTICS)}")
+        try:
+            compiled.append((re.compile(pattern), tactic))
+        except re.error as error:
+            raise InputError(f"config.train.sharding: {pattern!r} is no regular expression: {error}") from None
+
+    def of(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        tactic = next((tactic for pattern, tactic in compiled if pattern.search(name)), "replicated")
+        return NamedSharding(mesh, _split(leaf.shape, tactic, mesh))
+
+    return jax.tree_util.tree_map_with_path(of, state)
+
+
+def _split(shape: tuple[int, ...], tactic: str, mesh: Mesh) -> PartitionSpec:
+    if tactic == "replicated" or np.prod(shape) < SMALLEST_SPLIT:
+        return PartitionSpec()
+    axis = "data" if tactic == "fsdp" else "model"
+    candidates = range(len(shape)) if tactic == "fsdp" else [len(shape) - 1]
+    fitting = [i for i in candidates if shape[i] % mesh.shape[axis] == 0]
+    if mesh.shape[axis] == 1 or not fitting:
+        return PartitionSpec()
+    chosen = max(fitting, key=lambda i: shape[i])
+    return PartitionSpec(*(axis if i == chosen else None for i in range(chosen + 1)))

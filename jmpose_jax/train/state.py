@@ -20,12 +20,14 @@ class TrainState:
       params: parameters of the model.
       batch_stats: running statistics of its batch norms (empty where it has none).
       opt_state: state of the optimiser.
+      ema: exponential moving average of the parameters; empty where none is kept.
     """
 
     step: jax.Array
     params: Any
     batch_stats: Any
     opt_state: optax.OptState
+    ema: Any = flax.struct.field(default_factory=dict)
 
     @property
     def variables(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.measure import README, machine, write_between_markers
 
-NAMES = ("embedded", "loader", "networks", "deform_conv")
+NAMES = ("embedded", "loader", "networks", "deform_conv", "long_runs")
 
 
 def test_the_text_takes_the_place_of_the_last_one(tmp_path):

@@ -1,6 +1,9 @@
 """The command line: dispatch, help, exit statuses, one line for a fault."""
 
+import errno
 import os
+import pathlib
+import re
 import subprocess
 import sys
 import types
@@ -10,7 +13,16 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import cli, launch
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import (
+    HostLost,
+    HostsDiffer,
+    InputError,
+    InputStalled,
+    NonFiniteLoss,
+    NoSpace,
+    Preempted,
+    RunStopped,
+)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("help",)])
@@ -122,6 +134,35 @@ def test_interruption(call):
 
     status, _, err = call(work=interrupted)
     assert status == 130 and err.count("\n") == 1
+
+
+STATUSES = {NonFiniteLoss: 65, HostLost: 69, NoSpace: 73, InputStalled: 74, Preempted: 75, HostsDiffer: 76}
+
+
+@pytest.mark.parametrize("fault, expected", STATUSES.items())
+def test_a_run_that_stops_takes_one_line_and_the_status_of_its_kind(call, monkeypatch, fault, expected):
+    monkeypatch.setattr(os, "_exit", sys.exit)  # what must not wait for other processes ends at once
+
+    def stopped():
+        raise fault("at step 3:\nwhatever it was")
+
+    status, out, err = call(work=stopped)
+    assert status == expected and out == "" and err == "jmpose example: at step 3: whatever it was\n"
+
+
+def test_every_kind_of_stop_has_a_status_that_the_readme_names():
+    assert set(STATUSES) == set(RunStopped.__subclasses__())
+    readme = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()
+    table = re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)
+    assert {0, 1, 2, 130, *STATUSES.values()} == {int(status) for status in table}
+
+
+def test_a_full_disk_wherever_it_is_met(call):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl")
+
+    status, _, err = call(work=full)
+    assert status == 73 and err.count("\n") == 1 and "metrics.jsonl" in err
 
 
 @pytest.mark.parametrize("command,flag", [("predict", "--video"), ("train", "--workdir")])

@@ -1,7 +1,10 @@
 """Evaluation: files written, official AP of exact predictions, subsets, and the real PoseTrack18 sample."""
 
 import json
+import os
 import pathlib
+import signal
+import types
 
 import numpy as np
 import pytest
@@ -11,9 +14,9 @@ from data_pipeline.clips import ClipTable
 from data_pipeline.prepare import prepare
 from experiments.comparison import crop_motion, score, subsets, true_motion
 from experiments.evaluate import evaluate
-from experiments.evaluation import Scorer
+from experiments.evaluation import Scorer, estimate_split
 from experiments.train import train
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import InputError, Preempted
 from jmpose_jax.skeletons import POSETRACK17_TO_15
 
 
@@ -58,6 +61,26 @@ def test_true_motion_leads_from_every_frame_to_the_key_frame(prepared):
         transform = np.array([[[2.0, 0, 5], [0, 2.0, 7]]] * 2, np.float32)  # crop pixels are two image pixels wide
 
     np.testing.assert_allclose(crop_motion(motion, Batch), motion[:2] / 2, rtol=1e-5, atol=1e-6)
+
+
+def test_sigterm_breaks_an_evaluation_off_at_the_next_batch():
+    seen = []
+
+    def batches():
+        for number in range(3):
+            if number == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield types.SimpleNamespace(index=np.array([number]), valid=np.ones(1))
+
+    def estimates(batch):
+        seen.append(batch)
+        return {"row": (np.zeros((1, 15, 2)), np.zeros((1, 15)))}
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Preempted, match="during evaluation, nothing was written"):
+        estimate_split(estimates, batches(), 3)
+    assert len(seen) == 1
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_model_is_evaluated_into_files(small_backbone, tmp_path):

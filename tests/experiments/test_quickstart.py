@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments.quickstart import SCALES, Clock, _claim, equal_time_steps, videos_of
+from experiments.quickstart import SCALES, Clock, _claim, equal_time_steps, run, videos_of
 from jmpose_jax.errors import InputError
 
 
@@ -36,6 +36,21 @@ def test_a_workdir_belongs_to_one_scale_and_seed(tmp_path):
     _claim(tmp_path / "w", "full", 0)
     with pytest.raises(InputError, match="give another folder"):
         _claim(tmp_path / "w", "smoke", 0)
+
+
+def test_a_changed_config_goes_on_only_where_it_is_allowed(tmp_path, monkeypatch):
+    allowed = []
+
+    def train(config, workdir, *, allow_config_change, **options):
+        allowed.append(allow_config_change)
+        raise InputError("the config is not the one")
+
+    monkeypatch.setattr("experiments.train.train", train)
+    monkeypatch.setattr("experiments.quickstart._data", lambda *arguments: None)
+    for allow in (False, True):
+        with pytest.raises(InputError, match="the config is not the one"):
+            run(tmp_path, "smoke", 0, allow)
+    assert allowed == [False, True]
 
 
 def test_training_videos_hold_one_complete_window_and_every_split_is_rendered():

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from data_pipeline.clips import ClipTable
+from experiments.evaluate import evaluate
 from experiments.train import train
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import InputError, NonFiniteLoss
 from jmpose_jax.train import checkpoints
 from jmpose_jax.train.writers import read_metrics
 
@@ -81,12 +83,48 @@ def _leaves(tree):
     return [np.asarray(x) for x in jax.tree.leaves(tree)]
 
 
+def test_the_best_checkpoint_is_the_one_that_evaluation_scores_as_training_said(small_backbone, tmp_path):
+    small_backbone.train.evaluate_every = 2
+    small_backbone.train.ema_decay = 0.9
+    small_backbone.eval.ema = True
+    train(small_backbone, tmp_path, quiet=True)
+    scores = {line["step"]: line["eval/ap"] for line in read_metrics(tmp_path) if "eval/ap" in line}
+    assert sorted(scores) == [2, 4, 6]
+    names = json.loads((tmp_path / "checkpoints.json").read_text())
+    assert names["latest"] == {"step": 6}
+    assert names["best"]["ap"] == max(scores.values()) == scores[names["best"]["step"]]
+    small_backbone.eval.checkpoint = "best"
+    assert evaluate(small_backbone, tmp_path, None, None)["mean"] == pytest.approx(names["best"]["ap"], abs=1e-6)
+    small_backbone.eval.checkpoint = "first"
+    with pytest.raises(InputError, match="config.eval.checkpoint='first' is unknown; use latest or best"):
+        evaluate(small_backbone, tmp_path, None, None)
+    small_backbone.train.ema_decay = 0.0
+    with pytest.raises(InputError, match="config.eval.ema needs the moving average"):
+        train(small_backbone, tmp_path / "other", quiet=True)
+
+
+def test_the_clips_of_a_batch_whose_loss_is_not_finite_are_named(small_backbone, prepared, tmp_path):
+    small_backbone.loss.weights.heatmap = 1e39  # infinite as float32
+    with np.errstate(over="ignore"), pytest.raises(NonFiniteLoss, match="not finite at step 1: .*non_finite=skip"):
+        train(small_backbone, tmp_path, quiet=True)
+    written = json.loads((tmp_path / "non_finite" / "1.json").read_text())
+    assert written["step"] == 1 and written["metrics"]["loss/total"] == "inf"
+    table = ClipTable.load(prepared, "train")
+    assert len(written["clips"]) == small_backbone.train.batch_size
+    for clip in written["clips"]:
+        assert clip["image_id"] == table.clips["image_id"][clip["clip"]]
+        assert clip["video"] == table.videos[table.clips["video"][clip["clip"]]]
+    assert not any(path.name.isdigit() for path in (tmp_path / "checkpoints").iterdir())
+
+
 def test_input_at_fault_is_named(small_backbone, small_jmpose, prepared, tmp_path):
     train(small_backbone, tmp_path / "backbone", quiet=True)
 
     small_backbone.model.backbone.width = 6
-    with pytest.raises(InputError, match="checkpoint .* is of another model"):
+    with pytest.raises(InputError, match="config.model.backbone.width: 4 -> 6; .* --allow_config_change"):
         train(small_backbone, tmp_path / "backbone", quiet=True)
+    with pytest.raises(InputError, match="checkpoint .* is of another model"):
+        train(small_backbone, tmp_path / "backbone", quiet=True, allow_config_change=True)
 
     small_jmpose.model.backbone.width = 6
     small_jmpose.init.backbone = str(tmp_path / "backbone")

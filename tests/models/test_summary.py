@@ -59,6 +59,48 @@ def test_groups_strides_and_branches():
     assert count_flops(jax.make_jaxpr(program)(x, kernel).jaxpr).total() == convolution + 2 * 16 * 6 * 10
 
 
+def test_the_gradient_of_a_convolution_with_a_stride_is_two_more_of_it():
+    def convolution(x, kernel):
+        return jax.lax.conv_general_dilated(
+            x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+
+    def loss(x, kernel):
+        return jnp.square(convolution(x, kernel)).sum()
+
+    x, kernel = jnp.ones((2, 8, 8, 4)), jnp.ones((3, 3, 4, 6))
+    once = 2 * (2 * 4 * 4 * 6) * (3 * 3 * 4)
+    assert count_flops(jax.make_jaxpr(convolution)(x, kernel).jaxpr).total() == once
+    gradient = jax.make_jaxpr(jax.grad(loss, argnums=(0, 1)))(x, kernel)
+    assert count_flops(gradient.jaxpr).total() == pytest.approx(3 * once, rel=0.01)
+
+
+def test_kernels_count_every_block_and_split_programs_every_device():
+    from jax.experimental import pallas as pl
+
+    def product(a, b, out):
+        out[...] = a[...] @ b[...]
+
+    def kernel(a, b):
+        return pl.pallas_call(
+            product,
+            grid=(4, 2),
+            in_specs=[pl.BlockSpec((8, 16), lambda i, j: (i, 0)), pl.BlockSpec((16, 8), lambda i, j: (0, j))],
+            out_specs=pl.BlockSpec((8, 8), lambda i, j: (i, j)),
+            out_shape=jax.ShapeDtypeStruct((a.shape[0], b.shape[1]), jnp.float32),
+            interpret=True,
+        )(a, b)
+
+    a, b = jnp.ones((32, 16)), jnp.ones((16, 16))
+    assert count_flops(jax.make_jaxpr(kernel)(a, b).jaxpr).total() == 2 * 32 * 16 * 16
+
+    mesh = jax.sharding.AbstractMesh((4, 2), ("data", "model"))
+    split, whole = jax.sharding.PartitionSpec("data"), jax.sharding.PartitionSpec()
+    with jax.sharding.use_abstract_mesh(mesh):
+        mapped = jax.shard_map(jnp.matmul, in_specs=(split, whole), out_specs=split, axis_names={"data"})
+        assert count_flops(jax.make_jaxpr(mapped)(a, b).jaxpr).total() == 2 * 32 * 16 * 16
+
+
 def test_agrees_with_the_cost_analysis_of_xla_where_nothing_loops():
     model = HRNet(
         width=8,

@@ -44,7 +44,7 @@ def _no_preference(monkeypatch):
 def device(monkeypatch):
     def pretend(platform, kind, **attributes):
         fake = types.SimpleNamespace(platform=platform, device_kind=kind, **attributes)
-        monkeypatch.setattr(dispatch, "default_device", lambda: fake)
+        monkeypatch.setattr(dispatch, "target_device", lambda: fake)
 
     return pretend
 

@@ -13,6 +13,7 @@ from jmpose_jax.errors import InputError
 from jmpose_jax.ops.deform_conv import gpu, reference, tpu
 from jmpose_jax.ops.deform_conv.geometry import Geometry
 from jmpose_jax.ops.deform_conv.partition import BATCH_AXIS, batch_devices, split_is_known
+from jmpose_jax.ops.target import target_device
 
 ENVIRONMENT = "JMPOSE_DEFORM_CONV"
 _INTERPRET = "_interpret"
@@ -61,7 +62,7 @@ def choose(g: Geometry, dtype: jnp.dtype, implementation: str | None = None) -> 
     if implementation is None and ENVIRONMENT in os.environ:
         implementation, source = os.environ[ENVIRONMENT], f"set by {ENVIRONMENT}"
     if implementation is None:
-        implementation, source = _for_device(default_device())
+        implementation, source = _for_device(target_device())
     if implementation not in IMPLEMENTATIONS:
         known = ", ".join(sorted(IMPLEMENTATIONS))
         raise InputError(f"modulated_deform_conv2d: unknown implementation {implementation!r}; choose one of: {known}")
@@ -80,14 +81,6 @@ def warn_once(choice: Choice) -> None:
 @functools.cache
 def _warn(message: str) -> None:
     warnings.warn(message, stacklevel=5)
-
-
-def default_device() -> jax.Device:
-    """The device that computations run on where nothing else is said."""
-    chosen = jax.config.jax_default_device
-    if isinstance(chosen, str):
-        return jax.devices(chosen)[0]
-    return chosen or jax.devices()[0]
 
 
 def _for_device(device: jax.Device) -> tuple[str, str]:

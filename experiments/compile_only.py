@@ -1,0 +1,206 @@
+"""`jmpose train --compile_only`: the training step compiled, for devices that need not be there, and what it takes."""
+
+import dataclasses
+import functools
+import importlib.metadata
+import importlib.util
+import math
+import os
+import pathlib
+import time
+from typing import Any
+
+import jax
+from jax.experimental import topologies
+from ml_collections import ConfigDict
+
+from experiments.files import write_json
+from experiments.summary import abstract_batch
+from experiments.tasks import task_of
+from experiments.train import build, plain
+from jmpose_jax.errors import InputError
+from jmpose_jax.models.summary import count_flops
+from jmpose_jax.ops.target import compiling_for
+from jmpose_jax.train import hlo, sharding
+from jmpose_jax.train.chips import CHIPS
+from jmpose_jax.train.scaling import paper_times
+from jmpose_jax.train.state import TrainState
+from jmpose_jax.train.step import jit_step
+
+FILE = "compile_only.json"
+EXAMPLES = "v5e:8x8, v6e:4x4 or v5p:2x2x2"
+MIB = 2**20
+PAPER = "slice     chips  compute   memory  transfer  latency     step  efficiency"
+
+
+def topology_devices(name: str) -> list[Any]:
+    """Devices of a TPU slice that need not exist, to compile for.
+
+    Args:
+      name: e.g. "v5e:8x8".
+
+    Raises:
+      InputError: libtpu is missing, or does not know the slice.
+    """
+    if importlib.util.find_spec("libtpu") is None:
+        raise InputError(f"--topology={name} needs libtpu, the compiler for TPUs: pip install -e '.[tpu]'")
+    # libtpu would ask a cloud machine's metadata server who it is, and wait for it where there is none.
+    for variable, value in (
+        ("TPU_SKIP_MDS_QUERY", "1"),
+        ("TPU_ACCELERATOR_TYPE", "v5litepod-4"),
+        ("TPU_WORKER_HOSTNAMES", "localhost"),
+    ):
+        os.environ.setdefault(variable, value)
+    # Nothing runs: constants of the trace live on the CPU, and no TPU is looked for.
+    jax.config.update("jax_platforms", "cpu")
+    try:
+        return list(topologies.get_topology_desc(platform="tpu", topology_name=name).devices)
+    except (RuntimeError, ValueError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"--topology={name} cannot be compiled for ({reason}); use e.g. {EXAMPLES}") from error
+
+
+def compile_only(config: ConfigDict, workdir: str | os.PathLike, topology: str | None = None) -> dict[str, Any]:
+    """Compile the training step of a config and say what it takes; nothing is read or trained.
+
+    Args:
+      config: from a file in `configs/`; its data set need not exist.
+      workdir: gets `compile_only.json`.
+      topology: a TPU slice, e.g. "v5e:8x8"; the devices that are present by default.
+
+    Returns:
+      The content of the file: devices, mesh, memory a device, operations, collectives, scaling on paper.
+
+    Raises:
+      InputError: the topology is unknown, the batch does not split over its devices, or the step does not fit in their
+        memory.
+    """
+    devices = topology_devices(topology) if topology else jax.devices()
+    mesh = sharding.data_mesh(devices, model=config.train.mesh_model)
+    sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
+    task = task_of(config)
+    config = task.config
+    began = time.perf_counter()
+    # The length of an epoch only makes constants of the program, those of the learning rate.
+    _, _, step, create = build(task, steps_per_epoch=1000)
+    batch = abstract_batch(config, config.train.batch_size)
+    state: TrainState = jax.eval_shape(create, batch)
+    if config.train.ema_decay:
+        state = state.replace(ema=state.params)
+    shardings = sharding.state_sharding(state, mesh, config.train.sharding)
+    place = functools.partial(jax.tree.map, lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s))
+    state = place(state, shardings)
+    batch = place(batch, jax.tree.map(lambda _: sharding.batch_sharding(mesh), batch))
+    weights = {name: jax.ShapeDtypeStruct((), "float32") for name in task.loss_weights}
+    with compiling_for(devices[0]), jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+        traced = jit_step(step, shardings, mesh).trace(state, batch, weights)
+        lowered = traced.lower()
+        lowered_at = time.perf_counter()
+        compiled = _compile(lowered)
+    compiled_at = time.perf_counter()
+    program = hlo.Program(compiled.as_text())
+    report = {
+        "topology": topology,
+        "device_kind": devices[0].device_kind,
+        "devices": len(devices),
+        "mesh": dict(mesh.shape),
+        "batch_size": config.train.batch_size,
+        "seconds": {"trace_and_lower": lowered_at - began, "compile": compiled_at - lowered_at},
+        "memory_bytes": _memory(compiled),
+        "flops": count_flops(traced.jaxpr.jaxpr).total() / len(devices),
+        "moved_bytes": program.memory_bytes(),
+        # For comparison: counts the body of a loop once.
+        "xla_cost_analysis": {name: compiled.cost_analysis().get(name) for name in ("flops", "bytes accessed")},
+        "collectives": hlo.totals(program.collectives()),
+        "loops_of_unknown_length": program.unknown_loops,
+        "versions": {name: _version(name) for name in ("jax", "jaxlib", "libtpu")},
+        "config": plain(config),
+    }
+    report["paper"] = scaling(report, program.collectives(), topology)
+    write_json(pathlib.Path(workdir) / FILE, report)
+    return report
+
+
+def scaling(report: dict[str, Any], collectives: list[hlo.Collective], topology: str | None) -> list[dict[str, Any]]:
+    """Least times of a step on slices of growing size, each chip with the same part of the batch.
+
+    Args:
+      report: with device_kind, flops and moved_bytes.
+      collectives: of one step.
+      topology: the compiled slice; the others are a quarter, half and twice as long along each axis.
+
+    Returns:
+      One row a slice with its times in seconds; none without a topology or a chip's figures.
+    """
+    chip = CHIPS.get(report["device_kind"])
+    if topology is None or chip is None or not chip.port:
+        return []
+    shape = tuple(int(length) for length in topology.rpartition(":")[2].split("x"))
+    rows = []
+    slices = {tuple(max(1, int(n * factor)) for n in shape) for factor in (0.25, 0.5, 1, 2)}
+    for slice_ in sorted(slices, key=math.prod):
+        times = paper_times(report["flops"], report["moved_bytes"], collectives, chip, slice_)
+        rows.append(
+            {"slice": list(slice_), "chips": math.prod(slice_), **dataclasses.asdict(times)}
+            | {"step": times.step, "efficiency": times.efficiency}
+        )
+    return rows
+
+
+def _compile(lowered: Any) -> Any:
+    try:
+        return lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"the step does not fit in a device's memory ({reason}); use a smaller config.train.batch_size, "
+            "config.train.accumulate, config.train.remat or config.train.sharding"
+        ) from error
+
+
+def _memory(compiled: Any) -> dict[str, int]:
+    """Bytes that the program needs on one device, by purpose."""
+    found = compiled.memory_analysis()
+    memory = {
+        "arguments": found.argument_size_in_bytes,
+        "outputs": found.output_size_in_bytes,
+        "aliased": found.alias_size_in_bytes,  # outputs in the place of arguments: the donated state
+        "temporary": found.temp_size_in_bytes,
+        "code": found.generated_code_size_in_bytes,
+    }
+    return memory | {"total": sum(memory.values()) - 2 * memory["aliased"]}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report as text."""
+    memory = ", ".join(f"{name} {size / MIB:,.0f}" for name, size in report["memory_bytes"].items() if name != "total")
+    flops, moved = report["flops"] / 1e9, report["moved_bytes"] / 1e9
+    lines = [
+        f"{report['devices']} x {report['device_kind']}, mesh {report['mesh']}, batch {report['batch_size']}; compiled "
+        f"in {report['seconds']['compile']:.0f} s",
+        f"memory a device: {report['memory_bytes']['total'] / MIB:,.0f} MiB ({memory})",
+        f"a device and step: {flops:,.1f} GFLOP, {moved:,.2f} GB of memory traffic",
+        *(f"{kind}: {n['count']:,} a step, {n['bytes'] / MIB:,.2f} MiB" for kind, n in report["collectives"].items()),
+    ]
+    if not report["collectives"]:
+        lines.append("no collectives")
+    if report["loops_of_unknown_length"]:
+        lines.append(f"{report['loops_of_unknown_length']} loops of unknown length, counted as one turn")
+    if report["paper"]:
+        lines += ["", "least times on paper, ms; nothing hidden behind computation", PAPER]
+        lines += [
+            f"{'x'.join(map(str, row['slice'])):<9} {row['chips']:>5} {1e3 * row['compute']:>8.2f} "
+            f"{1e3 * row['memory']:>8.2f} {1e3 * row['transfer']:>9.3f} {1e3 * row['latency']:>8.3f} "
+            f"{1e3 * row['step']:>8.2f} {100 * row['efficiency']:>9.1f} %"
+            for row in report["paper"]
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,64 @@
+"""Whether a run that goes on has the config that it began with."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from configs import common
+from jmpose_jax.errors import InputError
+
+# What may change from start to start: where and how fast things are read and written, not what is computed.
+FREE = (
+    "init.",
+    "eval.",
+    "dataset.root",
+    "dataset.eval_split",
+    "dataset.boxes",
+    "dataset.damaged",
+    "dataset.num_workers",
+    "dataset.num_threads",
+    "train.log_every",
+    "train.save_every",
+    "train.keep",
+    "train.mesh_model",
+    "train.sharding",
+    "train.stall_seconds",
+    "train.check_hosts_every",
+    "train.evaluate_every",
+)
+
+
+def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Compare the config of a checkpoint with that of the run that goes on from it.
+
+    Args:
+      before: as the checkpoint holds it; keys that it lacks had their defaults.
+      now: of this run, as JSON would give it.
+
+    Raises:
+      InputError: naming every key that differs, with both values.
+    """
+    defaults = _flat(json.loads(common.base().to_json_best_effort()))
+    old, new = defaults | _flat(before), defaults | _flat(now)
+    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    changed = [key for key in changed if not key.startswith(FREE)]
+    if changed:
+        difference = "; ".join(f"config.{key}: {_shown(old, key)} -> {_shown(new, key)}" for key in changed)
+        raise InputError(
+            f"the config is not the one that this workdir's run began with: {difference}; use another workdir, "
+            "or go on all the same with --allow_config_change"
+        )
+
+
+def _shown(config: Mapping[str, Any], key: str) -> str:
+    return json.dumps(config[key]) if key in config else "absent"
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            result |= _flat(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = value
+    return result

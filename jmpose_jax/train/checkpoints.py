@@ -6,6 +6,7 @@ from (in the metadata), and, while training, the items `optimizer` and `data` (t
 
 import contextlib
 import json
+import logging as stdlib_logging
 import math
 import os
 import pathlib
@@ -45,6 +46,9 @@ def checkpointer(workdir: str | os.PathLike, *, keep: int = 1, keep_steps: Seque
     policy = policies.AnyPreservationPolicy([policies.LatestN(keep), policies.CustomSteps(list(keep_steps)), best])
     folder = pathlib.Path(workdir).resolve() / FOLDER
     with contextlib.ExitStack() as stack:
+        logger = logging.get_absl_logger()
+        logger.addFilter(_raised_anyway)
+        stack.callback(logger.removeFilter, _raised_anyway)
         manager = ocp.training.Checkpointer(folder, preservation_policy=policy, cleanup_tmp_directories=True)
         stack.callback(manager.close)
         stack.callback(wait, manager)
@@ -57,6 +61,11 @@ def checkpointer(workdir: str | os.PathLike, *, keep: int = 1, keep_steps: Seque
         except HostLost:
             stack.pop_all()  # what is under way waits for the process that has gone
             raise
+
+
+def _raised_anyway(record: Any) -> bool:
+    """Leaves out the tracebacks, five of one fault, that Orbax logs of what `wait` then raises."""
+    return record.levelno < stdlib_logging.ERROR or f"orbax{os.sep}checkpoint" not in record.pathname
 
 
 def _score(metrics: Mapping[str, float]) -> float:

@@ -128,7 +128,10 @@ def _turns(name: str, params: Mapping[str, Any]) -> int:
     if name == "scan":
         return params["length"]
     if name == "shard_map":
-        return math.prod(params["mesh"].shape[axis] for axis in params["manual_axes"])  # each on its own part
+        # Over axes that no argument is split over, devices do the same work; it counts once.
+        entries = [entry for spec in params["in_specs"] for entry in spec if entry is not None]
+        axes = {axis for entry in entries for axis in (entry if isinstance(entry, tuple) else (entry,))}
+        return math.prod(params["mesh"].shape[axis] for axis in axes)
     if name == "pallas_call":
         return math.prod(params["grid_mapping"].grid)
     return 1

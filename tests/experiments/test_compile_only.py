@@ -14,7 +14,7 @@ import pytest
 from absl import flags
 from ml_collections import ConfigDict
 
-from configs import backbone, jmpose
+from configs import backbone
 from experiments import compile_only as module
 from experiments import train
 from experiments.compile_only import compile_only, scaling, table
@@ -127,7 +127,7 @@ def _size(shape):
 
 
 def test_bfloat16_is_the_backbones_and_parameters_stay_float32(shrink):
-    config = shrink(jmpose.get_config("tiny"), "no data")
+    config = shrink(backbone.get_config("tiny"), "no data")
     assert "dtype" not in model_options(config)["backbone"]
     config.train.compute_dtype = "bfloat16"
     task = task_of(config)
@@ -135,9 +135,8 @@ def test_bfloat16_is_the_backbones_and_parameters_stay_float32(shrink):
     batch = module.abstract_batch(config, 4)
     state = jax.eval_shape(create, batch)
     weights = {name: 1.0 for name in task.loss_weights}
-    program = str(jax.make_jaxpr(step)(state, batch, weights))
-    assert "bf16" in program
-    after, metrics = jax.eval_shape(step, state, batch, weights)
+    program, (after, metrics) = jax.make_jaxpr(step, return_shape=True)(state, batch, weights)
+    assert "bf16" in str(program)
     assert {x.dtype for x in jax.tree.leaves((after.variables, metrics))} == {jnp.dtype("float32")}
     config.train.compute_dtype = "float16"
     with pytest.raises(InputError, match="compute_dtype='float16' is unknown; use one of float32, bfloat16"):
@@ -152,7 +151,7 @@ def test_bfloat16_is_the_backbones_and_parameters_stay_float32(shrink):
     "given, message",
     [
         (["--topology=v5e:2x2"], "--topology goes with --compile_only: training runs on the devices that are there"),
-        (["--profile_steps=15:10"], "--profile_steps=15:10 is no FIRST:LAST; give steps from 1 on"),
+        (["--profile_steps=15:10"], "--profile_steps=15:10 is no FIRST:LAST; give two steps"),
         (["--compile_only", "--config.train.compute_dtype=int8"], "config.train.compute_dtype='int8' is unknown"),
     ],
 )

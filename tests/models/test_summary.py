@@ -97,7 +97,7 @@ def test_kernels_count_every_block_and_split_programs_every_device():
     mesh = jax.sharding.AbstractMesh((4, 2), ("data", "model"))
     split, whole = jax.sharding.PartitionSpec("data"), jax.sharding.PartitionSpec()
     with jax.sharding.use_abstract_mesh(mesh):
-        mapped = jax.shard_map(jnp.matmul, in_specs=(split, whole), out_specs=split, axis_names={"data"})
+        mapped = jax.shard_map(jnp.matmul, in_specs=(split, whole), out_specs=split, check_vma=False)
         assert count_flops(jax.make_jaxpr(mapped)(a, b).jaxpr).total() == 2 * 32 * 16 * 16
 
 

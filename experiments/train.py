@@ -174,6 +174,11 @@ def set_up(task: Task, loader: Any) -> Parts:
       InputError: as `train`.
     """
     config = task.config
+    if config.model.get("flow_source") == "raft" and not config.init.get("flow_network"):
+        raise InputError(
+            "config.init.flow_network is empty, and JM-Pose does not train its RAFT: give a checkpoint of "
+            "`jmpose convert` or of configs/raft_synthetic.py, or set config.model.flow_source"
+        )
     beginning = loader.get_state()
     example = next(loader)
     loader.set_state(beginning)
@@ -243,16 +248,7 @@ def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any
 
 
 def initialised(state: TrainState, config: ConfigDict) -> TrainState:
-    """The fresh state with the submodules that `config.init` names taken from their checkpoints.
-
-    Raises:
-      InputError: a checkpoint does not fit the model, or the model computes flow by a RAFT that nothing has trained.
-    """
-    if config.model.get("flow_source") == "raft" and not config.init.get("flow_network"):
-        raise InputError(
-            "config.init.flow_network is empty, and JM-Pose does not train its RAFT: give a checkpoint of "
-            "`jmpose convert` or of configs/raft_synthetic.py, or set config.model.flow_source"
-        )
+    """The fresh state with the submodules that `config.init` names taken from their checkpoints."""
     for name, path in config.init.items():
         if not path:
             continue

@@ -94,7 +94,8 @@ def test_kernels_count_every_block_and_split_programs_every_device():
     a, b = jnp.ones((32, 16)), jnp.ones((16, 16))
     assert count_flops(jax.make_jaxpr(kernel)(a, b).jaxpr).total() == 2 * 32 * 16 * 16
 
-    mesh = jax.sharding.AbstractMesh((4, 2), ("data", "model"))
+    axes = (jax.sharding.AxisType.Auto,) * 2
+    mesh = jax.sharding.AbstractMesh((4, 2), ("data", "model"), axis_types=axes)
     split, whole = jax.sharding.PartitionSpec("data"), jax.sharding.PartitionSpec()
     with jax.sharding.use_abstract_mesh(mesh):
         mapped = jax.shard_map(jnp.matmul, in_specs=(split, whole), out_specs=split, check_vma=False)

@@ -139,6 +139,7 @@ def run(**changes):
         def report(step, scalars):
             print("step", step, flush=True)
             if step == settings["full_at"]:
+                checkpoints.wait(manager)  # the one before is whole
                 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
         writer = MetricsWriter(folder, int(state.step))

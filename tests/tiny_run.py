@@ -125,7 +125,8 @@ def run(**changes):
     state = jax.device_put(state, shardings)
     if settings["differ"]:
         kernel = state.params["head"]["kernel"]
-        parts = [shard.data + settings["process"] for shard in kernel.addressable_shards]
+        other = np.asarray(kernel.addressable_data(0)) + settings["process"]
+        parts = [jax.device_put(other, device) for device in jax.local_devices()]
         state.params["head"]["kernel"] = jax.make_array_from_single_device_arrays(kernel.shape, kernel.sharding, parts)
     found = {}
     folder = pathlib.Path(settings["workdir"])

@@ -15,10 +15,9 @@ from jmpose_jax.ops.correlation import bilinear_upsample, convex_upsample, corre
 
 NUM_LEVELS = 4
 STRIDE = 8
-# Initialisers of the last convolutions of feature encoder, context encoder and flow head. Drawn as published, features
-# share a large mean, so that all correlations are large and nearly equal, and the context, which nothing normalises,
-# drowns them: a short training goes to zero flow and stays there. "matching" begins with correlations that stand out
-# at the match, hardly any context, and zero flow.
+# Initialisers of the last convolutions of feature encoder, context encoder and flow head. Drawn as published, the
+# features share a large mean, which makes all correlations large and alike, and nothing normalises the small model's
+# context. "matching" begins with correlations that stand out at the match, hardly any context, and zero flow.
 INITIALIZATIONS = {
     "published": (ENCODER_INIT, ENCODER_INIT, UPDATE_INIT),
     "matching": (contrast_init, nn.initializers.variance_scaling(1e-3, "fan_in", "normal"), nn.initializers.zeros),
@@ -116,7 +115,7 @@ class RAFT(nn.Module):
       size: "basic" (5,257,536 parameters) or "small" (990,162).
       lookup: implementation of the correlation lookup, see `ops.correlation.lookup`.
       remat: compute an iteration again in the backward pass, to train with less memory.
-      initialization: "published", or "matching" for short trainings; see INITIALIZATIONS.
+      initialization: "published", or "matching", meant for short trainings; see INITIALIZATIONS.
     """
 
     size: str = "basic"

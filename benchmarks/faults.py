@@ -79,7 +79,7 @@ def kill_and_resume(
     left = list(moments)
     while left or pending:
         before = len(logged_losses(folder))
-        resumed += any(path.name.isdigit() for path in (folder / "checkpoints").glob("*"))
+        resumed += bool(_checkpoints(folder))
         process, began = start(folder), time.monotonic()
         starts += 1
         moment = left.pop(0) if left else None
@@ -117,22 +117,30 @@ def _wait_for(moment: str | None, process: Any, folder: pathlib.Path, ready: flo
         return None
     first_step = None
     metrics = folder / "metrics.jsonl"
+    old = _checkpoints(folder)
     size = None
-    after = rng.uniform(0.0, 0.5)
+    after = rng.uniform(0.0, 0.3)
     while process.is_alive() and time.monotonic() - began < PATIENCE:
         now = metrics.stat().st_size if metrics.exists() else 0
         if size is None or now < size:
             size = now  # the writer drops what is later than the checkpoint, then appends
         elif now > size and first_step is None:
             first_step = time.monotonic()
-        if first_step is not None:
-            if moment == "stepping" and time.monotonic() - first_step > after:
+        # Not before this life has saved once: the next one must have something new to go on from.
+        if first_step is not None and _checkpoints(folder) - old:
+            if moment == "stepping":
+                time.sleep(after)
                 break
             if moment == "saving" and any((folder / "checkpoints").glob(TEMPORARY)):
                 time.sleep(rng.uniform(0.0, 0.03))
                 break
         time.sleep(0.002)
     return first_step
+
+
+def _checkpoints(folder: pathlib.Path) -> set[str]:
+    """The steps that are saved."""
+    return {path.name for path in (folder / "checkpoints").glob("*") if path.name.isdigit()}
 
 
 def _fault(status: int, found: Losses, expected: Losses) -> str:

@@ -30,6 +30,7 @@ def test_a_run_killed_while_it_steps_and_inside_a_save_ends_as_one_never_killed(
         lambda workdir: tiny(context, workdir), tmp_path / "killed", expected, moments, random.Random(0)
     )
     assert found["faults"] == []
+    assert found["resumed"] >= 2
     assert found["exact"] == found["kills"] == {"starting": 0, "stepping": 1, "saving": 1}
 
 
@@ -53,4 +54,5 @@ def test_a_whole_training_resumes_exactly_after_every_kill(context, prepared, tm
     expected = faults.logged_losses(tmp_path / "undisturbed")
     found = faults.kill_and_resume(start, tmp_path / "killed", expected, list(faults.MOMENTS) * 2, random.Random(1))
     assert found["faults"] == []
+    assert found["resumed"] >= 4
     assert found["exact"] == found["kills"] == dict.fromkeys(faults.MOMENTS, 2)

@@ -31,7 +31,8 @@ def _compare(alone, workdir, found, index, tolerance):
     lines, expected = read_metrics(ours), read_metrics(theirs)
     assert [line["step"] for line in lines] == [line["step"] for line in expected] and lines
     for line, other in zip(lines, expected):
-        assert line.keys() == other.keys()
+        # The program of all cells has their clips a second; how the process fares is not theirs.
+        assert line.keys() == other.keys() - {"steps_per_second", "input_wait", "host_memory_peak_bytes"}
         for name in (n for n in line if n.startswith("loss/") or n == "learning_rate"):
             np.testing.assert_allclose(line[name], other[name], rtol=tolerance, atol=1e-7, err_msg=name)
     (config, _), (expected_config, _) = (checkpoints.load_variables(folder) for folder in (ours, theirs))

@@ -58,6 +58,7 @@ def config(with_flow):
     return config
 
 
+@pytest.mark.slow
 def test_trained_and_scored(config, tmp_path):
     train(config, tmp_path / "raft", quiet=True)
     lines = read_metrics(tmp_path / "raft")

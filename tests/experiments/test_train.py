@@ -58,6 +58,7 @@ def test_a_longer_run_can_branch_off_an_earlier_step(small_backbone, tmp_path):
     assert long[3] == short[3]  # the same batch, the same rate
 
 
+@pytest.mark.slow
 def test_stage_two_leaves_the_backbone_of_stage_one_alone(small_backbone, small_jmpose, tmp_path):
     stage1 = train(small_backbone, tmp_path / "backbone", quiet=True)
     small_jmpose.init.backbone = str(tmp_path / "backbone")

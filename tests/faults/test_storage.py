@@ -39,6 +39,7 @@ def train(root, workdir, monkeypatch, at_step=0, happens=lambda: None):
     return module.train(small_run.config(root, steps=40), workdir, quiet=True)
 
 
+@pytest.mark.slow
 def test_a_shard_whose_bits_flip_is_named_and_the_run_goes_on_when_it_is_back(root, tmp_path, monkeypatch):
     (shard,) = root.glob("posetrack-train.tfrecord-00000-of-?????")
     whole = shard.read_bytes()

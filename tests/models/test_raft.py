@@ -145,6 +145,7 @@ def gradient(small, remat):
     return jax.jit(jax.grad(loss))(variables["params"])
 
 
+@pytest.mark.slow
 def test_every_kernel_learns(small):
     assert all(jnp.any(g != 0) for g in jax.tree.leaves(gradient(small, remat=True)) if g.ndim == 4)
 

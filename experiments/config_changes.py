@@ -38,8 +38,8 @@ def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     Raises:
       InputError: naming every key that differs, with both values.
     """
-    defaults = _flat(json.loads(common.base().to_json_best_effort()))
-    old, new = defaults | _flat(before), defaults | _flat(now)
+    defaults = dict(flatten(json.loads(common.base().to_json_best_effort())))
+    old, new = defaults | dict(flatten(before)), defaults | dict(flatten(now))
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     changed = [key for key in changed if not key.startswith(FREE)]
     if changed:
@@ -54,11 +54,12 @@ def _shown(config: Mapping[str, Any], key: str) -> str:
     return json.dumps(config[key]) if key in config else "absent"
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    result: dict[str, Any] = {}
+def flatten(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """(flat key, value) of every leaf of a config."""
+    found = []
     for key, value in config.items():
         if isinstance(value, Mapping):
-            result |= _flat(value, f"{prefix}{key}.")
+            found += flatten(value, f"{prefix}{key}.")
         else:
-            result[f"{prefix}{key}"] = value
-    return result
+            found.append((f"{prefix}{key}", value))
+    return found

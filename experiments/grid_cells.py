@@ -11,6 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from experiments.config_changes import flatten
 from experiments.files import write_json
 from jmpose_jax.errors import InputError
 
@@ -103,17 +104,6 @@ def _value(axis: str, value: Any) -> tuple[str, dict[str, Any], float | None]:
         overrides = {k: v for k, v in value.items() if k not in RESERVED}
         return str(value["name"]), overrides, value.get("paper")
     return f"{value:g}" if isinstance(value, float) else str(value), {axis: value}, None
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """(flat key, value) of every leaf of a config."""
-    found = []
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            found += flatten(value, f"{prefix}{key}.")
-        else:
-            found.append((f"{prefix}{key}", value))
-    return found
 
 
 def _check_key(key: str, known: set[str]) -> None:

@@ -28,7 +28,7 @@ TRAIN_FRAMES = 5  # one complete window of δ = 2
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """How much of everything; "full" fits 15 minutes of two CPU cores.
+    """How much of everything; "full" takes about 15 minutes of two CPU cores.
 
     Attributes:
       videos: rendered videos by split.
@@ -191,7 +191,7 @@ def _jmpose_config(folder: pathlib.Path, amount: Scale, seed: int) -> ConfigDict
 
 def main(argv: list[str] | None = None) -> None:
     workdir = flags.DEFINE_string("workdir", None, "Folder for everything that the run makes.")
-    scale = flags.DEFINE_enum("scale", "full", list(SCALES), "full: under 15 minutes on two cores; smoke: 90 seconds.")
+    scale = flags.DEFINE_enum("scale", "full", list(SCALES), "full: about 15 minutes on two cores; smoke: about two.")
     seed = flags.DEFINE_integer("seed", 0, "Seed of data, initialisation and order.", lower_bound=0)
     allow = flags.DEFINE_bool("allow_config_change", False, "Go on in a workdir that other configs began.")
 

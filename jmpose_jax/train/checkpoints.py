@@ -291,12 +291,12 @@ def find_checkpoint(path: str | os.PathLike, best: bool = False) -> pathlib.Path
     if (start / "variables").is_dir():
         return start
     folder = start / FOLDER if (start / FOLDER).is_dir() else start
-    steps = sorted((int(p.name), p) for p in folder.iterdir() if p.name.isdigit() and (p / "variables").is_dir())
+    steps = _steps(folder)
     if not steps:
         raise InputError(
             f"{start} holds no checkpoint; give a workdir of `jmpose train` or an output of `jmpose convert`"
         )
-    return steps[-1][1]
+    return folder / str(steps[-1])
 
 
 def _best_checkpoint(start: pathlib.Path) -> pathlib.Path:

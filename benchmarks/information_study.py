@@ -11,18 +11,17 @@ the table.
 
 import argparse
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
 import numpy as np
 
 from benchmarks.measure import machine, write_between_markers
+from benchmarks.worlds import world
 from configs import gamma_grid
 from experiments import grid, grid_report
 from experiments.files import write_json
 from experiments.grid_cells import Grid
-from jmpose_jax.errors import InputError
 
 SETS = {
     "vsd": ("vml_js", "vsd", "vsd"),
@@ -37,21 +36,6 @@ TERMS = ("relevancy", "complement", "redundancy")
 def bundle(name: str) -> dict[str, Any]:
     """A set of estimators as a value of a grid's axis."""
     return {"name": name, **{f"loss.estimators.{term}": e for term, e in zip(TERMS, SETS[name])}}
-
-
-def world(quickstart: pathlib.Path) -> dict[str, Any]:
-    """A quickstart's data, backbone and seed as a value of a grid's axis.
-
-    Raises:
-      InputError: the folder holds no quickstart.
-    """
-    claim = quickstart / "quickstart.json"
-    if not claim.is_file():
-        raise InputError(f"--quickstarts {quickstart} holds no quickstart.json: give workdirs of `jmpose quickstart`")
-    seed = json.loads(claim.read_text())["seed"]
-    folder = quickstart.resolve()
-    parts = {"dataset.root": str(folder / "data" / "prepared"), "init.backbone": str(folder / "backbone")}
-    return {"name": str(seed), "seed": seed, **parts}
 
 
 def rows_of(planned: Grid, workdir: pathlib.Path) -> list[dict[str, Any]]:

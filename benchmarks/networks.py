@@ -1,9 +1,12 @@
-"""Compile and forward seconds of HRNet-W48 and RAFT, beside PyTorch's HRNet with the same weights where torch is there.
+"""Compile and forward seconds of HRNet-W48 and RAFT, beside PyTorch with the same weights in the same process.
+
+PyTorch's HRNet is `benchmarks/torch_hrnet.py`, its RAFT torchvision's; each row needs the package to be there.
 
 python -m benchmarks.networks --output benchmarks/results/networks.json --readme README.md
 """
 
 import argparse
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -23,14 +26,19 @@ from jmpose_jax.models.raft import RAFT
 from jmpose_jax.weights import to_state_dict
 
 
-def draw(module: Any, *inputs: Any, **options: Any) -> Any:
-    """Variables from NumPy, which compiles nothing: kernels scaled by their fan-in, norms near the identity."""
+def draw(module: Any, *inputs: Any, quiet: str | None = None, **options: Any) -> Any:
+    """Variables from NumPy, which compiles nothing: kernels scaled by their fan-in, norms near the identity.
+
+    Kernels below a module of the name `quiet` are a tenth of that: a flow that grew with every iteration would say
+    nothing of how equal two networks are.
+    """
     rng = np.random.default_rng(0)
 
     def leaf(path: Any, abstract: Any) -> np.ndarray:
         values, name = rng.standard_normal(abstract.shape, np.float32), path[-1].key
         if name == "kernel":
-            return 0.7 * values / np.float32(np.sqrt(np.prod(abstract.shape[-4:-1])))
+            gain = 0.07 if quiet in [step.key for step in path] else 0.7
+            return np.float32(gain) * values / np.float32(np.sqrt(np.prod(abstract.shape[-4:-1])))
         return 1 + 0.1 * np.abs(values) if name in ("scale", "var") else 0.1 * values
 
     abstract = jax.eval_shape(lambda key: module.init(key, *inputs, **options), jax.random.key(0))
@@ -57,22 +65,38 @@ def time_ours(function: Callable, arguments: tuple, repeats: int) -> tuple[dict[
     return {"compile_seconds": compile_seconds, "forward_seconds": forward}, result
 
 
-def time_torch(width: int, variables: Any, images: np.ndarray, ours: Any, repeats: int) -> dict[str, Any]:
-    """PyTorch's forward of HRNet with our weights, and how far apart the two outputs are."""
+def time_torch(network: Any, state_dict: dict[str, np.ndarray], inputs: list, ours: Any, repeats: int) -> dict[str, Any]:
+    """PyTorch's forward with our weights, and how far apart the two outputs are.
+
+    Args:
+      network: of PyTorch; called with the inputs it returns one tensor or, as RAFT does, a list whose last one counts.
+      state_dict: what it loads.
+      inputs: float32 arrays [B, H, W, C].
+      ours: our output, [B, h, w, C'].
+      repeats: forward passes; the shortest counts.
+    """
     import torch
 
-    from benchmarks.torch_hrnet import TorchHRNet
-
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    network = TorchHRNet(width).eval()
-    state_dict = to_state_dict(f"hrnet_w{width}", variables)
-    network.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state_dict.items()})
-    inputs = torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1)))
+    network.eval().load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state_dict.items()})
+    tensors = [torch.from_numpy(np.ascontiguousarray(np.moveaxis(array, -1, 1))) for array in inputs]
     with torch.inference_mode():
-        theirs = np.moveaxis(network(inputs).numpy(), 1, -1)
-        forward = best(lambda: network(inputs), repeats)
+        result = network(*tensors)
+        theirs = np.moveaxis((result[-1] if isinstance(result, list) else result).numpy(), 1, -1)
+        forward = best(lambda: network(*tensors), repeats)
     difference = float(np.abs(theirs - np.asarray(ours)).max() / np.abs(theirs).max())
     return {"forward_seconds": forward, "largest_relative_difference": difference, "version": torch.__version__}
+
+
+def torchvision_raft(iterations: int) -> Any | None:
+    """torchvision's RAFT with that many iterations; None where there is no torchvision that fits the torch at hand."""
+    try:
+        from torchvision.models.optical_flow import raft_large
+    except (ImportError, RuntimeError):
+        return None
+    network = raft_large(weights=None)
+    network.forward = functools.partial(type(network).forward, network, num_flow_updates=iterations)
+    return network
 
 
 def measure(width: int, size: tuple[int, int], iterations: int, repeats: int) -> dict[str, Any]:
@@ -86,12 +110,20 @@ def measure(width: int, size: tuple[int, int], iterations: int, repeats: int) ->
     name = f"HRNet-W{width}"
     rows[name], heatmaps = time_ours(hrnet.apply, (variables, images), repeats)
     if importlib.util.find_spec("torch"):
-        rows[name]["torch"] = time_torch(width, variables, images, heatmaps, repeats)
+        from benchmarks.torch_hrnet import TorchHRNet
+
+        state_dict = to_state_dict(f"hrnet_w{width}", variables)
+        rows[name]["torch"] = time_torch(TorchHRNet(width), state_dict, [images], heatmaps, repeats)
     pair = [rng.integers(0, 256, (1, *size, 3)).astype(np.float32) for _ in range(2)]
     raft = RAFT()
-    variables = draw(raft, *pair, iterations=1)
+    variables = draw(raft, *pair, quiet="flow_head", iterations=1)
     run = lambda v, a, b: raft.apply(v, a, b, iterations)  # noqa: E731
-    rows[f"RAFT, {iterations} iterations"], _ = time_ours(run, (variables, *pair), repeats)
+    name = f"RAFT, {iterations} iterations"
+    rows[name], flow = time_ours(run, (variables, *pair), repeats)
+    if (network := torchvision_raft(iterations)) is not None:
+        state_dict = to_state_dict("raft", variables, names="torchvision")
+        scaled = [2 * (image / 255) - 1 for image in pair]  # what torchvision's takes
+        rows[name]["torch"] = time_torch(network, state_dict, scaled, flow, repeats)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "size": list(size),

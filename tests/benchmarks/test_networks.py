@@ -35,11 +35,14 @@ def test_pytorchs_stack_is_the_same_network():
     import numpy as np
 
     from benchmarks.networks import time_torch
+    from benchmarks.torch_hrnet import TorchHRNet
     from jmpose_jax.models import HRNet
+    from jmpose_jax.weights import to_state_dict
 
     assert torch.__version__
     images = np.random.default_rng(0).standard_normal((1, 64, 64, 3)).astype(np.float32)
     model = HRNet(4)
     variables = draw(model, images)
-    found = time_torch(4, variables, images, jax.jit(model.apply)(variables, images), repeats=1)
+    ours = jax.jit(model.apply)(variables, images)
+    found = time_torch(TorchHRNet(4), to_state_dict("hrnet_w4", variables), [images], ours, repeats=1)
     assert found["largest_relative_difference"] < 1e-4

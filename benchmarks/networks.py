@@ -65,7 +65,9 @@ def time_ours(function: Callable, arguments: tuple, repeats: int) -> tuple[dict[
     return {"compile_seconds": compile_seconds, "forward_seconds": forward}, result
 
 
-def time_torch(network: Any, state_dict: dict[str, np.ndarray], inputs: list, ours: Any, repeats: int) -> dict[str, Any]:
+def time_torch(
+    network: Any, state_dict: dict[str, np.ndarray], inputs: list[np.ndarray], ours: Any, repeats: int
+) -> dict[str, Any]:
     """PyTorch's forward with our weights, and how far apart the two outputs are.
 
     Args:

@@ -70,6 +70,8 @@ def run_cell(workdir: str | os.PathLike, index: int) -> dict[str, Any]:
         return status
     began = time.monotonic()
     folder = cell_folder(workdir, cell)
+    # What an earlier try died of must not stand for this one.
+    (folder / "cell.json").unlink(missing_ok=True)
     config = grid.config(cell)
     try:
         train(config, folder, quiet=True)

@@ -50,6 +50,11 @@ def test_values_may_be_named_bundles():
         ({"loss.alpha": (1.0, 1.0)}, "has a value twice"),
         ({"loss.alpha": ("many",)}, "gives 'loss.alpha' the value 'many'"),
         ({"method": ({"loss.alpha": 1.0},)}, 'without a "name"'),
+        ({"loss.alpha": 1.0}, "axis 'loss.alpha' is 1.0; give a list of values"),
+        ({"model.name": "m"}, "axis 'model.name' is 'm'; give a list of values"),
+        ({"m": ({"name": "a", "seed": 1},), "seed": (0, 1)}, "axes 'm' and 'seed' both set 'seed'"),
+        (None, "the grid is empty"),
+        (["loss.alpha"], "gives a list; it must give a dict"),
     ],
 )
 def test_grids_at_fault_are_refused_in_one_line(axes, message):
@@ -69,6 +74,9 @@ def test_a_workdir_holds_one_grid(tmp_path):
         grid_cells.claim(tmp_path, grid_cells.expand(BASE, {"loss.alpha": (0.0, 1.0)}))
     with pytest.raises(InputError, match="holds no grid"):
         grid_cells.load(tmp_path / "elsewhere")
+    (tmp_path / "grid.json").write_text("[]")
+    with pytest.raises(InputError, match="grid.json is damaged"):
+        grid_cells.claim(tmp_path, first)
 
 
 def _finish(workdir, found, values):
@@ -120,6 +128,17 @@ def test_rows_stand_beside_the_papers_and_seeds_are_averaged(tmp_path):
     assert table[2].endswith("| 61.0 (60.0–62.0) | – | 86.4 | – | – |")
     assert table[3].endswith("| 59.0 (58.0–60.0) | 2.0 | 85.0 | 1.4 | yes |")
     assert table[4].endswith("| -2.0 | 80.0 | 6.4 | no |")
+
+
+def test_pictures_have_room_for_labels_and_seeds_that_are_missing_are_told(tmp_path, recwarn):
+    rows = ({"name": "a name that needs much of the width", "loss.alpha": 0.0}, {"name": "b", "loss.alpha": 2.0})
+    found = grid_cells.expand(BASE, {"method": rows, "seed": (0, 1, 2)})
+    _finish(tmp_path, found, [60.0, None, 62.0, None, "out of memory"])
+    grid_report.write_report(tmp_path, found)
+    text = (tmp_path / "grid.md").read_text()
+    assert "**61.0 (60.0–62.0) [2 of 3]**" in text and "[n of m]" in text
+    assert grid_report.without_result(found, grid_report.collect(tmp_path, found), ("b",)) == "NaN"
+    assert not [w for w in recwarn if "constrained_layout" in str(w.message)]
 
 
 def test_the_configs_grids_are_grids_of_their_configs():

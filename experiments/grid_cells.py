@@ -79,7 +79,7 @@ def expand(config: Mapping[str, Any], grid: Mapping[str, Any]) -> Grid:
     axes: dict[str, list[tuple[str, dict[str, Any], float | None]]] = {}
     for axis, values in grid.items():
         if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
-            raise InputError(f"the grid's axis {axis!r} is {values!r}; give a list of values, e.g. {axis!r}: (0.0, 1.0)")
+            raise InputError(f"the grid's axis {axis!r} is {values!r}; give a list of values, e.g. (0.0, 1.0)")
         values = list(values)
         if not values:
             raise InputError(f"the grid is empty: its axis {axis!r} has no values")

@@ -57,8 +57,23 @@ def test_a_vectorised_cell_ends_as_the_cell_alone(config, tmp_path, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         grid_vectorized.run_vectorized(tmp_path / "together", found)
     assert len(grid_run.pending(tmp_path / "together", found)) == 3
-    assert grid_vectorized.run_vectorized(tmp_path / "together", found) == 1  # from step 2, one program for all
-    assert saves == [2, 4]
+    # From step 2, one program for all, as it was cut before; and again broken off, when one cell has ended.
+    scored, score = [], grid_vectorized.evaluate.score
+
+    def stopped_scoring(*arguments):
+        scored.append(arguments)
+        if len(scored) == 2:
+            raise KeyboardInterrupt
+        return score(*arguments)
+
+    monkeypatch.setattr(grid_vectorized.evaluate, "score", stopped_scoring)
+    with pytest.raises(KeyboardInterrupt):
+        grid_vectorized.run_vectorized(tmp_path / "together", found, memory_gib=1e-6)
+    assert saves == [2, 4] and len(grid_run.pending(tmp_path / "together", found)) == 1
+    assert len(list((tmp_path / "together" / "vectorized").iterdir())) == 1
+    assert grid_vectorized.run_vectorized(tmp_path / "together", found) == 0  # nothing is left to train
+    assert saves == [2, 4] and len(scored) == 3
+    assert not any((tmp_path / "together" / "vectorized").iterdir())
 
     statuses = [grid_run.read_status(tmp_path / "together", cell) for cell in found.cells]
     assert [s["status"] for s in statuses] == ["done", "done", "nan"] and "step 1" in statuses[2]["message"]

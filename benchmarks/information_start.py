@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--backbone", required=True, help="workdir of the trained backbone")
     parser.add_argument("--batches", type=int, default=4)
     parser.add_argument("--normalization", default="heatmap_loss", help="or pixels")
-    choices = [name for name in ESTIMATORS if name != "vcd"]  # vcd compares two views
+    choices = list(ESTIMATORS)
     parser.add_argument("--estimators", nargs="*", default=choices, choices=choices)
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
     parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")

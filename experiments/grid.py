@@ -127,6 +127,8 @@ def main(argv: list[str] | None = None) -> None:
             from experiments.grid_run import run_cell
 
             status = run_cell(folder, index.value)
+            if status["status"] == "failed":
+                raise InputError(f"cell {index.value} failed: {status['message']}")
             print(f"cell {index.value}: {status['status']}")
             return
         report = run_grid(

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -69,12 +69,17 @@ def expand(config: Mapping[str, Any], grid: Mapping[str, Any]) -> Grid:
       The grid, cells in the order of `itertools.product`.
 
     Raises:
-      InputError: the grid is empty, a key is not one of the config, or a value is of the wrong type.
+      InputError: the grid is empty, a key is not one of the config or is set by two axes, or a value is of the wrong
+        type.
     """
+    if grid is not None and not isinstance(grid, Mapping):
+        raise InputError(f"get_grid() gives a {type(grid).__name__}; it must give a dict {{config key: values}}")
     if not grid:
         raise InputError("the grid is empty: get_grid() gives no axis; give {config key: values}")
     axes: dict[str, list[tuple[str, dict[str, Any], float | None]]] = {}
     for axis, values in grid.items():
+        if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+            raise InputError(f"the grid's axis {axis!r} is {values!r}; give a list of values, e.g. (0.0, 1.0)")
         values = list(values)
         if not values:
             raise InputError(f"the grid is empty: its axis {axis!r} has no values")
@@ -83,6 +88,10 @@ def expand(config: Mapping[str, Any], grid: Mapping[str, Any]) -> Grid:
         if len(set(labels)) < len(labels):
             raise InputError(f"the grid's axis {axis!r} has a value twice: {', '.join(labels)}")
     known = {key for key, _ in flatten(config)}
+    owner: dict[str, str] = {}
+    for axis, key in ((axis, key) for axis, values in axes.items() for _, part, _ in values for key in part):
+        if owner.setdefault(key, axis) != axis:
+            raise InputError(f"the grid's axes {owner[key]!r} and {axis!r} both set {key!r}: leave it to one of them")
     cells = []
     for index, values in enumerate(itertools.product(*axes.values())):
         overrides = {key: v for _, part, _ in values for key, v in part.items()}
@@ -138,7 +147,7 @@ def claim(workdir: pathlib.Path, grid: Grid) -> None:
     mine = {"config": grid.base, "axes": grid.axes, "cells": [dataclasses.asdict(cell) for cell in grid.cells]}
     mine = json.loads(json.dumps(mine))
     if path.exists():
-        theirs = json.loads(path.read_text())
+        theirs = _read(path)
         if [c["id"] for c in theirs["cells"]] != [c["id"] for c in mine["cells"]]:
             difference = _difference(theirs, mine)
             raise InputError(f"--workdir {workdir} holds another grid ({difference}); give another folder")
@@ -156,6 +165,15 @@ def _difference(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
     return "the overrides of its cells differ"
 
 
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+        content["config"], content["axes"], content["cells"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path} is damaged or of another program; give another --workdir") from None
+    return content
+
+
 def load(workdir: pathlib.Path) -> Grid:
     """The grid that a workdir holds.
 
@@ -165,5 +183,5 @@ def load(workdir: pathlib.Path) -> Grid:
     path = workdir / "grid.json"
     if not path.is_file():
         raise InputError(f"--workdir {workdir} holds no grid: it has no grid.json; give --config=FILE as well")
-    content = json.loads(path.read_text())
+    content = _read(path)
     return Grid(content["config"], content["axes"], [Cell(**cell) for cell in content["cells"]])

@@ -1,5 +1,6 @@
 """What a grid leaves behind: `grid.csv`, `grid.md` in the layout of ablation tables, `grid.png`, and the best cell."""
 
+import collections
 import csv
 import io
 import itertools
@@ -24,6 +25,7 @@ from jmpose_jax.train.writers import read_metrics
 
 COLUMNS = (*JOINT_GROUPS, "Total")
 METRIC = "Total"
+PANELS_ACROSS = 4  # of the heat map
 Key = tuple[str, ...]
 
 
@@ -59,7 +61,7 @@ def write_report(workdir: pathlib.Path, grid: Grid) -> dict[str, Any]:
         counts[row["status"]] = counts.get(row["status"], 0) + 1
     write_text(workdir / "grid.csv", _csv(rows))
     write_text(workdir / "grid.md", _markdown(grid, rows, values, best, counts))
-    heat_map(grid, values, rows, workdir / "grid.png")
+    heat_map(grid, values, rows, best, workdir / "grid.png")
     axes = axes_without_seed(grid)
     labels = None if best is None else dict(zip(axes, best))
     return {"best": labels, "value": known.get(best, math.nan), "counts": counts}
@@ -84,6 +86,12 @@ def means(grid: Grid, rows: list[dict[str, Any]], column: str = METRIC) -> dict[
     return values
 
 
+def without_result(grid: Grid, rows: list[dict[str, Any]], key: Key) -> str:
+    """What a place in the tables says where no cell is done."""
+    marks = {row["status"] for cell, row in zip(grid.cells, rows) if _key(grid, cell) == key}
+    return "NaN" if "nan" in marks else "failed" if "failed" in marks else "–"
+
+
 def _csv(rows: list[dict[str, Any]]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
@@ -101,20 +109,24 @@ def _markdown(
     counts: Mapping[str, int],
 ) -> str:
     axes = axes_without_seed(grid)
-    marks = {_key(grid, c): r["status"] for c, r in zip(grid.cells, rows) if r["status"] != "done"}
+    runs: dict[Key, int] = collections.Counter(_key(grid, cell) for cell in grid.cells)
 
     def text(key: Key) -> str:
         found = values[key]
         if not found:
-            return {"nan": "NaN", "failed": "failed"}.get(marks.get(key, ""), "–")
+            return without_result(grid, rows, key)
         shown = f"{np.mean(found):.1f}"
         if len(found) > 1:
             shown += f" ({min(found):.1f}–{max(found):.1f})"
+        if len(found) < runs[key]:
+            shown += f" [{len(found)} of {runs[key]}]"
         return f"**{shown}**" if key == best else shown
 
     lines = ["# Grid", "", f"mAP in percent. Cells: {', '.join(f'{n} {status}' for status, n in counts.items())}."]
     if SEED in grid.axes and SEED not in axes:
         lines.append(f"Mean over the seeds {', '.join(grid.axes[SEED])} (least and greatest in brackets).")
+        if any(0 < len(found) < runs[key] for key, found in values.items()):
+            lines.append("[n of m]: so many of the seeds are done; compare with care.")
     if best is not None:
         where = ", ".join(f"{axis} = {label}" for axis, label in zip(axes, best))
         lines.append(f"Best: {where}, with {np.mean(values[best]):.1f}.")
@@ -174,9 +186,13 @@ def _number(value: float) -> str:
 
 
 def heat_map(
-    grid: Grid, values: Mapping[Key, list[float]], rows: list[dict[str, Any]], path: str | os.PathLike
+    grid: Grid,
+    values: Mapping[Key, list[float]],
+    rows: list[dict[str, Any]],
+    best: Key | None,
+    path: str | os.PathLike,
 ) -> None:
-    """The table as a picture: one panel a block, one square a cell; grey where there is no result."""
+    """The table as a picture: a panel a block, four side by side; grey where there is no result, the best framed."""
     axes = axes_without_seed(grid)
     names = list(axes)
     *blocks, row_axis, column_axis = names if len(names) > 1 else [names[0], ""]
@@ -184,27 +200,34 @@ def heat_map(
     panels = list(itertools.product(*(axes[b] for b in blocks)))
     finite = [float(np.mean(v)) for v in values.values() if v]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
-    width, height = 1.6 + 0.75 * len(columns), 1.2 + 0.45 * len(axes[row_axis])
-    figure, drawn = plt.subplots(
-        1, len(panels), figsize=(width * len(panels), height), squeeze=False, constrained_layout=True
-    )
+    across = min(len(panels), PANELS_ACROSS)
+    down = -(-len(panels) // across)
+    letter = 0.075  # inches, of the labels
+    width = 1.0 + letter * max(map(len, axes[row_axis])) + max(0.75, letter * max(map(len, columns))) * len(columns)
+    height = max(1.1 + 0.45 * len(axes[row_axis]), 0.5 + letter * len(row_axis))
+    size = (max(width * across + 0.9, 0.9 + letter * len(column_axis)), height * down)
+    figure, drawn = plt.subplots(down, across, figsize=size, squeeze=False, constrained_layout=True)
     image = None
-    for axis, block in zip(drawn[0], panels):
+    for axis in drawn.flat[len(panels) :]:
+        axis.set_axis_off()
+    for axis, block in zip(drawn.flat, panels):
         keys = [[(*block, r, *((c,) if column_axis else ())) for c in columns] for r in axes[row_axis]]
         table = np.array([[np.mean(values[k]) if values[k] else np.nan for k in line] for line in keys])
         axis.set_facecolor("#d0d7de")
         image = axis.imshow(table, vmin=low, vmax=max(high, low + 1e-6), cmap="viridis", aspect="auto")
         for i, j in itertools.product(*map(range, table.shape)):
             dark = table[i, j] < (low + high) / 2
-            shown = "–" if np.isnan(table[i, j]) else f"{table[i, j]:.1f}"
+            shown = without_result(grid, rows, keys[i][j]) if np.isnan(table[i, j]) else f"{table[i, j]:.1f}"
             axis.text(j, i, shown, ha="center", va="center", fontsize=8, color="white" if dark else "black")
+            if keys[i][j] == best:
+                axis.add_patch(plt.Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor="red", lw=2))
         axis.set_xticks(range(len(columns)), columns, fontsize=8)
         axis.set_yticks(range(len(axes[row_axis])), axes[row_axis], fontsize=8)
         axis.set_xlabel(column_axis, fontsize=8)
         axis.set_ylabel(row_axis, fontsize=8)
-        axis.set_title(", ".join(f"{a.split('.')[-1]} {v}" for a, v in zip(blocks, block)), fontsize=8)
+        axis.set_title(", ".join(f"{a} = {v}" for a, v in zip(blocks, block)), fontsize=8)
     if image is not None and finite:
-        figure.colorbar(image, ax=drawn[0].tolist(), label="mAP, %", shrink=0.9)
+        figure.colorbar(image, ax=drawn.ravel().tolist(), label="mAP, %")
     temporary = f"{os.fspath(path)}.tmp.png"
     figure.savefig(temporary, dpi=110)
     plt.close(figure)

@@ -7,8 +7,10 @@ cell that is done or turned NaN is not run again; every other one goes on from i
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 from experiments import grid_cells
 from experiments.files import write_json
 from experiments.grid_cells import Cell, Grid
-from jmpose_jax.errors import InputError, NonFiniteLoss
+from jmpose_jax.errors import InputError, NonFiniteLoss, Preempted
 
 FINAL = ("done", "nan")
 
@@ -56,6 +58,7 @@ def run_cell(workdir: str | os.PathLike, index: int) -> dict[str, Any]:
 
     Raises:
       InputError: the workdir holds no grid, or none with such a cell.
+      Preempted: SIGTERM came; the cell has not ended and goes on when it is started again.
     """
     from experiments.evaluate import evaluate
     from experiments.train import train
@@ -70,12 +73,16 @@ def run_cell(workdir: str | os.PathLike, index: int) -> dict[str, Any]:
         return status
     began = time.monotonic()
     folder = cell_folder(workdir, cell)
+    # What an earlier try died of must not stand for this one.
+    (folder / "cell.json").unlink(missing_ok=True)
     config = grid.config(cell)
     try:
         train(config, folder, quiet=True)
         result = evaluate(config, folder, None, None)
     except NonFiniteLoss as error:
         return write_status(workdir, cell, "nan", message=str(error))
+    except Preempted:
+        raise
     except Exception as error:
         status = write_status(workdir, cell, "failed", message=f"{type(error).__name__}: {error}")
         if isinstance(error, InputError):
@@ -90,27 +97,64 @@ def command(workdir: pathlib.Path, cell: Cell) -> list[str]:
 
 
 def run_local(workdir: pathlib.Path, cells: Sequence[Cell]) -> None:
-    """Every cell in a process of its own, one after another: one that is killed takes no other with it."""
+    """Every cell in a process of its own, one after another: one that is killed takes no other with it.
+
+    Raises:
+      Preempted: SIGTERM came; it was handed on to the cell that ran, which saved its state.
+    """
     for number, cell in enumerate(cells, 1):
         print(f"cell {number} of {len(cells)}: {describe(cell)} …", flush=True)
         run = [sys.executable, "-m", "experiments.cli", *command(workdir, cell)[1:]]
-        ended = subprocess.run(run, capture_output=True, text=True)
-        if ended.returncode and read_status(workdir, cell)["status"] == "missing":
+        ended, told = _process(run)
+        if ended.returncode and not told and read_status(workdir, cell)["status"] == "missing":
             said = ended.stderr.strip().splitlines()
             message = f"the process ended with status {ended.returncode}{': ' + said[-1] if said else ''}"
             write_status(workdir, cell, "failed", message=message)
+        if told:
+            raise Preempted(f"stopped by SIGTERM at cell {cell.index}; run the same command again to go on")
         status = read_status(workdir, cell)
         print(f"  {status['status']}{': ' + status['message'] if 'message' in status else ''}", flush=True)
 
 
+def _process(command: list[str]) -> tuple[subprocess.CompletedProcess, bool]:
+    """Run a command to its end, and whether SIGTERM came meanwhile: it is handed on, no cell shall run unattended."""
+    told = False
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def hand_on(number: int, frame: object) -> None:
+        nonlocal told
+        told = True
+        process.terminate()
+
+    main = threading.current_thread() is threading.main_thread()
+    previous = signal.signal(signal.SIGTERM, hand_on) if main else None
+    try:
+        out, err = process.communicate()
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, previous)
+    return subprocess.CompletedProcess(command, process.returncode, out, err), told
+
+
 class GridJob:
-    """One cell as a job of submitit; preempted or out of time it is queued again and goes on from its checkpoint."""
+    """One cell as a job of submitit; preempted or out of time it is queued again and goes on from its checkpoint.
+
+    submitit hears its own signal (SIGUSR2) before the time is over. A plain SIGTERM, which Slurm sends as well when it
+    takes nodes away, is heard by the training, which saves its state: then the job gives itself that signal.
+    """
 
     def __init__(self, workdir: str, index: int):
         self.workdir, self.index = workdir, index
 
     def __call__(self) -> str:
-        return run_cell(self.workdir, self.index)["status"]
+        try:
+            return run_cell(self.workdir, self.index)["status"]
+        except Preempted:
+            signal.raise_signal(signal.Signals[f"SIG{os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2')}"])
+            raise
 
     def checkpoint(self) -> Any:
         from submitit.helpers import DelayedSubmission

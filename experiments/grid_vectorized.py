@@ -8,8 +8,10 @@ import json
 import math
 import os
 import pathlib
+import re
+import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,8 +27,12 @@ from experiments.files import write_json
 from experiments.grid_cells import Cell, Grid
 from experiments.tasks import task_of
 from experiments.train import Parts, plain, set_up
+from jmpose_jax.errors import InputError, Preempted
 from jmpose_jax.models.registry import create_model
+from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, vectorized
+from jmpose_jax.train.preemption import PreemptionNotice
+from jmpose_jax.train.state import TrainState
 from jmpose_jax.train.writers import MetricsWriter
 
 # Arrays of the step: what cells of one program may differ in.
@@ -54,16 +60,51 @@ def run_vectorized(workdir: pathlib.Path, grid: Grid, *, memory_gib: float = 0.0
       Number of programs that were compiled for training.
     """
     compiled = 0
+    begun = _begun(workdir, grid)
+    taken = {cell.id for cells, _ in begun for cell in cells}
     for group in groups(grid, grid_run.pending(workdir, grid)):
-        if len(group) > 1:
-            compiled += _run_group(workdir, grid, group, memory_gib or _available_gib())
+        ids = {cell.id for cell in group}
+        mine = [(cells, size) for cells, size in begun if ids & {cell.id for cell in cells}]
+        fresh = [cell for cell in group if cell.id not in taken]
+        if mine or len(fresh) > 1:
+            fresh = fresh if len(fresh) > 1 else []
+            compiled += _run_group(workdir, grid, mine, fresh, memory_gib or _available_gib())
     return compiled
 
 
-def _run_group(workdir: pathlib.Path, grid: Grid, group: Sequence[Cell], memory_gib: float) -> int:
-    """All cells of a group, in as few slices as memory allows; the number of programs that were compiled."""
+def _begun(workdir: pathlib.Path, grid: Grid) -> list[tuple[list[Cell], int]]:
+    """The slices that were left in the middle, as they were cut: cells and places of the program.
+
+    A slice goes on with the same cells, whichever of them have ended meanwhile and however memory is cut today.
+    """
+    cells = {cell.id: cell for cell in reversed(grid.cells)}
+    waiting = {cell.id for cell in grid_run.pending(workdir, grid)}
+    found, devices = [], len(jax.devices())
+    for path in sorted((workdir / "vectorized").glob("*/slice.json")):
+        noted = json.loads(path.read_text())
+        ids, size = noted["cells"], noted["size"]
+        saved = any(child.name.isdigit() for child in (path.parent / checkpoints.FOLDER).glob("*"))
+        if saved and size % devices == 0 and waiting & set(ids) and cells.keys() >= set(ids):
+            found.append(([cells[i] for i in ids], size))
+    return found
+
+
+def _run_group(
+    workdir: pathlib.Path,
+    grid: Grid,
+    begun: Sequence[tuple[Sequence[Cell], int]],
+    fresh: Sequence[Cell],
+    memory_gib: float,
+) -> int:
+    """Slices that go on, and cells of the same group in as few slices as memory allows; how often it was compiled."""
+    group = [*(cell for cells, _ in begun for cell in cells), *fresh]
     task = task_of(grid.config(group[0]))
     config = task.config
+    if config.train.evaluate_every:
+        raise InputError(
+            "config.train.evaluate_every: the cells of --vectorize are evaluated at their end; set it to 0, or leave "
+            "--vectorize out"
+        )
     mesh = vectorized.grid_mesh()
     devices = mesh.devices.size
     loader = data.train_loader(config)
@@ -73,21 +114,27 @@ def _run_group(workdir: pathlib.Path, grid: Grid, group: Sequence[Cell], memory_
         weights = [task_of(grid.config(cell)).loss_weights for cell in group]
         common = vectorized.common_leaves(parts.step, parts.state, parts.example, weights[0], config.optimizer.frozen)
         step = jax.jit(vectorized.make_cells_step(parts.step, parts.state, common, mesh), donate_argnums=0)
-        size, tried = len(group), 0
-        while True:
+        programs: dict[int, Any] = {}  # by size
+
+        def program_of(size: int) -> Any:
+            if size not in programs:
+                programs[size] = step.lower(*_abstract(parts, common, size, weights, mesh)).compile()
+            return programs[size]
+
+        slices = list(begun)
+        size = len(fresh)
+        while size:
             size = -(-size // devices) * devices
-            abstract = _abstract(parts, common, size, weights, mesh)
-            program, tried = step.lower(*abstract).compile(), tried + 1
-            needed = vectorized.program_bytes(program) / 2**30
+            needed = vectorized.program_bytes(program_of(size)) / 2**30
             if needed <= memory_gib or size <= devices:
+                print(f"{len(fresh)} cells as one program of {size}: {needed:.2f} GiB a device", flush=True)
+                slices += [(fresh[start : start + size], size) for start in range(0, len(fresh), size)]
                 break
             size = min(size // 2, max(int(size * memory_gib / needed), 1))
-        print(f"{len(group)} cells as one program of {size}: {needed:.2f} GiB a device", flush=True)
-        for start in range(0, len(group), size):
+        for cells, size in slices:
             loader.set_state(beginning)
-            slice_ = group[start : start + size]
-            _train_slice(workdir, grid, slice_, size, config, parts, common, program, loader, mesh)
-        return tried
+            _train_slice(workdir, grid, cells, size, config, parts, common, program_of, loader, mesh)
+        return len(programs)
     finally:
         loader.close()
 
@@ -120,7 +167,7 @@ def _train_slice(
     config: ConfigDict,
     parts: Parts,
     common: Sequence[bool],
-    program: Any,
+    program_of: Callable[[int], Any],
     loader: Any,
     mesh: jax.sharding.Mesh,
 ) -> None:
@@ -128,6 +175,7 @@ def _train_slice(
     name = hashlib.sha256("".join(c.id for c in cells).encode()).hexdigest()[:12]
     folder = workdir / "vectorized" / name
     folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "slice.json", {"cells": [cell.id for cell in cells], "size": size})
     weights = vectorized.stack_weights([task_of(grid.config(cell)).loss_weights for cell in cells], size, mesh)
     states = vectorized.spread(parts.state, common, size, mesh)
     broken: dict[int, str] = {}  # place in the slice -> what happened
@@ -139,47 +187,86 @@ def _train_slice(
         writers = [MetricsWriter(grid_run.cell_folder(workdir, cell), done) for cell in cells]
         bar = ProgressBar(parts.total_steps, f"train {len(cells)} cells", initial=done)
         timer, counted = time.perf_counter(), 0
-        while done < parts.total_steps:
-            # As in the loop of a single run, the batches of all cells being one: save, then read, then step.
-            batch = jax.device_put(next(loader), NamedSharding(mesh, PartitionSpec()))
-            own, metrics = program(states.own, states.common, batch, weights)
-            states = states.replace(own=own)
-            done, counted = done + 1, counted + 1
-            if done % config.train.log_every == 0 or done == parts.total_steps:
-                logged = {key: np.asarray(value) for key, value in metrics.items()}
-                now = time.perf_counter()
-                extra = {
-                    "learning_rate": float(parts.schedule(done - 1)),
-                    "clips_per_second": counted * config.train.batch_size / (now - timer),
-                }
-                timer, counted = now, 0
-                _log(cells, writers, logged, extra, done, broken)
-            bar.update(1)
-            if done % config.train.save_every == 0 and done < parts.total_steps:
-                _save(manager, states, done, loader.get_state(), broken)
+        since: list[tuple[int, Any]] = []  # step and metrics, since the last log line
+        skipped = [0] * len(cells) if config.train.non_finite == "skip" else None
+        program = program_of(size) if done < parts.total_steps else None
+        with PreemptionNotice() as notice:
+            while done < parts.total_steps:
+                # As in the loop of a single run, the batches of all cells being one: save, then read, then step.
+                batch = jax.device_put(next(loader), NamedSharding(mesh, PartitionSpec()))
+                own, metrics = program(states.own, states.common, batch, weights)
+                states = states.replace(own=own)
+                done, counted = done + 1, counted + 1
+                since.append((done, metrics))
+                stop = notice.reached() and done < parts.total_steps
+                saving = stop or (done % config.train.save_every == 0 and done < parts.total_steps)
+                logging = done % config.train.log_every == 0 or done == parts.total_steps
+                if logging or saving:
+                    _inspect(cells, jax.device_get(since), broken, skipped)
+                    since.clear()
+                if logging:
+                    now = time.perf_counter()
+                    extra = {
+                        "learning_rate": float(parts.schedule(done - 1)),
+                        "clips_per_second": counted * config.train.batch_size / (now - timer),
+                    }
+                    timer, counted = now, 0
+                    _log(cells, writers, metrics, extra, done, broken, skipped)
+                bar.update(1)
+                if saving:
+                    _save(manager, states, done, loader.get_state(), broken)
+                if stop:
+                    manager.wait()
+                    raise Preempted(f"stopped by SIGTERM, saved at step {done}; run the same command again to go on")
         if manager.latest is None or manager.latest.step < done:
             _save(manager, states, done, loader.get_state(), broken)
         bar.close()
         for writer in writers:
             writer.close()
     for place, cell in enumerate(cells):
+        if grid_run.read_status(workdir, cell)["status"] in grid_run.FINAL:
+            continue  # it ended before this slice was broken off
         if place in broken:
             grid_run.write_status(workdir, cell, "nan", message=broken[place])
             continue
         _leave_checkpoint(workdir, grid, cell, vectorized.cell_state(states, place, parts.state, common), loader)
     _evaluate(workdir, cells, broken, states, parts, common, config, mesh, time.monotonic() - began)
+    shutil.rmtree(folder)  # every cell has a checkpoint of its own
 
 
-def _log(cells, writers, logged: Mapping[str, np.ndarray], extra, step: int, broken: dict[int, str]) -> None:
-    """One line a cell; a cell whose loss is not finite is noted and says no more."""
-    for place, writer in enumerate(writers[: len(cells)]):
-        if place in broken:
-            continue
-        scalars = {key: float(value[place]) for key, value in logged.items()}
-        if not all(math.isfinite(v) for k, v in scalars.items() if k.startswith("loss/")):
-            broken[place] = f"the loss is not finite at step {step}"
-            continue
-        writer.write(step, scalars | extra)
+def _inspect(
+    cells: Sequence[Cell],
+    steps: Sequence[tuple[int, Mapping[str, np.ndarray]]],
+    broken: dict[int, str],
+    skipped: list[int] | None,
+) -> None:
+    """Note the cells whose loss or gradient is not finite; where such steps are skipped, count them."""
+    for step, metrics in steps:
+        for place in range(len(cells)):
+            watched = (value[place] for k, value in metrics.items() if k.startswith("loss/") or k == "gradient_norm")
+            if place in broken or all(math.isfinite(value) for value in watched):
+                continue
+            if skipped is None:
+                broken[place] = f"the loss or its gradient is not finite at step {step}"
+            else:
+                skipped[place] += 1
+
+
+def _log(
+    cells: Sequence[Cell],
+    writers: Sequence[MetricsWriter],
+    metrics: Mapping[str, jax.Array],
+    extra: Mapping[str, float],
+    step: int,
+    broken: Mapping[int, str],
+    skipped: Sequence[int] | None,
+) -> None:
+    """One line a cell; one that is broken says no more."""
+    values = {key: np.asarray(value) for key, value in metrics.items()}
+    for place, writer in enumerate(writers):
+        if place not in broken:
+            count = {} if skipped is None else {"skipped_steps": skipped[place]}
+            writer.write(step, {key: float(value[place]) for key, value in values.items()} | extra | count)
 
 
 def _save(manager: Any, states: vectorized.Cells, step: int, position: dict, broken: Mapping[int, str]) -> None:
@@ -228,9 +315,12 @@ def _evaluate(
     """Score all cells in one pass over the evaluation split."""
     began = time.monotonic()
     run = configured_estimator(config, create_model(config.model))
-    together = jax.jit(
-        vectorized.over_cells(lambda state, batch: run(state.variables, batch), parts.state, common, mesh)
-    )
+
+    def estimates_of(state: TrainState, batch: ClipBatch) -> Any:
+        averaged = config.eval.ema and state.ema
+        return run({**state.variables, "params": state.ema} if averaged else state.variables, batch)
+
+    together = jax.jit(vectorized.over_cells(estimates_of, parts.state, common, mesh))
 
     def by_cell(batch: Any) -> dict[str, Any]:
         keypoints, scores = (np.asarray(x) for x in together(states, batch))
@@ -245,7 +335,7 @@ def _evaluate(
     annotations = data.dataset_root(config) / "annotations" / config.dataset.eval_split
     shared = (trained_seconds + time.monotonic() - began) / len(cells)
     for place, cell in enumerate(cells):
-        if place not in broken:
+        if place not in broken and grid_run.read_status(workdir, cell)["status"] not in grid_run.FINAL:
             folder = grid_run.cell_folder(workdir, cell)
             output = evaluate.write_predictions(config, estimates[cell.id], table, annotations, folder / "predictions")
             result = evaluate.score(config, folder, output)
@@ -253,8 +343,15 @@ def _evaluate(
 
 
 def _available_gib() -> float:
-    """Nine tenths of what the device has to give; on CPUs half of the memory that is free."""
-    stats = jax.local_devices()[0].memory_stats() or {}
+    """Nine tenths of what the device has to give; on CPUs, which share it, half of the memory that is there."""
+    devices = jax.local_devices()
+    stats = devices[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return 0.9 * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)) / 2**30
-    return 0.5 * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    meminfo = pathlib.Path("/proc/meminfo")
+    if meminfo.exists():
+        # Free pages leave out what the system holds in caches and would give.
+        found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())
+        free = int(found[1]) * 1024 if found else free
+    return 0.5 * free / 2**30 / len(devices)

@@ -120,7 +120,7 @@ def vsd_public(x, y, critic=None, *, weights=None, partner=None, temperature=1.0
 # --- on samples ------------------------------------------------------------------------------------------------------
 
 
-def club(x, y, critic, *, weights=None, partner=None) -> Estimate:
+def club(x, y, critic=None, *, weights=None, partner=None) -> Estimate:
     """Contrastive log-ratio upper bound: E_i[log q(y_i|x_i)] - E_i E_j[log q(y_j|x_i)], q(y|x) Gaussian.
 
     Bound: upper, where q is the true conditional or nearer to it than to the product of the marginals. Source: Cheng et
@@ -129,10 +129,12 @@ def club(x, y, critic, *, weights=None, partner=None) -> Estimate:
     Args:
       x: float32 [N, dx].
       y: float32 [N, dy].
-      critic: of kind "gaussian", from `init_critic`.
+      critic: of kind "gaussian", from `init_critic` or `fitting.fit_critic`.
       weights: float32 [N] or None.
       partner: not used.
     """
+
+    _check("club", critic)
 
     def bound(critic, x, y):
         mean, log_variance = gaussian(critic, x)
@@ -147,13 +149,15 @@ def club(x, y, critic, *, weights=None, partner=None) -> Estimate:
     return Estimate(bound(stop(critic), x, y), _gaussian_fit(critic, stop(x), stop(y), weights))
 
 
-def vclub_s(x, y, critic, *, weights=None, partner=None) -> Estimate:
+def vclub_s(x, y, critic=None, *, weights=None, partner=None) -> Estimate:
     """Sampled CLUB: E_i[log q(y_i|x_i) - log q(y_π(i)|x_i)], one stranger a sample.
 
     Bound: upper, as `club`, with more variance. Source: Cheng et al., ICML 2020 (vCLUB-S).
 
     Args: as `club`; `partner` int32 [N] is π, by default a fixed permutation.
     """
+
+    _check("vclub_s", critic)
 
     def bound(critic, x, y):
         pairing = _partner(partner, x.shape[0])
@@ -165,7 +169,7 @@ def vclub_s(x, y, critic, *, weights=None, partner=None) -> Estimate:
     return Estimate(bound(stop(critic), x, y), _gaussian_fit(critic, stop(x), stop(y), weights))
 
 
-def l1out(x, y, critic, *, weights=None, partner=None) -> Estimate:
+def l1out(x, y, critic=None, *, weights=None, partner=None) -> Estimate:
     """Leave-one-out bound: E_i[log q(y_i|x_i) - log mean_{j≠i} q(y_i|x_j)], q(y|x) Gaussian.
 
     Bound: upper, where q is the true conditional. Source: Poole et al., ICML 2019. (The diagonal mask of CLUB's public
@@ -173,6 +177,8 @@ def l1out(x, y, critic, *, weights=None, partner=None) -> Estimate:
 
     Args: as `club`.
     """
+
+    _check("l1out", critic)
 
     def bound(critic, x, y):
         mean, log_variance = gaussian(critic, x)
@@ -188,13 +194,15 @@ def l1out(x, y, critic, *, weights=None, partner=None) -> Estimate:
     return Estimate(bound(stop(critic), x, y), _gaussian_fit(critic, stop(x), stop(y), weights))
 
 
-def infonce(x, y, critic, *, weights=None, partner=None) -> Estimate:
+def infonce(x, y, critic=None, *, weights=None, partner=None) -> Estimate:
     """Noise-contrastive estimate: E_i[f(x_i, y_i) - log mean_j exp f(x_j, y_i)], f the softplus of the critic's score.
 
     Bound: lower, never above log N. Source: van den Oord et al., 2018; the softplus is that of CLUB's public code.
 
     Args: as `club`, the critic of kind "pair".
     """
+
+    _check("infonce", critic)
 
     def bound(critic, x, y):
         strangers = _log_mean_exp(jax.nn.softplus(pair_scores(critic, x, y)), weights)
@@ -203,13 +211,15 @@ def infonce(x, y, critic, *, weights=None, partner=None) -> Estimate:
     return _lower(bound, x, y, critic)
 
 
-def nwj(x, y, critic, *, weights=None, partner=None) -> Estimate:
+def nwj(x, y, critic=None, *, weights=None, partner=None) -> Estimate:
     """Nguyen, Wainwright and Jordan's bound: E_i[f(x_i, y_i)] - E_i[mean_j exp(f(x_j, y_i) - 1)].
 
     Bound: lower. Source: Nguyen et al., IEEE Trans. Inf. Theory 2010; also known as f-GAN KL and MINE-f.
 
     Args: as `infonce`.
     """
+
+    _check("nwj", critic)
 
     def bound(critic, x, y):
         strangers = jnp.exp(_log_mean_exp(pair_scores(critic, x, y) - 1.0, weights))
@@ -218,7 +228,7 @@ def nwj(x, y, critic, *, weights=None, partner=None) -> Estimate:
     return _lower(bound, x, y, critic)
 
 
-def mine(x, y, critic, *, weights=None, partner=None) -> Estimate:
+def mine(x, y, critic=None, *, weights=None, partner=None) -> Estimate:
     """Donsker and Varadhan's bound: E_i[f(x_i, y_i)] - log E_i[exp f(x_i, y_π(i))], one stranger a sample.
 
     Bound: lower for a fixed f over infinitely many samples; over a batch the logarithm makes it slightly too high.
@@ -227,6 +237,8 @@ def mine(x, y, critic, *, weights=None, partner=None) -> Estimate:
     Args: as `infonce`; `partner` int32 [N] is π, by default a fixed permutation.
     """
 
+    _check("mine", critic)
+
     def bound(critic, x, y):
         pairing = _partner(partner, x.shape[0])
         scores = matched_scores(critic, x, y[pairing])
@@ -234,6 +246,15 @@ def mine(x, y, critic, *, weights=None, partner=None) -> Estimate:
         return _mean(matched_scores(critic, x, y), weights) - _log_mean_exp(scores[None], both)[0]
 
     return _lower(bound, x, y, critic)
+
+
+def _check(name: str, critic: Critic | None) -> None:
+    if critic is None:
+        kind = ESTIMATORS[name].critic
+        raise InputError(
+            f"{name} needs a critic: information.fitting.fit_critic({name!r}, x, y) fits one, "
+            f"information.critics.init_critic({kind!r}, key, x.shape[1], y.shape[1]) draws a fresh one"
+        )
 
 
 def _lower(bound: Callable[..., jax.Array], x: jax.Array, y: jax.Array, critic: Critic) -> Estimate:

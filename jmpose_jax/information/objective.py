@@ -22,15 +22,13 @@ def resolve_estimators(estimators: Mapping[str, str] | None) -> dict[str, str]:
     """Estimator of every term, the defaults where none is given.
 
     Raises:
-      InputError: an unknown term or estimator, or one that no term can use.
+      InputError: an unknown term or estimator.
     """
     chosen = DEFAULT_ESTIMATORS | dict(estimators or {})
     for term, name in chosen.items():
         if term not in INFORMATION_TERMS:
             raise InputError(f"loss.estimators.{term} is no information term; use {', '.join(INFORMATION_TERMS)}")
         get_estimator(name)
-        if name == "vcd":
-            raise InputError(f"loss.estimators.{term}='vcd' compares two views and the terms have one: use 'vsd'")
     return chosen
 
 
@@ -52,11 +50,12 @@ def orthogonality_terms(
 
     relevancy, I(M; J). With "vml_js": log 2 - JS(J ‖ M), channel by channel; between 0 and log 2, 0 where the features
       look at different places. It is not estimated through Ĥ_t: if all three terms were, they would cancel identically.
-      "vml_kl" and "vsd" take their divergence from log(pixels) and stop at 0, since a KL has no upper limit.
+      The other divergences are taken from log(pixels) and stop at 0, since a KL has no upper limit.
     complement, -I(J; Ĥ). With "vsd": KL(P_H ‖ P_J), the Barber-Agakov bound without the constant entropy of P_H;
       "vml_js" and "vml_kl" put their divergence in its place.
     redundancy, I(Ĥ; J | M). With "vsd": KL(P_JM ‖ P_M), the case in which self-distillation is exact; "vml_js" and
       "vml_kl" likewise.
+    "vcd" takes the two maps of a term for its two views, each of which learns from the other, frozen.
     predictor_fit: the cross-entropies of P_J, P_M and P_JM to P_H, and the losses of the critics.
 
     Estimators on samples (CLUB, InfoNCE, …) read one vector a joint and clip: features pooled over P_H; Ĥ by
@@ -91,7 +90,8 @@ def orthogonality_terms(
 
     def compare(name: str, x: jax.Array, y: jax.Array, heat: float, freeze: bool = False) -> jax.Array:
         options = {"freeze": freeze} if name in ("vsd", "vsd_public") else {}
-        flat = (z.reshape(batch, pixels, -1) for z in (x, y))
+        flat = tuple(z.reshape(batch, pixels, -1) for z in (x, y))
+        flat = (flat, flat) if name == "vcd" else flat
         value = ESTIMATORS[name].function(*flat, weights=valid, temperature=heat, axis=1, **options).bound
         return value * pixels if name == "vsd_public" else value
 

@@ -131,9 +131,14 @@ def _for_all(one: Callable[[Any, Any], Any], mine: Any, others: Any, mesh: Mesh)
     def remaining(own: list[jax.Array]) -> list[jax.Array]:
         return core.jaxpr_as_fun(rest)(*own, *once)
 
-    on_cpu = mesh.devices.flat[0].platform == "cpu"
-    results = jax.lax.map(remaining, jax.tree.leaves(mine)) if on_cpu else jax.vmap(remaining)(jax.tree.leaves(mine))
+    leaves = jax.tree.leaves(mine)
+    results = jax.lax.map(remaining, leaves) if _in_turns(mesh) else jax.vmap(remaining)(leaves)
     return jax.tree.unflatten(jax.tree.structure(shape), results)
+
+
+def _in_turns(mesh: Mesh) -> bool:
+    """Whether the cells of a device take turns."""
+    return mesh.devices.flat[0].platform == "cpu"
 
 
 def _split(closed: core.ClosedJaxpr, count: int) -> tuple[core.ClosedJaxpr, core.ClosedJaxpr]:

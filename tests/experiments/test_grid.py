@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from configs import gamma_grid, jmpose, jmpose_ablation
 from experiments import grid, grid_cells, grid_report, grid_run
 from experiments.tasks import task_of
 from experiments.train import plain
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import InputError, Preempted
 
 BASE = {"seed": 0, "loss": {"alpha": 1.0, "weights": {"relevancy": 1.0, "complement": 1.0}}, "model": {"name": "m"}}
 
@@ -50,6 +51,11 @@ def test_values_may_be_named_bundles():
         ({"loss.alpha": (1.0, 1.0)}, "has a value twice"),
         ({"loss.alpha": ("many",)}, "gives 'loss.alpha' the value 'many'"),
         ({"method": ({"loss.alpha": 1.0},)}, 'without a "name"'),
+        ({"loss.alpha": 1.0}, "axis 'loss.alpha' is 1.0; give a list of values"),
+        ({"model.name": "m"}, "axis 'model.name' is 'm'; give a list of values"),
+        ({"m": ({"name": "a", "seed": 1},), "seed": (0, 1)}, "axes 'm' and 'seed' both set 'seed'"),
+        (None, "the grid is empty"),
+        (["loss.alpha"], "gives a list; it must give a dict"),
     ],
 )
 def test_grids_at_fault_are_refused_in_one_line(axes, message):
@@ -69,6 +75,9 @@ def test_a_workdir_holds_one_grid(tmp_path):
         grid_cells.claim(tmp_path, grid_cells.expand(BASE, {"loss.alpha": (0.0, 1.0)}))
     with pytest.raises(InputError, match="holds no grid"):
         grid_cells.load(tmp_path / "elsewhere")
+    (tmp_path / "grid.json").write_text("[]")
+    with pytest.raises(InputError, match="grid.json is damaged"):
+        grid_cells.claim(tmp_path, first)
 
 
 def _finish(workdir, found, values):
@@ -122,6 +131,17 @@ def test_rows_stand_beside_the_papers_and_seeds_are_averaged(tmp_path):
     assert table[4].endswith("| -2.0 | 80.0 | 6.4 | no |")
 
 
+def test_pictures_have_room_for_labels_and_seeds_that_are_missing_are_told(tmp_path, recwarn):
+    rows = ({"name": "a name that needs much of the width", "loss.alpha": 0.0}, {"name": "b", "loss.alpha": 2.0})
+    found = grid_cells.expand(BASE, {"method": rows, "seed": (0, 1, 2)})
+    _finish(tmp_path, found, [60.0, None, 62.0, None, "out of memory"])
+    grid_report.write_report(tmp_path, found)
+    text = (tmp_path / "grid.md").read_text()
+    assert "**61.0 (60.0–62.0) [2 of 3]**" in text and "[n of m]" in text
+    assert grid_report.without_result(found, grid_report.collect(tmp_path, found), ("b",)) == "NaN"
+    assert not [w for w in recwarn if "constrained_layout" in str(w.message)]
+
+
 def test_the_configs_grids_are_grids_of_their_configs():
     assert len(grid_cells.expand(plain(gamma_grid.get_config("terms")), gamma_grid.get_grid("terms")).cells) == 64
     alphas = grid_cells.expand(plain(gamma_grid.get_config()), gamma_grid.get_grid())
@@ -168,17 +188,17 @@ def test_a_dead_cell_stops_no_other(monkeypatch, tmp_path, capsys):
     grid_cells.claim(tmp_path, found)
     commands = []
 
-    def process(command, **_):
+    def process(command):
         commands.append(command)
         index = int(command[-1].split("=")[1])
         if index == 0:
-            return subprocess.CompletedProcess(command, -9, "", "")
+            return subprocess.CompletedProcess(command, -9, "", ""), False
         if index == 1:
-            return subprocess.CompletedProcess(command, 1, "", "Traceback\nMemoryError: too much")
+            return subprocess.CompletedProcess(command, 1, "", "Traceback\nMemoryError: too much"), False
         _finish(tmp_path, _only(found, 2), [55.0])
-        return subprocess.CompletedProcess(command, 0, "", "")
+        return subprocess.CompletedProcess(command, 0, "", ""), False
 
-    monkeypatch.setattr(grid_run.subprocess, "run", process)
+    monkeypatch.setattr(grid_run, "_process", process)
     report = grid.run_grid(found, tmp_path)
     assert report["counts"] == {"failed": 2, "done": 1} and report["value"] == 55.0
     assert grid_run.read_status(tmp_path, found.cells[0])["message"] == "the process ended with status -9"
@@ -190,6 +210,48 @@ def test_a_dead_cell_stops_no_other(monkeypatch, tmp_path, capsys):
 
 def _only(found, index):
     return grid_cells.Grid(found.base, found.axes, [found.cells[index]])
+
+
+def test_cells_that_are_killed_or_stopped(monkeypatch, tmp_path):
+    """Real processes: kill -9 takes the cell alone; SIGTERM of the grid reaches the cell, which is told to go on."""
+    found = grid_cells.expand(BASE, {"loss.alpha": (0.0, 1.0, 5.0)})
+    grid_cells.claim(tmp_path, found)
+    cell = (
+        "import os, signal, sys, time\n"
+        "if sys.argv[1] == '0': os.kill(os.getpid(), 9)\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\n"
+        "os.kill(os.getppid(), signal.SIGTERM)\n"
+        "time.sleep(30)\n"
+    )
+    started = []
+
+    def process(command):
+        started.append(command[-1])
+        return grid_run_process([sys.executable, "-c", cell, command[-1].split("=")[1]])
+
+    grid_run_process = grid_run._process
+    monkeypatch.setattr(grid_run, "_process", process)
+    with pytest.raises(Preempted, match="at cell 1; run the same command again"):
+        grid.run_grid(found, tmp_path)
+    assert started == ["--index=0", "--index=1"]  # the third waits for the next start
+    statuses = [grid_run.read_status(tmp_path, c) for c in found.cells]
+    assert [s["status"] for s in statuses] == ["failed", "missing", "missing"]
+    assert statuses[0]["message"] == "the process ended with status -9"
+
+
+def test_a_job_that_sigterm_stops_is_queued_again(monkeypatch, tmp_path):
+    def stopped(workdir, index):
+        raise Preempted("stopped by SIGTERM")
+
+    heard = []
+    monkeypatch.setattr(grid_run, "run_cell", stopped)
+    previous = signal.signal(signal.SIGUSR2, lambda number, _: heard.append(number))  # as submitit does
+    try:
+        with pytest.raises(Preempted):
+            grid_run.GridJob(str(tmp_path), 0)()
+    finally:
+        signal.signal(signal.SIGUSR2, previous)
+    assert heard == [signal.SIGUSR2]
 
 
 def test_print_writes_the_commands_of_what_is_left(tmp_path, capsys):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import grid, grid_cells, grid_run, grid_vectorized
+from jmpose_jax.errors import InputError
 from jmpose_jax.train import checkpoints
 from jmpose_jax.train.writers import read_metrics
 
@@ -16,6 +17,27 @@ def test_groups_are_cells_that_differ_in_loss_weights_alone():
     found = grid_cells.expand(base, {"seed": (0, 1), "loss.alpha": (0.0, 1.0), "loss.weights.relevancy": (1.0, 2.0)})
     groups = grid_vectorized.groups(found, found.cells)
     assert [[cell.index for cell in group] for group in groups] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_cells_that_are_not_finite_are_told_by_loss_or_gradient_and_step():
+    nan, inf = math.nan, math.inf
+    steps = [
+        (1, {"loss/total": np.array([1.0, nan, 1.0]), "gradient_norm": np.array([1.0, nan, 1.0])}),
+        (2, {"loss/total": np.array([1.0, nan, 1.0]), "gradient_norm": np.array([1.0, nan, inf])}),
+    ]
+    broken = {}
+    grid_vectorized._inspect([None] * 3, steps, broken, None)
+    assert {place: message[-6:] for place, message in broken.items()} == {1: "step 1", 2: "step 2"}
+    broken, skipped = {}, [0, 0, 0]  # where such steps are left out, the cell goes on
+    grid_vectorized._inspect([None] * 3, steps, broken, skipped)
+    assert not broken and skipped == [0, 2, 1]
+
+
+def test_evaluation_while_training_is_refused(config, tmp_path):
+    config.train.evaluate_every = 2
+    found = grid.plan(config, {"loss.alpha": (0.0, 1.0)}, tmp_path)
+    with pytest.raises(InputError, match="config.train.evaluate_every: .* leave --vectorize out"):
+        grid_vectorized.run_vectorized(tmp_path, found)
 
 
 @pytest.fixture
@@ -57,8 +79,23 @@ def test_a_vectorised_cell_ends_as_the_cell_alone(config, tmp_path, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         grid_vectorized.run_vectorized(tmp_path / "together", found)
     assert len(grid_run.pending(tmp_path / "together", found)) == 3
-    assert grid_vectorized.run_vectorized(tmp_path / "together", found) == 1  # from step 2, one program for all
-    assert saves == [2, 4]
+    # From step 2, one program for all, as it was cut before; and again broken off, when one cell has ended.
+    scored, score = [], grid_vectorized.evaluate.score
+
+    def stopped_scoring(*arguments):
+        scored.append(arguments)
+        if len(scored) == 2:
+            raise KeyboardInterrupt
+        return score(*arguments)
+
+    monkeypatch.setattr(grid_vectorized.evaluate, "score", stopped_scoring)
+    with pytest.raises(KeyboardInterrupt):
+        grid_vectorized.run_vectorized(tmp_path / "together", found, memory_gib=1e-6)
+    assert saves == [2, 4] and len(grid_run.pending(tmp_path / "together", found)) == 1
+    assert len(list((tmp_path / "together" / "vectorized").iterdir())) == 1
+    assert grid_vectorized.run_vectorized(tmp_path / "together", found) == 0  # nothing is left to train
+    assert saves == [2, 4] and len(scored) == 3
+    assert not any((tmp_path / "together" / "vectorized").iterdir())
 
     statuses = [grid_run.read_status(tmp_path / "together", cell) for cell in found.cells]
     assert [s["status"] for s in statuses] == ["done", "done", "nan"] and "step 1" in statuses[2]["message"]

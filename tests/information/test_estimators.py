@@ -130,6 +130,12 @@ def test_infonce_never_exceeds_the_logarithm_of_the_samples():
     assert float(jax.jit(estimators.infonce)(x, x, critic).bound) <= np.log(6) + 1e-5
 
 
+@pytest.mark.parametrize("name", SAMPLED)
+def test_a_critic_that_is_missing_is_asked_for(name):
+    with pytest.raises(InputError, match=f"{name} needs a critic: .*fit_critic"):
+        ESTIMATORS[name].function(np.zeros((4, 2), np.float32), np.zeros((4, 3), np.float32))
+
+
 def test_an_unknown_name_is_refused():
     with pytest.raises(InputError, match="'clubs' is unknown; use one of vsd"):
         get_estimator("clubs")

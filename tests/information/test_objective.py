@@ -113,7 +113,8 @@ def test_complement_vanishes_for_the_heatmaps_themselves_and_redundancy_without_
     np.testing.assert_allclose(values["redundancy"], 0, atol=3e-5)
 
 
-SELECTABLE = ("vml_kl", "vsd_public", "club", "infonce")  # one of each kind; the values of all have tests of their own
+# One of each kind; the values of all have tests of their own.
+SELECTABLE = ("vcd", "vml_kl", "vsd_public", "club", "infonce")
 
 
 def _fresh(module, *inputs):
@@ -155,6 +156,36 @@ def test_any_estimator_serves_any_term(by_estimator, name):
     assert np.any(joint) and np.any(motion)
     # The predictors and critics learn from their own fit, never from the objective.
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(params)) and jax.tree.leaves(params)
+
+
+def test_cross_distillation_counts_both_directions_and_each_view_learns_from_the_other(by_estimator):
+    """Its value is the symmetric KL's; one of the two gradients of each KL is kept."""
+    (crossed, (_, joint, motion)), (both, (_, *gradients)) = by_estimator["vcd"], by_estimator["vml_kl"]
+    np.testing.assert_allclose(crossed["relevancy"], both["relevancy"], rtol=1e-4)
+    assert not np.allclose(joint, gradients[0]) and not np.allclose(motion, gradients[1])
+
+
+def test_every_term_may_have_an_estimator_of_another_kind(layer):
+    """And a term is what it is whatever the others are estimated with."""
+    _, _, joint, motion, aggregated = layer
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def terms(module, params):
+        predictions = module.apply({"params": params}, joint, motion)
+        return orthogonality_terms(joint, motion, predictions, aggregated, estimators=dict(module.estimators))
+
+    def made(chosen):
+        module = InformationPredictors(JOINTS, FrozenDict(chosen))
+        return module, _fresh(module, joint, motion)["params"]
+
+    chosen = {"relevancy": "club", "complement": "vsd", "redundancy": "infonce"}
+    module, params = made(chosen)
+    mixed = terms(module, params)
+    for term in ("relevancy", "redundancy"):
+        alone, fresh = made(DEFAULT_ESTIMATORS | {term: chosen[term]})
+        expected = terms(alone, fresh | {k: v for k, v in params.items() if k in fresh})
+        for same in (term, "complement"):
+            np.testing.assert_allclose(mixed[same], expected[same], rtol=1e-4, err_msg=same)
 
 
 def test_alpha_one_starts_near_the_heatmap_loss_of_nothing(by_estimator):
@@ -209,7 +240,6 @@ def test_choices_that_cannot_be_are_refused():
     for chosen, message in (
         ({"relevance": "vsd"}, "loss.estimators.relevance is no information term"),
         ({"relevancy": "clubs"}, "'clubs' is unknown"),
-        ({"redundancy": "vcd"}, "compares two views"),
     ):
         with pytest.raises(InputError, match=message):
             resolve_estimators(chosen)

@@ -120,6 +120,15 @@ def test_a_cell_among_others_equals_the_cell_alone(parts, trained):
     assert not np.isfinite(history[-1]["loss/total"][2]) and np.isfinite(history[-1]["loss/total"][:2]).all()
 
 
+def test_vmap_of_accelerators_gives_what_cells_in_turns_give(parts, trained, monkeypatch):
+    monkeypatch.setattr(vectorized, "_in_turns", lambda mesh: False)
+    cells, history, _ = train_cells(parts, 4)
+    for name in history[-1]:
+        np.testing.assert_allclose(history[-1][name][:2], trained[1][-1][name][:2], rtol=1e-3, err_msg=name)
+    for a, b in zip(cells.own, trained[0].own, strict=True):
+        np.testing.assert_allclose(a[:2], b[:2], rtol=1e-2, atol=1e-4)
+
+
 def test_outputs_of_all_cells_at_once(parts, trained):
     state, _, common = parts
     cells, _, _ = trained

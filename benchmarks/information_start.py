@@ -41,7 +41,8 @@ def terms_at_start(config, output: PoseOutput, batch: ClipBatch, name: str) -> d
       Term -> its share of the total loss.
     """
     chosen = dict.fromkeys(INFORMATION_TERMS, name)
-    module = InformationPredictors(config.model.num_joints, chosen, config.model.get("predictor_init", "fan_in"))
+    made_by = config.model.get("predictor_init", "fan_in"), config.loss.features
+    module = InformationPredictors(config.model.num_joints, chosen, *made_by)
 
     @jax.jit
     def compute(output: PoseOutput, batch: ClipBatch) -> dict[str, tuple[jax.Array, jax.Array]]:
@@ -50,7 +51,8 @@ def terms_at_start(config, output: PoseOutput, batch: ClipBatch, name: str) -> d
         for i, maps in enumerate(zip(features["joint_layers"], features["motion_layers"])):
             made.append(module.init_with_output(jax.random.key(i, impl="rbg"), *maps)[0])
         told = output.replace(features={**features, "predictors": made})
-        options = dict(sigma=config.loss.sigma, target=config.loss.target, temperature=config.loss.temperature)
+        keys = ("sigma", "target", "temperature", "features")
+        options = {key: config.loss[key] for key in keys}
         return losses.compute(told, batch, estimators=chosen, normalization=config.loss.normalization, **options)
 
     weights = losses.term_weights(config.loss.weights, 1.0, config.loss.normalization)

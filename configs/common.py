@@ -37,6 +37,7 @@ def base() -> ConfigDict:
     config.loss.sigma = 3.0  # heatmap pixels
     config.loss.target = "official"  # official: centre rounded to a pixel; exact: sub-pixel centre
     config.loss.temperature = 0.1  # of the softmax over pixels in the information terms
+    config.loss.features = "raw"  # or "standardized": each channel of what those terms read with variance 1
     # Estimator of each information term, and the unit of the terms: "pixels" (nats over pixels, as public code has it)
     # or "heatmap_loss" (alpha = 1 starts near L_H with any estimator; weights are then relative to the heatmap's).
     config.loss.estimators = ConfigDict({"relevancy": "vml_js", "complement": "vsd", "redundancy": "vsd"})

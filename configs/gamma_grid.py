@@ -25,6 +25,8 @@ def get_config(variant: str = "alpha") -> ConfigDict:
         raise ValueError(f"configs/gamma_grid.py has no variant {variant!r}; use alpha or terms")
     config = jmpose.get_config("tiny")
     config.loss.normalization = "heatmap_loss"
+    # Without it the objective is escaped by shrinking the features, and says nothing.
+    config.loss.features = "standardized"
     config.loss.alpha = 1.0
     for term in ("relevancy", "complement", "redundancy"):
         config.loss.weights[term] = 1.0

@@ -51,6 +51,7 @@ def _poses(config: ConfigDict) -> Task:
         sigma=config.loss.sigma,
         target=config.loss.target,
         temperature=config.loss.temperature,
+        features=config.loss.features,
         estimators=dict(config.loss.estimators),
         normalization=config.loss.normalization,
     )
@@ -59,7 +60,7 @@ def _poses(config: ConfigDict) -> Task:
 
 
 def _with_estimators(config: ConfigDict) -> ConfigDict:
-    """The config with the model told of the estimators of the loss: which critics it has depends on them.
+    """The config with the model told of the estimators and features of the loss: its predictors depend on them.
 
     In units of the heatmap loss its predictors start with knowing nothing, which those units are made for.
     """
@@ -71,4 +72,6 @@ def _with_estimators(config: ConfigDict) -> ConfigDict:
             told.model.estimators = ConfigDict(chosen)
         if config.loss.normalization == "heatmap_loss":
             told.model.predictor_init = "zeros"
+        if config.loss.features != "raw":
+            told.model.predictor_features = config.loss.features
     return told

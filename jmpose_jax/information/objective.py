@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.information.estimators import ESTIMATORS, get_estimator
-from jmpose_jax.information.pooling import describe_maps, pool, standardize
-from jmpose_jax.information.predictors import LayerPredictions
+from jmpose_jax.information.pooling import describe_maps, pool, standardize, standardize_maps
+from jmpose_jax.information.predictors import FEATURES, LayerPredictions
 from jmpose_jax.information.variational import pixel_log_distribution
 
 INFORMATION_TERMS = ("relevancy", "complement", "redundancy")
@@ -42,6 +42,7 @@ def orthogonality_terms(
     valid: jax.Array | None = None,
     temperature: float = 0.1,
     feature_temperature: float = 1.0,
+    features: str = "raw",
 ) -> dict[str, jax.Array]:
     """The three terms of Eq. 13 for one layer in nats, all to be minimised, and the loss that fits their predictors.
 
@@ -74,14 +75,18 @@ def orthogonality_terms(
       valid: float32 [B], 0 for the padding of a batch.
       temperature: of the heatmaps and predictions; at 0.1 a peak of 1 outweighs a background of 0 by e^10.
       feature_temperature: of the features in relevancy.
+      features: "raw", or "standardized": what the divergence of relevancy reads has mean 0 and variance 1 in every
+        channel (`standardize_maps`), and what the predictors read too, which must be told the same.
 
     Returns:
       {term: float32 scalar, nats} for the names in TERMS; means over clips, joints or channels.
 
     Raises:
-      InputError: as `resolve_estimators`.
+      InputError: as `resolve_estimators`, or unknown features.
     """
     chosen = resolve_estimators(estimators)
+    if features not in FEATURES:
+        raise InputError(f"loss.features={features!r} is unknown; use one of {', '.join(FEATURES)}")
     aggregated = jax.lax.stop_gradient(aggregated)
     batch, height, width, joints = aggregated.shape
     pixels, samples = height * width, batch * joints
@@ -115,12 +120,13 @@ def orthogonality_terms(
 
     values = {}
     name = chosen["relevancy"]
+    seen = standardize_maps if features == "standardized" else lambda x: x
     if ESTIMATORS[name].critic:
         values["relevancy"] = information(name, "M", "J", "relevancy")
     elif name == "vsd_public":
-        values["relevancy"] = compare(name, motion, joint, feature_temperature, freeze=True)
+        values["relevancy"] = compare(name, seen(motion), seen(joint), feature_temperature, freeze=True)
     else:
-        divergence = compare(name, motion, joint, feature_temperature)
+        divergence = compare(name, seen(motion), seen(joint), feature_temperature)
         values["relevancy"] = jnp.maximum(reference_nats(name, pixels, samples) - divergence, 0.0)
 
     name = chosen["complement"]

@@ -37,6 +37,22 @@ def describe_maps(heatmaps: jax.Array, log_heatmaps: jax.Array) -> jax.Array:
     return pool(jnp.concatenate([heatmaps, places], -1), log_heatmaps)
 
 
+def standardize_maps(features: jax.Array) -> jax.Array:
+    """Every channel of every clip with mean 0 and variance 1 over its pixels.
+
+    It changes no mutual information, and takes the scale of the features out of what divergences of softmaxes see: else
+    shrinking the features is the cheapest way to make any two of them agree.
+
+    Args:
+      features: float32 [B, h, w, C].
+
+    Returns:
+      float32, the same shape; 0 where a channel is constant.
+    """
+    centred = features - jnp.mean(features, (1, 2), keepdims=True)
+    return centred * jax.lax.rsqrt(jnp.mean(jnp.square(centred), (1, 2), keepdims=True) + 1e-8)
+
+
 def standardize(samples: jax.Array, weights: jax.Array | None = None) -> jax.Array:
     """Every column with mean 0 and variance 1, which changes no mutual information; critics expect that scale.
 

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 
 from jmpose_jax.information.critics import init_critic
 from jmpose_jax.information.estimators import ESTIMATORS
+from jmpose_jax.information.pooling import standardize_maps
 
+FEATURES = ("raw", "standardized")
 PREDICTOR_INITIALIZERS = {"fan_in": nn.initializers.lecun_normal(), "zeros": nn.initializers.zeros}
 
 
@@ -52,15 +54,19 @@ class InformationPredictors(nn.Module):
       estimators: term -> estimator, for all three terms; says which maps and critics there are.
       kernel_init: of the linear maps. "fan_in" starts with confident guesses, since the temperature of the softmax
         multiplies them: tens of nats, which are noise. "zeros" starts with flat distributions: nothing is known yet.
+      features: "raw" or "standardized", what the linear maps read; see `orthogonality_terms`.
     """
 
     num_joints: int
     estimators: Mapping[str, str]
     kernel_init: str = "fan_in"
+    features: str = "raw"
 
     @nn.compact
     def __call__(self, joint: jax.Array, motion: jax.Array) -> LayerPredictions:
         """Args: J^i and M^i, both [B, h, w, C]. Returns: the predictions of the layer."""
+        if self.features == "standardized":
+            joint, motion = standardize_maps(joint), standardize_maps(motion)
         inputs = {"joint": joint, "motion": motion, "both": jnp.concatenate([joint, motion], -1)}
         needed = {"complement": ("joint",), "redundancy": ("motion", "both")}
         names = [n for term, heads in needed.items() if not ESTIMATORS[self.estimators[term]].critic for n in heads]

@@ -21,6 +21,7 @@ def compute(
     target: str = "official",
     temperature: float = 0.1,
     feature_temperature: float = 1.0,
+    features: str = "raw",
     estimators: Mapping[str, str] | None = None,
     normalization: str = "pixels",
 ) -> dict[str, tuple[jax.Array, jax.Array]]:
@@ -31,7 +32,7 @@ def compute(
       batch: the clips it was computed from.
       sigma: standard deviation of the target Gaussians, heatmap pixels.
       target: "official" or "exact", as in `ops.heatmaps.encode`.
-      temperature, feature_temperature, estimators, normalization: of the information terms, as in
+      temperature, feature_temperature, features, estimators, normalization: of the information terms, as in
         `orthogonality_loss`.
 
     Returns:
@@ -50,6 +51,7 @@ def compute(
             batch.valid,
             temperature=temperature,
             feature_temperature=feature_temperature,
+            features=features,
             estimators=estimators,
             normalization=normalization,
             sigma=sigma,

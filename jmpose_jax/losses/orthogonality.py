@@ -21,6 +21,7 @@ def orthogonality_loss(
     *,
     temperature: float = 0.1,
     feature_temperature: float = 1.0,
+    features: str = "raw",
     estimators: Mapping[str, str] | None = None,
     normalization: str = "pixels",
     sigma: float = 3.0,
@@ -30,17 +31,17 @@ def orthogonality_loss(
     Args:
       output: of a model with features "joint_layers", "motion_layers", "predictors" and "aggregated_heatmaps".
       valid: float32 [B], 0 for the padding of a batch.
-      temperature, feature_temperature, estimators: as in `orthogonality_terms`.
+      temperature, feature_temperature, features, estimators: as in `orthogonality_terms`.
       normalization: as in `term_scales`.
       sigma: standard deviation of the target Gaussians, heatmap pixels: the scale of "heatmap_loss".
 
     Returns:
       {"relevancy", "complement", "redundancy", "predictor_fit": (sum over clips, count of clips)}.
     """
-    features = output.features
-    aggregated = features["aggregated_heatmaps"]
+    found = output.features
+    aggregated = found["aggregated_heatmaps"]
     batch, height, width, joints = aggregated.shape
-    layers = list(zip(features["joint_layers"], features["motion_layers"], features["predictors"]))
+    layers = list(zip(found["joint_layers"], found["motion_layers"], found["predictors"]))
     scales = term_scales(
         normalization,
         estimators,
@@ -49,10 +50,10 @@ def orthogonality_loss(
         layers=len(layers),
         empty_loss=empty_heatmap_loss(sigma, height * width),
     )
-    options = dict(temperature=temperature, feature_temperature=feature_temperature, estimators=estimators, valid=valid)
+    options = dict(temperature=temperature, feature_temperature=feature_temperature, features=features, valid=valid)
     totals = dict.fromkeys(TERMS, jnp.zeros(()))
     for layer in layers:
-        terms = orthogonality_terms(*layer, aggregated, **options)
+        terms = orthogonality_terms(*layer, aggregated, estimators=estimators, **options)
         totals = {name: totals[name] + terms[name] for name in TERMS}
     count = jnp.sum(valid)
     return {name: (totals[name] * scales[name] * count, count) for name in TERMS}

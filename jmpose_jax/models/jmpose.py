@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.information.objective import resolve_estimators
-from jmpose_jax.information.predictors import PREDICTOR_INITIALIZERS, InformationPredictors
+from jmpose_jax.information.predictors import FEATURES, PREDICTOR_INITIALIZERS, InformationPredictors
 from jmpose_jax.models.blocks import DEFAULT_INIT, LINEAGE_INIT, ChainOfBasicBlocks, ConvBN, Initializer
 from jmpose_jax.models.context_aware_joint_learner import ContextAwareJointLearner
 from jmpose_jax.models.heatmap_aggregation import HeatmapAggregation
@@ -28,6 +28,7 @@ CHOICES = {
     "motion": ("flow", "feature_difference"),
     "kernel_init": tuple(INITIALIZERS),
     "predictor_init": tuple(PREDICTOR_INITIALIZERS),
+    "predictor_features": FEATURES,
 }
 
 
@@ -60,7 +61,7 @@ class JMPose(nn.Module):
         J_t alone; without JMIB the head reads J_t and M_t, which the information terms then see.
       predictors: add the variational predictors that the information terms need.
       estimators: term -> estimator of the information terms, as in `orthogonality_terms`; says which predictors.
-      predictor_init: the kernel_init of InformationPredictors.
+      predictor_init, predictor_features: kernel_init and features of InformationPredictors.
       kernel_init: "fan_in", or "lineage" (every kernel from N(0, 0.001)).
     """
 
@@ -95,6 +96,7 @@ class JMPose(nn.Module):
     predictors: bool = True
     estimators: Mapping[str, str] | None = None
     predictor_init: str = "fan_in"
+    predictor_features: str = "raw"
     kernel_init: str = "fan_in"
 
     @nn.compact
@@ -146,8 +148,9 @@ class JMPose(nn.Module):
         output = self._head(joints, motions, joint, aggregated, init, train)
         predictors = []
         if self.predictors:
+            estimators = resolve_estimators(self.estimators)
+            options = (self.num_joints, estimators, self.predictor_init, self.predictor_features)
             for i, (j, m) in enumerate(zip(joints, motions), start=1):
-                options = (self.num_joints, resolve_estimators(self.estimators), self.predictor_init)
                 predictors.append(InformationPredictors(*options, name=f"predictors{i}")(j, m))
         features = {
             "aggregated_heatmaps": aggregated,

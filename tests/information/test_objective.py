@@ -266,3 +266,27 @@ def test_equation_13_from_exact_predictors():
     np.testing.assert_allclose(complement, _information(table, j, h), atol=1e-5)
     left = _information(table, m, j) - complement + redundancy
     np.testing.assert_allclose(left, _information(table, m, j, h), atol=1e-5)
+
+
+def test_standardized_features_leave_no_way_out_by_shrinking():
+    """Scale and offset of the features change nothing, and the gradient is at right angles to the features."""
+    rng = np.random.default_rng(1)
+    joint, motion = rng.normal(size=(2, *SHAPE)).astype(np.float32)
+    aggregated = rng.uniform(size=(*SHAPE[:3], JOINTS)).astype(np.float32)
+    module = InformationPredictors(JOINTS, FrozenDict(DEFAULT_ESTIMATORS), features="standardized")
+    variables = jax.jit(module.init)(jax.random.key(0), joint, motion)
+
+    @jax.jit
+    def terms(joint, motion):
+        found = orthogonality_terms(
+            joint, motion, module.apply(variables, joint, motion), aggregated, features="standardized"
+        )
+        return jnp.stack([found[name] for name in TERMS])
+
+    expected = terms(joint, motion)
+    assert np.all(expected > 1e-3)
+    np.testing.assert_allclose(terms(joint * 0.1 + 3, motion * 20 - 1), expected, rtol=1e-4)
+    gradient = jax.jit(jax.jacrev(lambda s: terms(joint * s, motion)))(jnp.float32(1))
+    np.testing.assert_allclose(gradient, 0, atol=1e-4)
+    with pytest.raises(InputError, match="loss.features='whitened' is unknown"):
+        orthogonality_terms(joint, motion, module.apply(variables, joint, motion), aggregated, features="whitened")

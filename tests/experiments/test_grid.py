@@ -156,6 +156,7 @@ def test_the_model_learns_which_predictors_and_which_start_the_loss_needs():
     assert task_of(config).config == config  # the default says nothing: older checkpoints go on
     config.loss.normalization = "heatmap_loss"
     assert task_of(config).config.model.predictor_init == "zeros" and "estimators" not in task_of(config).config.model
+    config.loss.features = "standardized"
     assert task_of(config).config.model.predictor_features == "standardized"
     config.loss.estimators.relevancy = "club"
     assert task_of(config).config.model.estimators.relevancy == "club"

@@ -47,6 +47,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
                 "fusion_blocks": 1,
                 "aggregation": "residual",
                 "alignment": "joint_motion",
+                "kernel_init": "fan_in",
                 "flow_source": "batch",
                 "flow_pairs": "support_to_key",
             }

@@ -56,14 +56,14 @@ def convert(
       InputError: the model is unknown, or the file is unreadable or does not fit.
     """
     published_model(model)
+    folder = pathlib.Path(output)
+    _check_folder(folder)
     variables, report = convert_state_dict(model, load_torch(torch), partial=partial, seed=seed)
     if head != "coco17":
         variables = remap_head(variables, head)
+    head = _joints_of(variables, head)
     config, variables = _as_model(model, variables)
     config["source"] = {"model": model, "file": pathlib.Path(torch).name, "head": head}
-    folder = pathlib.Path(output)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--output={folder} is a file; give a folder")
     checkpoints.save_variables(folder, variables, config)
     content = {
         "model": model,
@@ -88,7 +88,8 @@ def reverse(
 
     Args:
       model: name of the published model whose names to use.
-      checkpoint: a converted or trained checkpoint; of a trained model the submodule "backbone" is taken.
+      checkpoint: a converted or trained checkpoint; of a model with parts the submodule "backbone" is taken, for RAFT
+        "flow_network".
       output: file to write, .pth or .safetensors.
       names: "original" or "torchvision".
 
@@ -98,13 +99,31 @@ def reverse(
     Raises:
       InputError: no such model or checkpoint, or the checkpoint is of another model.
     """
-    published_model(model)
+    part = "flow_network" if isinstance(published_model(model), RAFT) else "backbone"
     _, variables = checkpoints.load_variables(checkpoint)
-    if "backbone" in variables["params"]:
-        variables = {name: tree.get("backbone", {}) for name, tree in variables.items()}
+    if part in variables["params"]:
+        variables = {name: tree.get(part, {}) for name, tree in variables.items()}
     state_dict = to_state_dict(model, variables, names=names)
     save_torch(output, state_dict)
     return state_dict
+
+
+def _joints_of(variables: Mapping[str, Any], head: str) -> str:
+    """The joints of the written network: a file whose head is not COCO's keeps its own."""
+    layer = variables["params"].get("final_layer")
+    if layer is None:
+        return "none"
+    joints = layer["kernel"].shape[-1]
+    return f"the file's {joints} joints" if head == "coco17" and joints != 17 else head
+
+
+def _check_folder(folder: pathlib.Path) -> None:
+    """A converted model is step 0 of its folder: among the steps of a training it would not be kept."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--output={folder} is a file; give a folder")
+    steps = folder / checkpoints.FOLDER
+    if steps.is_dir() and any(path.name.isdigit() and path.name != "0" for path in steps.iterdir()):
+        raise InputError(f"--output={folder} holds the checkpoints of a training; give a folder of its own")
 
 
 def _as_model(model: str, variables: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -121,6 +140,11 @@ def _as_model(model: str, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
         network, backbone = "simple_baseline", {"depth": module.depth, "num_joints": joints}
     config = {"model": {"name": "image", "network": network, "backbone": backbone}}
     return config, {name: {"backbone": tree} for name, tree in variables.items()}
+
+
+def _dtypes(report: Report) -> str:
+    dtypes = sorted({dtype for _, dtype in report.cast})
+    return f" from {', '.join(dtypes)}" if dtypes else ""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -161,7 +185,7 @@ def main(argv: list[str] | None = None) -> None:
         print(
             f"{output.value}: {len(report.matched)} keys matched, {len(report.unmatched)} unmatched, "
             f"{len(report.initial)} left at their initial value, {len(report.ignored)} batch counters ignored, "
-            f"{len(report.cast)} cast to float32 (see {REPORT})"
+            f"{len(report.cast)} cast to float32{_dtypes(report)} (see {REPORT})"
         )
 
     launch(run, argv)

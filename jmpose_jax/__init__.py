@@ -1,1 +1,20 @@
-"""Video human-pose estimation in JAX: JM-Pose and its family."""
+"""Video human-pose estimation in JAX: JM-Pose and its family.
+
+`jmpose_jax.weights`, `jmpose_jax.metrics` and the other rooms are imported when they are first asked for.
+"""
+
+import importlib
+from types import ModuleType
+
+_ROOMS = ("errors", "inference", "information", "losses", "metrics", "models", "ops", "records", "skeletons", "train",
+          "weights")  # fmt: skip
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _ROOMS:
+        return importlib.import_module(f"jmpose_jax.{name}")
+    raise AttributeError(f"module 'jmpose_jax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})

@@ -11,6 +11,8 @@ from jmpose_jax.ops.deform_conv import modulated_deform_conv2d
 
 MASK_ACTIVATIONS = ("sigmoid", "none")
 TAPS = 9
+# Uniform within 1 / sqrt(fan in): how PyTorch's layers begin.
+TORCH_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class DeformableSampling(nn.Module):
@@ -22,7 +24,9 @@ class DeformableSampling(nn.Module):
       num_blocks: residual blocks of the offset branch and of the mask branch, each with its own parameters.
       mask_activation: "sigmoid" (as DCNv2; both branches start at zero: no displacement, weight 1/2) or "none" (as the
         lineage: the raw convolution is the weight; both start near zero).
-      kernel_init: initialiser of the kernels.
+      kernel_init: initialiser of the kernels. The deformable convolution's own starts as in PyTorch where that is the
+        lineage's, whose initialisation passes it over.
+      dilation: spacing of the deformable convolution's taps; the offsets count from there.
     """
 
     features: int
@@ -30,6 +34,7 @@ class DeformableSampling(nn.Module):
     num_blocks: int = 1
     mask_activation: str = "sigmoid"
     kernel_init: Initializer = DEFAULT_INIT
+    dilation: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, guide: jax.Array, train: bool = False) -> jax.Array:
@@ -44,9 +49,11 @@ class DeformableSampling(nn.Module):
         mask = self._branch("mask", guide, 1, train).reshape(shape)
         if self.mask_activation == "sigmoid":
             mask = jax.nn.sigmoid(mask)
-        kernel = self.param("kernel", self.kernel_init, (3, 3, channels, self.features))
+        init = TORCH_INIT if self.kernel_init is LINEAGE_INIT else self.kernel_init
+        kernel = self.param("kernel", init, (3, 3, channels, self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return modulated_deform_conv2d(x, offset, mask, kernel, bias)
+        spacing = dict(padding=self.dilation, dilation=self.dilation)
+        return modulated_deform_conv2d(x, offset, mask, kernel, bias, **spacing)
 
     def _branch(self, name: str, guide: jax.Array, values: int, train: bool) -> jax.Array:
         """`values` numbers per group and tap: residual blocks, then a convolution of dilation 3."""
@@ -69,19 +76,23 @@ class ContextAwareJointLearner(nn.Module):
       features: channels C of J_t.
       offset_groups, mask_activation: as in DeformableSampling.
       kernel_init: initialiser of the kernels.
+      context_blocks: residual blocks of Eq. 2.
+      offset_blocks, dilation: num_blocks and dilation of DeformableSampling.
     """
 
     features: int = 48
     offset_groups: int = 12
     mask_activation: str = "sigmoid"
     kernel_init: Initializer = DEFAULT_INIT
+    context_blocks: int = 1
+    offset_blocks: int = 1
+    dilation: int = 1
 
     @nn.compact
     def __call__(self, aggregated: jax.Array, motion: jax.Array, train: bool = False) -> jax.Array:
         """Args: aggregated heatmaps [B, h, w, K], motion [B, h, w, C]. Returns: J_t [B, h, w, C]."""
         fused = jnp.concatenate([aggregated, motion], -1)
-        fused = ChainOfBasicBlocks(self.features, 1, kernel_init=self.kernel_init, name="fusion")(fused, train)  # Eq. 2
-        sampling = DeformableSampling(
-            self.features, self.offset_groups, 1, self.mask_activation, self.kernel_init, name="sampling"
-        )
-        return sampling(motion, fused, train)  # Eq. 3 to 5
+        blocks = ChainOfBasicBlocks(self.features, self.context_blocks, kernel_init=self.kernel_init, name="fusion")
+        fused = blocks(fused, train)  # Eq. 2
+        options = (self.offset_groups, self.offset_blocks, self.mask_activation, self.kernel_init, self.dilation)
+        return DeformableSampling(self.features, *options, name="sampling")(motion, fused, train)  # Eq. 3 to 5

@@ -15,12 +15,13 @@ from jmpose_jax.models.blocks import (
     ChainOfRSBBlocks,
     ConvBN,
     Initializer,
+    same_padding,
 )
 from jmpose_jax.models.joint_motion import JointMotion, flow_displacement
 from jmpose_jax.ops.convolution import conv_general_dilated
 from jmpose_jax.ops.resample import translate
 
-METHODS = ("rsb", "conv", "fixed", "residual")
+METHODS = ("rsb", "inverse_distance", "conv", "conv1x1", "fixed", "residual")
 ALIGNMENTS = ("none", "joint_flow", "joint_motion")
 
 # PoseWarper's weights of the key frame and of the neighbours at distance one and two; their sum over δ = 2 is 1.
@@ -34,6 +35,12 @@ def frame_weights(delta: int) -> np.ndarray:
     last = len(known) - 1
     weights = known[np.minimum(distance, last)] * 0.5 ** np.maximum(distance - last, 0)
     return (weights / weights.sum()).astype(np.float32)
+
+
+def inverse_distances(delta: int) -> np.ndarray:
+    """float32 [2δ], the supporting frames in the order of time, sum 1: the reciprocal distance from the key frame."""
+    distance = np.abs(np.delete(np.arange(-delta, delta + 1), delta)).astype(np.float32)
+    return 1 / distance / np.sum(1 / distance)
 
 
 class Refinement(nn.Module):
@@ -80,9 +87,10 @@ class HeatmapAggregation(nn.Module):
     frame's flow cannot do that, for there the flow is the occluder's.
 
     Attributes:
-      method: "rsb" (the lineage's residual steps block over all maps), "conv" (one 3x3 convolution), "fixed" (the
-        weighted average alone) or "residual" (the average, plus learned parts that start at zero: for each joint new
-        weights from how sure the maps are and how far they agree, then `Refinement`).
+      method: "rsb" (the lineage's residual steps block over all maps), "inverse_distance" (the same, the supporting
+        maps first multiplied with `inverse_distances`, as in DCPose), "conv" (one 3x3 convolution), "conv1x1" (one 1x1
+        convolution), "fixed" (the weighted average alone) or "residual" (the average, plus learned parts that start at
+        zero: for each joint new weights from how sure the maps are and how far they agree, then `Refinement`).
       alignment: "none", "joint_flow" (the flow that the joint sees) or "joint_motion" (what `JointMotion` makes of flow
         and trajectories; works without flow too).
       aligned_share: with alignment, the part of a supporting frame's weight that its moved map starts with; the map as
@@ -145,16 +153,19 @@ class HeatmapAggregation(nn.Module):
         if self.method == "residual":
             average = average + self._reweighted(maps, average, displacement)
             return Refinement(self.features, kernel_init=self.kernel_init, name="refinement")(average, train)
+        if self.method == "inverse_distance":
+            near = inverse_distances(delta)
+            maps = maps * np.concatenate([[1.0], *[near] * (len(stack) - 1)]).astype(np.float32)[:, None, None, None]
         # Joint by joint: the maps of one joint stand next to each other among the channels.
         batch, count, height, width, _ = maps.shape
         channels = jnp.moveaxis(maps, 1, -1).reshape(batch, height, width, joints * count)
-        if self.method == "rsb":
+        if self.method in ("rsb", "inverse_distance"):
             return ChainOfRSBBlocks(joints, 1, kernel_init=self.kernel_init, name="blocks")(channels, train)
-        pad = ((1, 1), (1, 1))
+        size = 1 if self.method == "conv1x1" else 3
         return nn.Conv(
             joints,
-            (3, 3),
-            padding=pad,
+            (size, size),
+            padding=same_padding(size),
             kernel_init=LINEAGE_INIT,
             conv_general_dilated=conv_general_dilated,
             name="conv",

@@ -25,7 +25,7 @@ from jmpose_jax.records import ClipBatch, PoseOutput
 INITIALIZERS = {"fan_in": DEFAULT_INIT, "lineage": LINEAGE_INIT}
 CHOICES = {
     "head": ("paper", "residual"),
-    "motion": ("flow", "feature_difference"),
+    "motion": ("flow", "feature_difference", "last_feature_difference"),
     "kernel_init": tuple(INITIALIZERS),
     "predictor_init": tuple(PREDICTOR_INITIALIZERS),
     "predictor_features": FEATURES,
@@ -46,14 +46,18 @@ class JMPose(nn.Module):
       backbone_trainable: let gradients and batch statistics reach the backbone; frozen, it runs in evaluation mode.
       aggregation, alignment, aligned_share: method, alignment and share of HeatmapAggregation. The flow that it reads
         must be of flow_pairs "support_to_key".
-      motion: "flow", or "feature_difference" (the variant JM-Pose*, which reads no flow).
+      motion: "flow", or "feature_difference" (the variant JM-Pose*, which reads no flow), or the same of the backbone's
+        last stage alone, "last_feature_difference".
       motion_blocks: residual blocks behind the flow's stem.
       flow_source: "raft" (computed here, frozen), "batch" (DIS or exact flow from the loader) or "none" (zeros).
       flow_pairs: which frames are paired, as in `ops.optical_flow.flow_pair_indices`.
       flow_scale: crop pixels that become 1 at the input of the motion encoder.
       flow_network, flow_iterations: keyword arguments of RAFT and its number of refinements.
       offset_groups, mask_activation: as in DeformableSampling.
-      attention, heads, qkv_kernel, gate: as in JointMotionInteraction.
+      context_blocks, offset_blocks, sampling_dilation: residual blocks of Eq. 2, of Eq. 3 and 4 each, and the spacing
+        of the taps of Eq. 5.
+      attention, heads, qkv, qkv_kernel, gate: as in JointMotionInteraction.
+      interaction_blocks: residual blocks of Eq. 6.
       fusion_blocks: blocks that make S_t from J^L and M^L.
       head: "paper" (heatmaps from S_t alone) or "residual" (added to Ĥ_t, starting at zero).
       head_blocks: 3x3 convolutions with normalisation and activation before the last one.
@@ -62,7 +66,7 @@ class JMPose(nn.Module):
       predictors: add the variational predictors that the information terms need.
       estimators: term -> estimator of the information terms, as in `orthogonality_terms`; says which predictors.
       predictor_init, predictor_features: kernel_init and features of InformationPredictors.
-      kernel_init: "fan_in", or "lineage" (every kernel from N(0, 0.001)).
+      kernel_init: "lineage" (kernels from N(0, 0.001)), or "fan_in", with which small models learn sooner.
     """
 
     backbone: Mapping[str, Any]
@@ -83,10 +87,15 @@ class JMPose(nn.Module):
     flow_iterations: int = 20
     offset_groups: int = 12
     mask_activation: str = "sigmoid"
+    context_blocks: int = 1
+    offset_blocks: int = 1
+    sampling_dilation: int = 1
     attention: str = "channel"
     heads: int = 1
+    qkv: str = "independent"
     qkv_kernel: int = 3
     gate: str = "conv"
+    interaction_blocks: int = 1
     fusion_blocks: int = 3
     head: str = "paper"
     head_blocks: int = 0
@@ -97,7 +106,7 @@ class JMPose(nn.Module):
     estimators: Mapping[str, str] | None = None
     predictor_init: str = "fan_in"
     predictor_features: str = "raw"
-    kernel_init: str = "fan_in"
+    kernel_init: str = "lineage"
 
     @nn.compact
     def __call__(self, batch: ClipBatch, train: bool = False) -> PoseOutput:
@@ -138,7 +147,8 @@ class JMPose(nn.Module):
             motion = encoder(flow, size, train)
         else:
             options = (self.channels, self.offset_groups, self.mask_activation, init)
-            motion = FeatureDifferenceEncoder(*options, name="motion_encoder")(stages, train)
+            compared = stages[-1:] if self.motion == "last_feature_difference" else stages
+            motion = FeatureDifferenceEncoder(*options, name="motion_encoder")(compared, train)
 
         joint = self._joint_features(aggregated, motion, init, train)
         joints, motions = [], []
@@ -192,6 +202,7 @@ class JMPose(nn.Module):
         """J_t by the context-aware joint learner; without it a projection of the aggregated heatmaps."""
         if self.use_cjl:
             options = (self.channels, self.offset_groups, self.mask_activation, init)
+            options += (self.context_blocks, self.offset_blocks, self.sampling_dilation)
             return ContextAwareJointLearner(*options, name="context_aware_joint_learner")(aggregated, motion, train)
         return ChainOfBasicBlocks(self.channels, 1, kernel_init=init, name="joint_projection")(aggregated, train)
 
@@ -202,6 +213,7 @@ class JMPose(nn.Module):
         if not self.use_jmib:
             return [joint], [motion]
         options = (self.num_layers, self.attention, self.heads, self.qkv_kernel, self.gate, init)
+        options += (self.interaction_blocks, self.qkv)
         return MutualLearning(*options, name="mutual_learning")(joint, motion, train)
 
     def _head(
@@ -234,6 +246,9 @@ class JMPose(nn.Module):
         joints = self.backbone.get("num_joints", self.num_joints)
         if joints != self.num_joints:
             raise InputError(f"num_joints={self.num_joints} but the backbone has num_joints={joints}: make them equal")
+        counts = ("context_blocks", "sampling_dilation", "interaction_blocks", "fusion_blocks")
+        if few := [name for name in counts if getattr(self, name) < 1]:
+            raise InputError(f"{few[0]}={getattr(self, few[0])} must be at least 1")
         if min(self.delta, self.num_layers) < 1:
             raise InputError(f"delta={self.delta} and num_layers={self.num_layers} must be at least 1")
         pairs = flow_pair_indices(self.delta, self.flow_pairs)

@@ -1,15 +1,18 @@
 """Progressive joint-motion mutual learning (JMML, section 3.2): layers of joint-motion interaction blocks (JMIB)."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.models.blocks import DEFAULT_INIT, ChainOfBasicBlocks, ConvBN, Initializer
+from jmpose_jax.models.blocks import DEFAULT_INIT, ChainOfBasicBlocks, ConvBN, Initializer, same_padding
 from jmpose_jax.ops.attention import cross_attention
 from jmpose_jax.ops.convolution import conv_general_dilated
 
 GATES = ("conv", "conv1x1", "literal")
+QKV = ("independent", "shared")
 
 
 class JointMotionInteraction(nn.Module):
@@ -23,6 +26,9 @@ class JointMotionInteraction(nn.Module):
         mask depends on both features; "conv1x1": the same with one 1x1 convolution each; "literal": nothing, where each
         feature masks itself and nothing is exchanged.
       kernel_init: initialiser of the kernels.
+      blocks: residual blocks of Eq. 6, for each feature.
+      qkv: "independent" (six convolutions, as the paper says) or "shared" (as the public code: one for the queries and
+        one for keys and values alike, the same in both directions).
     """
 
     attention: str = "channel"
@@ -30,40 +36,49 @@ class JointMotionInteraction(nn.Module):
     qkv_kernel: int = 3
     gate: str = "conv"
     kernel_init: Initializer = DEFAULT_INIT
+    blocks: int = 1
+    qkv: str = "independent"
 
     @nn.compact
     def __call__(self, joint: jax.Array, motion: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
         """Args: J^{i-1} and M^{i-1}, both [B, h, w, C]. Returns: J^i and M^i, both [B, h, w, C]."""
         features = joint.shape[-1]
-        joint = ChainOfBasicBlocks(features, 1, kernel_init=self.kernel_init, name="joint_blocks")(
-            joint, train
-        )  # Eq. 6
-        motion = ChainOfBasicBlocks(features, 1, kernel_init=self.kernel_init, name="motion_blocks")(motion, train)
+        chain = partial(ChainOfBasicBlocks, features, self.blocks, kernel_init=self.kernel_init)
+        joint = chain(name="joint_blocks")(joint, train)  # Eq. 6
+        motion = chain(name="motion_blocks")(motion, train)
 
-        joint_attended = self._attend("joint", joint, motion)
-        motion_attended = self._attend("motion", motion, joint)
+        joint_attended, motion_attended = self._attention(joint, motion)
         joint, motion = joint + joint_attended, motion + motion_attended  # Eq. 7 and 8, both from the same inputs
 
         masks = jax.nn.sigmoid(self._gate(jnp.concatenate([joint, motion], -1), features, train))  # Eq. 9
         joint_mask, motion_mask = jnp.split(masks, 2, -1)
         return joint_mask * joint, motion_mask * motion  # Eq. 10
 
-    def _attend(self, name: str, asking: jax.Array, answering: jax.Array) -> jax.Array:
-        """softmax(Q Kᵀ / √d) V with Q from one feature and K, V from the other."""
+    def _attention(self, joint: jax.Array, motion: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """softmax(Q Kᵀ / √d) V with Q from one feature and K, V from the other, for both."""
 
-        def conv(part: str, x: jax.Array) -> jax.Array:
-            pad = self.qkv_kernel // 2
+        def conv(name: str) -> nn.Conv:
             return nn.Conv(
-                x.shape[-1],
+                joint.shape[-1],
                 (self.qkv_kernel, self.qkv_kernel),
-                padding=((pad, pad), (pad, pad)),
+                padding=same_padding(self.qkv_kernel),
                 kernel_init=self.kernel_init,
                 conv_general_dilated=conv_general_dilated,
-                name=f"{name}_{part}",
-            )(x)
+                name=name,
+            )
 
-        query, key, value = conv("query", asking), conv("key", answering), conv("value", answering)
-        return cross_attention(query, key, value, mode=self.attention, heads=self.heads)
+        attend = partial(cross_attention, mode=self.attention, heads=self.heads)
+        if self.qkv == "shared":
+            query, memory = conv("query"), conv("memory")
+            of_joint, of_motion = memory(joint), memory(motion)
+            return attend(query(joint), of_motion, of_motion), attend(query(motion), of_joint, of_joint)
+        if self.qkv != "independent":
+            raise InputError(f"qkv={self.qkv!r}: choose one of {', '.join(QKV)}")
+        attended = []
+        for name, asking, answering in (("joint", joint, motion), ("motion", motion, joint)):
+            query, key, value = (conv(f"{name}_{part}") for part in ("query", "key", "value"))
+            attended.append(attend(query(asking), key(answering), value(answering)))
+        return attended[0], attended[1]
 
     def _gate(self, x: jax.Array, features: int, train: bool) -> jax.Array:
         options = dict(kernel_init=self.kernel_init)
@@ -84,7 +99,7 @@ class MutualLearning(nn.Module):
 
     Attributes:
       num_layers: L.
-      attention, heads, qkv_kernel, gate, kernel_init: as in JointMotionInteraction.
+      attention, heads, qkv_kernel, gate, kernel_init, blocks, qkv: as in JointMotionInteraction.
     """
 
     num_layers: int = 4
@@ -93,6 +108,8 @@ class MutualLearning(nn.Module):
     qkv_kernel: int = 3
     gate: str = "conv"
     kernel_init: Initializer = DEFAULT_INIT
+    blocks: int = 1
+    qkv: str = "independent"
 
     @nn.compact
     def __call__(
@@ -101,9 +118,8 @@ class MutualLearning(nn.Module):
         """Args: J_t and M_t, both [B, h, w, C]. Returns: [J^1 … J^L] and [M^1 … M^L], each [B, h, w, C]."""
         joints, motions = [], []
         for i in range(1, self.num_layers + 1):
-            layer = JointMotionInteraction(
-                self.attention, self.heads, self.qkv_kernel, self.gate, self.kernel_init, name=f"layer{i}"
-            )
+            options = (self.attention, self.heads, self.qkv_kernel, self.gate, self.kernel_init, self.blocks, self.qkv)
+            layer = JointMotionInteraction(*options, name=f"layer{i}")
             joint, motion = layer(joint, motion, train)
             joints.append(joint)
             motions.append(motion)

@@ -137,10 +137,26 @@ def to_state_dict(model_name: str, variables: Mapping[str, Any], *, names: str =
     module = published_model(model_name)
     if names not in ("original", "torchvision") or (names == "torchvision" and not isinstance(module, RAFT)):
         raise InputError(f"names={names!r}: {model_name} has original names" + ("" if names == "original" else " only"))
+    head = variables.get("params", {}).get("final_layer")
+    if head is not None:
+        module = published_model(model_name, head["kernel"].shape[-1])
+    _check_shapes(model_name, abstract_variables(module), variables)
     table = name_table(module)
     if names == "torchvision":
         table = [_torchvision_layer(layer) for layer in table]
     return to_mapping(model_name, table, variables)
+
+
+def _check_shapes(model_name: str, abstract: Mapping[str, Any], variables: Mapping[str, Any]) -> None:
+    """Names alone do not tell an HRNet of one width from another."""
+    needed, found = ({path: tuple(leaf.shape) for path, leaf in flatten(tree)} for tree in (abstract, variables))
+    for path in sorted(needed.keys() | found.keys()):
+        if needed.get(path) != found.get(path):
+            shapes = [list(tree[path]) if path in tree else "absent" for tree in (found, needed)]
+            raise InputError(
+                f"the variables are not those of {model_name}: {'/'.join(path)} is {shapes[0]}, "
+                f"in {model_name} it is {shapes[1]}"
+            )
 
 
 def _torchvision_layer(layer: Layer) -> Layer:

@@ -48,6 +48,23 @@ class _Mark:
 MARK = _Mark()
 
 
+def kind_of(value: Any) -> str:
+    """What a value from the file is, for messages: never its content, which a few bytes can make endless to print."""
+    return str(value) if isinstance(value, Name) else f"a {type(value).__name__}"
+
+
+def _key(value: Any) -> Any:
+    """A key of a dict, if it is plain: tuples nested deeply enough overflow the C stack when they are hashed."""
+    parts = value if isinstance(value, tuple) else (value,)
+    if not all(part is None or isinstance(part, str | bytes | int | float) for part in parts):
+        raise PickleError("a dict has keys that are no plain values: refused")
+    return value
+
+
+def _dict(items: Any = ()) -> dict[Any, Any]:
+    return {_key(key): value for key, value in (items.items() if isinstance(items, dict) else items)}
+
+
 def _tensor(storage: Any, offset: int, shape: tuple, strides: tuple, *_: Any) -> TensorRecord:
     if not all(isinstance(n, int) for n in (offset, *shape, *strides)):
         raise PickleError("a tensor's offset, shape or strides are not integers")
@@ -56,7 +73,7 @@ def _tensor(storage: Any, offset: int, shape: tuple, strides: tuple, *_: Any) ->
 
 # What may be called, and what we do for it.
 CALLS: dict[tuple[str, str], Callable[..., Any]] = {
-    ("collections", "OrderedDict"): lambda items=(): dict(items),
+    ("collections", "OrderedDict"): _dict,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_tensor"): _tensor,
     ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
@@ -121,7 +138,8 @@ class _Interpreter:
 
     def group(self) -> list[Any]:
         """Pop the values down to the last mark, and the mark."""
-        start = max(i for i, value in enumerate(self.stack) if value is MARK)
+        # From the top, so that a file of nothing but marks does not take the square of its length.
+        start = next(i for i in range(len(self.stack) - 1, -1, -1) if self.stack[i] is MARK)
         values = self.stack[start + 1 :]
         del self.stack[start:]
         return values
@@ -172,15 +190,15 @@ class _Interpreter:
 
     def op_dict(self, _: Any) -> None:
         values = self.group()
-        self.stack.append(dict(zip(values[::2], values[1::2])))
+        self.stack.append(_dict(zip(values[::2], values[1::2])))
 
     def op_setitem(self, _: Any) -> None:
         value, key = self.stack.pop(), self.stack.pop()
-        self._container(dict)[key] = value
+        self._container(dict)[_key(key)] = value
 
     def op_setitems(self, _: Any) -> None:
         values = self.group()
-        self._container(dict).update(zip(values[::2], values[1::2]))
+        self._container(dict).update(_dict(zip(values[::2], values[1::2])))
 
     def op_empty_set(self, _: Any) -> None:
         self.stack.append([])
@@ -207,7 +225,9 @@ class _Interpreter:
 
     def op_stack_global(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
-        self.stack.append(Name(str(module), str(name)))
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise PickleError("the pickle names a function by something that is no text: refused")
+        self.stack.append(Name(module, name))
 
     def op_binpersid(self, _: Any) -> None:
         self.stack.append(self.persistent(self.stack.pop()))
@@ -216,7 +236,7 @@ class _Interpreter:
         arguments, function = self.stack.pop(), self.stack.pop()
         call = CALLS.get((function.module, function.name)) if isinstance(function, Name) else None
         if call is None:
-            raise PickleError(f"the pickle asks to call {function}, which is code: {ADVICE}")
+            raise PickleError(f"the pickle asks to call {kind_of(function)}, which is code: {ADVICE}")
         self.stack.append(call(*arguments))
 
     def op_build(self, _: Any) -> None:

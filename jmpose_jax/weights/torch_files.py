@@ -17,7 +17,7 @@ import safetensors.numpy
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.weights.convert import unwrap
-from jmpose_jax.weights.pickle_reader import Name, PickleError, TensorRecord, read_pickle
+from jmpose_jax.weights.pickle_reader import Name, PickleError, TensorRecord, kind_of, read_pickle
 
 STORAGE_DTYPES = {
     "FloatStorage": np.dtype("<f4"),
@@ -30,6 +30,18 @@ STORAGE_DTYPES = {
     "CharStorage": np.dtype("i1"),
     "ByteStorage": np.dtype("u1"),
     "BoolStorage": np.dtype("?"),
+}
+SAFETENSORS_DTYPES = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
 }
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 ZIP_SIGNATURE = b"PK\x03\x04"
@@ -51,11 +63,12 @@ def load_torch(path: str | os.PathLike) -> dict[str, np.ndarray]:
     path = pathlib.Path(path)
     try:
         with open(path, "rb") as file:
-            start = file.read(len(ZIP_SIGNATURE))
+            start = file.read(9)
             file.seek(0)
-            if path.suffix == ".safetensors":
-                tensors = unwrap(safetensors.numpy.load(file.read()))
-            elif start == ZIP_SIGNATURE:
+            # A safetensors file begins with the length of its header, eight bytes, and the header, which is JSON.
+            if path.suffix == ".safetensors" or start[8:] == b"{":
+                tensors = unwrap(_read_safetensors(file.read()))
+            elif start.startswith(ZIP_SIGNATURE):
                 tensors = _read_zip(file)
             elif start:
                 # Reads past the end of a map stop there, whatever length the file claims.
@@ -69,7 +82,7 @@ def load_torch(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise InputError(f"{path} is no complete safetensors file: {error}") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
-    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise InputError(f"{path} is truncated or damaged: {error}; fetch it again") from None
     if not tensors:
         raise InputError(f"{path} holds no tensors; is it a state dict?")
@@ -101,11 +114,25 @@ def save_torch(path: str | os.PathLike, tensors: Mapping[str, np.ndarray]) -> No
         temporary.unlink(missing_ok=True)
 
 
-def _storage_dtype(kind: Any) -> np.dtype:
-    name = kind.name if isinstance(kind, Name) and kind.module in ("torch", "torch.storage") else str(kind)
-    if name not in STORAGE_DTYPES:
-        raise PickleError(f"a storage is of type {kind}, which is not supported")
-    return STORAGE_DTYPES[name]
+def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
+    tensors = {}
+    for key, tensor in safetensors.deserialize(data):
+        if tensor["dtype"] not in SAFETENSORS_DTYPES:
+            raise PickleError(f"{key} is of type {tensor['dtype']}, which is not supported")
+        tensors[key] = np.frombuffer(tensor["data"], SAFETENSORS_DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    return tensors
+
+
+def _storage(identity: Any) -> tuple[np.dtype, str, int, Any]:
+    """Type, key and number of values of the storage that a persistent id names, and its view in the former format."""
+    if not isinstance(identity, tuple) or len(identity) < 5 or identity[0] != "storage":
+        raise PickleError("a persistent id names no storage")
+    _, kind, key, _, numel, *view = identity
+    if not isinstance(kind, Name) or kind.module not in ("torch", "torch.storage") or kind.name not in STORAGE_DTYPES:
+        raise PickleError(f"a storage is of type {kind_of(kind)}, which is not supported")
+    if not isinstance(key, str) or not isinstance(numel, int):
+        raise PickleError("a storage has no name or no size")
+    return STORAGE_DTYPES[kind.name], key, numel, view[0] if view else None
 
 
 def _view(record: TensorRecord, storage: np.ndarray) -> np.ndarray:
@@ -130,6 +157,8 @@ def _tensors(content: Any, storage: Callable[[str], np.ndarray]) -> dict[str, np
     records = {key: value for key, value in entries if isinstance(key, str) and isinstance(value, TensorRecord)}
     arrays = {}
     for key, record in records.items():
+        if not isinstance(record.storage, tuple):
+            raise PickleError(f"the tensor {key} has no storage")
         name, start, stop = record.storage
         arrays[key] = _view(record, storage(name)[start:stop])
     return arrays
@@ -156,10 +185,8 @@ def _read_zip(file: IO[bytes]) -> dict[str, np.ndarray]:
         sizes: dict[str, tuple[np.dtype, int]] = {}
 
         def persistent(identity: Any) -> tuple[str, int, int]:
-            tag, kind, key, _, numel = identity
-            if tag != "storage":
-                raise PickleError(f"a persistent id of kind {tag!r}")
-            sizes[key] = _storage_dtype(kind), numel
+            dtype, key, numel, _ = _storage(identity)
+            sizes[key] = dtype, numel
             return key, 0, numel
 
         @functools.cache
@@ -176,18 +203,16 @@ def _read_zip(file: IO[bytes]) -> dict[str, np.ndarray]:
 def _read_legacy(file: mmap.mmap) -> dict[str, np.ndarray]:
     """Five pickles (magic number, version, machine, content, storage keys), then the storages one after another."""
 
-    def refuse(identity: Any) -> Any:
-        raise PickleError(f"a persistent id {identity!r} where none belongs: refused")
+    def refuse(_: Any) -> Any:
+        raise PickleError("a persistent id where none belongs: refused")
 
     dtypes: dict[str, np.dtype] = {}
 
     def persistent(identity: Any) -> tuple[str, int, int]:
-        tag, kind, key, _, numel, *view = identity
-        if tag != "storage":
-            raise PickleError(f"a persistent id of kind {tag!r}")
-        dtypes[key] = _storage_dtype(kind)
+        dtype, key, numel, view = _storage(identity)
+        dtypes[key] = dtype
         # A view is (its key, offset, size) within the storage.
-        start, size = view[0][1:] if view and view[0] else (0, numel)
+        start, size = view[1:] if view else (0, numel)
         return key, start, start + size
 
     try:
@@ -205,8 +230,8 @@ def _read_legacy(file: mmap.mmap) -> dict[str, np.ndarray]:
     content = read_pickle(file, persistent)
     storages = {}
     for key in read_pickle(file, refuse):
-        if key not in dtypes:
-            raise PickleError(f"the storage {key!r} belongs to no tensor")
+        if not isinstance(key, str) or key not in dtypes:
+            raise PickleError("a storage belongs to no tensor")
         header = file.read(8)
         size = int.from_bytes(header, "little", signed=True) * dtypes[key].itemsize
         data = file.read(max(size, 0))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.models.heatmap_aggregation import HeatmapAggregation, Refinement, frame_weights
+from jmpose_jax.models.heatmap_aggregation import HeatmapAggregation, Refinement, frame_weights, inverse_distances
 from jmpose_jax.ops.heatmaps import decode, encode
 
 # A third of the compile time of the default, for numbers that are looked at once or twice.
@@ -111,6 +111,19 @@ def test_learned_forms_have_the_shape_of_one_frame(method):
     module = HeatmapAggregation(method, "joint_flow")
     out, variables = jax.eval_shape(module.init_with_output, jax.random.key(0), heatmaps, flow)
     assert out.shape == (1, *SIZE, JOINTS) and variables["params"]
+
+
+def test_inverse_distances_scale_the_supporting_maps():
+    np.testing.assert_allclose(inverse_distances(2), [1 / 6, 1 / 3, 1 / 3, 1 / 6], rtol=1e-6)
+    np.testing.assert_allclose(inverse_distances(1), [1 / 2, 1 / 2])  # DCPose's, of frames at equal distances
+    maps = jax.random.normal(jax.random.key(0), (1, 5, 4, 4, 2))
+    scaled = maps * jnp.array([1 / 6, 1 / 3, 1, 1 / 3, 1 / 6])[:, None, None, None]
+    plain, weighted = HeatmapAggregation("rsb"), HeatmapAggregation("inverse_distance")
+    variables = jax.jit(plain.init, compiler_options=QUICK)(jax.random.key(1), maps)
+    found, expected = jax.jit(lambda v: (weighted.apply(v, maps), plain.apply(v, scaled)), compiler_options=QUICK)(
+        variables
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_refinement_of_odd_sizes_keeps_their_shape_and_starts_as_identity():

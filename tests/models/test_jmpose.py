@@ -11,6 +11,7 @@ import pytest
 from jmpose_jax import losses
 from jmpose_jax.errors import InputError
 from jmpose_jax.models import JMPose
+from jmpose_jax.models.motion import network_flow
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.train.state import TrainState
 from jmpose_jax.train.step import make_train_step
@@ -161,12 +162,17 @@ VARIANTS = {
     "spatial attention, heads": {"attention": "spatial", "heads": 2},
     "full attention": {"attention": "spatial_full"},
     "raw masks": {"mask_activation": "none"},
+    "1x1 aggregation": {"aggregation": "conv1x1"},
+    "inverse distances": {"aggregation": "inverse_distance", "alignment": "none"},
+    "shared queries, more blocks": {"qkv": "shared", "interaction_blocks": 2, "context_blocks": 2, "offset_blocks": 0},
+    "wide sampling": {"sampling_dilation": 3},
     "no flow": {"flow_source": "none"},
     "without CJL": {"use_cjl": False},
     "without JMML": {"use_jmml": False},
     "without JMIB": {"use_jmib": False},
     "without predictors": {"predictors": False},
     "feature differences": {"motion": "feature_difference", "alignment": "none"},
+    "last feature differences": {"motion": "last_feature_difference", "alignment": "none"},
     "head blocks, lineage initialisation": {"head_blocks": 1, "kernel_init": "lineage", "head": "paper"},
     "trainable backbone": {"backbone_trainable": True},
     "small RAFT": {"flow_source": "raft", "flow_network": {"size": "small"}, "flow_iterations": 1},
@@ -192,6 +198,40 @@ def test_every_variant_builds_what_it_says(name):
     assert len(output.features["joint_layers"]) == len(output.features["motion_layers"]) == layers
     predictors = 0 if name == "without predictors" else layers
     assert len(output.features["predictors"]) == len([k for k in params if k.startswith("predictors")]) == predictors
+
+
+def test_raft_gets_the_frames_as_they_are(monkeypatch):
+    """RGB in 0..255, not what the pose branch normalises."""
+    seen = []
+
+    def flow(network, frames, pairs, iterations):
+        seen.append((frames, pairs, iterations))
+        return jnp.zeros((2, len(pairs), 32, 32, 2))
+
+    monkeypatch.setattr("jmpose_jax.models.jmpose.network_flow", flow)
+    model, batch = JMPose(**TINY | {"flow_source": "raft", "flow_iterations": 3}), _batch()
+    jax.eval_shape(lambda key: model.init(key, batch), jax.random.key(0))
+    assert seen[0][0] is batch.frames and seen[0][1:] == (((0, 1), (2, 1)), 3)
+
+    given = []
+    network_flow(lambda *images: given.extend(images) or jnp.zeros((4, 32, 32, 2)), batch.frames, ((0, 1), (2, 1)))
+    for images, frame in zip(given, ((0, 2), (1, 1)), strict=True):
+        expected = np.asarray(batch.frames)[:, frame].reshape(4, 32, 32, 3)
+        assert images.dtype == jnp.float32 and images.max() > 250
+        np.testing.assert_array_equal(images, expected)
+
+
+def test_the_defaults_are_the_papers_and_its_lineages():
+    """The choices for what the paper leaves open."""
+    model = JMPose(backbone={"width": 48})
+    expected = dict(
+        num_joints=15, channels=48, backbone_trainable=False, aggregation="rsb", motion="flow", flow_source="raft",
+        flow_pairs="consecutive", flow_network=None, flow_iterations=20, offset_groups=12, context_blocks=1,
+        offset_blocks=1, sampling_dilation=1, mask_activation="sigmoid", interaction_blocks=1, attention="channel",
+        heads=1, qkv="independent", qkv_kernel=3, gate="conv", fusion_blocks=3, head="paper", head_blocks=0,
+        kernel_init="lineage",
+    )  # fmt: skip
+    assert {name: getattr(model, name) for name in expected} == expected
 
 
 def _gradients(options, random_variables):
@@ -286,6 +326,8 @@ def test_it_learns_and_the_predictors_learn_from_their_own_loss_only(tiny):
         ({"mask_activation": "tanh"}, {}, "tanh"),
         ({"aggregation": "median"}, {}, "median"),
         ({"kernel_init": "xavier"}, {}, "xavier"),
+        ({"qkv": "tied"}, {}, "tied"),
+        ({"context_blocks": 0}, {}, "context_blocks=0"),
         ({"num_joints": 4}, {}, "backbone has num_joints=3"),
         ({"num_layers": 0}, {}, "num_layers=0"),
         ({"offset_groups": 3}, {}, "offset_groups=3"),

@@ -84,6 +84,21 @@ def test_equations_7_to_10_by_numpy(random_variables, seed, size, heads):
     np.testing.assert_allclose(found_motion, expected[1], atol=2e-5)
 
 
+def test_shared_projections_equal_independent_ones_of_the_same_values(random_variables):
+    joint, motion = np.random.default_rng(0).normal(0, 1, (2, 1, 4, 3, 6)).astype(np.float32)
+    shared = JointMotionInteraction(qkv="shared", gate="literal")
+    variables = random_variables(shared, joint, motion)
+    copied = dict(variables["params"])
+    query, memory = copied.pop("query"), copied.pop("memory")
+    for name in ("joint", "motion"):
+        copied |= {f"{name}_query": query, f"{name}_key": memory, f"{name}_value": memory}
+    independent = JointMotionInteraction(gate="literal")
+    found, expected = jax.jit(lambda v, w: (shared.apply(v, joint, motion), independent.apply(w, joint, motion)))(
+        variables, variables | {"params": copied}
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found, expected)
+
+
 def _convolve(x, params):
     kernel, padded = np.asarray(params["kernel"], np.float64), np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     out = np.zeros((*x.shape[:3], kernel.shape[-1]))

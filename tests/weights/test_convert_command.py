@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from experiments.convert import convert, main, reverse
 from jmpose_jax.errors import InputError
-from jmpose_jax.train.checkpoints import load_model, load_variables
+from jmpose_jax.train.checkpoints import checkpointer, load_model, load_variables, save_variables
 from jmpose_jax.weights import load_torch, published_model, save_torch, to_state_dict
 from jmpose_jax.weights.models import abstract_variables
 
@@ -60,6 +60,13 @@ def test_a_head_of_fifteen_joints(checkpoint, tmp_path):
     assert config["model"]["backbone"]["num_joints"] == 15
     bias = variables["params"]["backbone"]["final_layer"]["bias"]
     np.testing.assert_array_equal(bias[:2], state_dict["final_layer.bias"][[16, 14]])
+    # And back: a state dict of 15 joints, which is then converted as it is.
+    back = reverse("hrnet_w4", tmp_path / "converted", tmp_path / "back.pth")
+    assert back["final_layer.weight"].shape == (15, 4, 1, 1)
+    convert("hrnet_w4", tmp_path / "back.pth", tmp_path / "again")
+    config, again = load_variables(tmp_path / "again")
+    assert config["source"]["head"] == "the file's 15 joints"
+    np.testing.assert_array_equal(again["params"]["backbone"]["final_layer"]["bias"], bias)
 
 
 def test_raft_becomes_a_checkpoint_of_its_own(tmp_path):
@@ -68,7 +75,7 @@ def test_raft_becomes_a_checkpoint_of_its_own(tmp_path):
     save_torch(tmp_path / "raft.safetensors", torchvision)
     convert("raft_small", tmp_path / "raft.safetensors", tmp_path / "converted")
     config, _ = load_variables(tmp_path / "converted")
-    assert config["model"] == {"name": "raft", "size": "small"}
+    assert config["model"] == {"name": "raft", "size": "small"} and config["source"]["head"] == "none"
     back = reverse("raft_small", tmp_path / "converted", tmp_path / "back.pth", names="torchvision")
     assert all(np.array_equal(back[key], torchvision[key]) for key in torchvision)
 
@@ -152,3 +159,20 @@ def test_a_folder_in_the_way_of_the_output_is_named(checkpoint, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
         convert("hrnet_w4", checkpoint[1], tmp_path / "file")
+
+
+def test_a_trainings_checkpoints_are_left_alone(checkpoint, tmp_path):
+    with checkpointer(tmp_path / "run") as manager:
+        manager.save_checkpointables(7, {"variables": {"params": {"a": np.ones(2)}}}, custom_metadata={"config": {}})
+    with pytest.raises(InputError, match="run holds the checkpoints of a training"):
+        convert("hrnet_w4", checkpoint[1], tmp_path / "run")
+    assert load_variables(tmp_path / "run")[1]["params"].keys() == {"a"}
+
+
+def test_the_flow_network_of_a_trained_model_is_written_too(tmp_path):
+    network = random_like(abstract_variables(published_model("raft_small")), np.random.default_rng(0))
+    params = {"backbone": {"kernel": np.ones(2, np.float32)}, "flow_network": network["params"]}
+    save_variables(tmp_path / "jmpose", {"params": params, "batch_stats": {}}, {"model": {"name": "jmpose"}})
+    back = reverse("raft_small", tmp_path / "jmpose", tmp_path / "raft.pth")
+    expected = to_state_dict("raft_small", network)
+    assert set(back) == set(expected) and all(np.array_equal(back[key], expected[key]) for key in expected)

@@ -188,6 +188,8 @@ def test_torchvision_names_equal_the_published_list(shared):
 def test_variables_of_another_model_are_refused(narrow):
     with pytest.raises(InputError, match="not those of raft_small"):
         to_state_dict("raft_small", narrow[0])
+    with pytest.raises(InputError, match=r"not those of hrnet_w8: .*branch0.* is \[.*\], in hrnet_w8 it is \["):
+        to_state_dict("hrnet_w8", narrow[0])
     with pytest.raises(InputError, match="torchvision"):
         to_state_dict("hrnet_w4", narrow[0], names="torchvision")
 

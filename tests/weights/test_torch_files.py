@@ -1,9 +1,11 @@
 import io
+import json
 import os
 import pickle
 import struct
 import zipfile
 
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -140,13 +142,14 @@ def test_a_changed_byte_in_a_storage_is_noticed(golden, tmp_path):
         load_torch(path)
 
 
-def tensor_pickle(offset, shape, strides, numel=4, kind=b"torch\nFloatStorage"):
-    """A state dict of one tensor "a" over storage 0, as protocol 0 text."""
+def tensor_pickle(offset, shape, strides, numel=4, kind=b"torch\nFloatStorage", storage=None):
+    """A state dict of one tensor "a" over storage 0, or over what is given instead, as protocol 0 text."""
 
     def numbers(values):
         return b"(" + b"".join(b"I%d\n" % n for n in values) + b"t"
 
-    storage = b"(S'storage'\nc" + kind + b"\nS'0'\nS'cpu'\nI%d\ntQ" % numel
+    size = b"N" if numel is None else b"I%d\n" % numel
+    storage = storage or b"(S'storage'\nc" + kind + b"\nS'0'\nS'cpu'\n" + size + b"tQ"
     view = b"I%d\n" % offset + numbers(shape) + numbers(strides) + b"I00\n(dt"
     return b"(dS'a'\nctorch._utils\n_rebuild_tensor_v2\n(" + storage + view + b"Rs."
 
@@ -184,6 +187,14 @@ def test_a_tensor_written_by_hand_is_read(tmp_path):
         (as_zip(pickle.dumps({"a": 1}, 2)[:-1]), "damaged|cut short"),
         (legacy_header(), "damaged|cut short"),
         (legacy_header() + pickle.dumps({}, 2) + pickle.dumps(["0"], 2), "belongs to no tensor"),
+        (with_storage(tensor_pickle(0, (1,) * 70, (1,) * 70)), "damaged"),
+        (with_storage(tensor_pickle(0, (0, 10**30), (1, 1))), "damaged"),
+        (with_storage(tensor_pickle(0, (1,), (10**30,))), "damaged"),
+        (with_storage(tensor_pickle(0, (4,), (1,), numel=None)), "no size"),
+        (with_storage(tensor_pickle(0, (4,), (1,), storage=b"I5\n")), "no storage"),
+        (with_storage(tensor_pickle(0, (4,), (1,), storage=b"(I1\nI2\nI3\nt")), "damaged"),
+        (legacy_header() + pickle.dumps({}, 2) + pickle.dumps(5, 2), "damaged"),
+        (legacy_header() + pickle.dumps({}, 2) + pickle.dumps([[1]], 2), "belongs to no tensor"),
         (b"hello, world", "no checkpoint"),
         (b"", "empty"),
     ],
@@ -216,6 +227,30 @@ def test_containers_that_contain_themselves_end(tmp_path):
             load_torch(path)
 
 
+DOUBLED = b"]" + b"q\x00h\x00\x86" * 64  # a few bytes that would take for ever to print
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [
+        DOUBLED + b")R.",  # called
+        b"(" + DOUBLED + b"K\x01K\x02K\x03K\x04tQ.",  # in the place of a storage's name
+        b"(S'storage'\n" + DOUBLED + b"S'0'\nS'cpu'\nK\x04tQ.",
+        b"}" + DOUBLED + b"K\x01s.",  # hashed as a key
+        DOUBLED + DOUBLED + b"\x93)R.",  # as the name of a function
+        b"}" + b")" + b"\x85" * 20_000 + b"K\x01s.",  # hashing it overflows the stack of the interpreter itself
+        b"(" * 20_000 + b"t" * 20_000 + b".",
+    ],
+    ids=["called", "tag", "type", "key", "name", "deep key", "marks"],
+)
+def test_bombs_of_nesting_end_at_once(tmp_path, opcodes):
+    for name, content in (("zip.pth", as_zip(opcodes)), ("legacy.pth", legacy_header() + opcodes)):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"{name}.*(refused|no storage|not supported|not a state|damaged|short)"):
+            load_torch(path)
+
+
 @pytest.mark.parametrize("name", ["absent.pth", "absent.safetensors"])
 def test_absent_files_are_named(tmp_path, name):
     with pytest.raises(InputError, match=f"{name}: No such file"):
@@ -227,3 +262,38 @@ def test_damaged_safetensors_are_named(tmp_path):
     path.write_bytes(safetensors.numpy.save(dict(TENSORS))[:-4])
     with pytest.raises(InputError, match="cut.safetensors is no complete"):
         load_torch(path)
+
+
+def safetensors_file(header, data=b""):
+    content = json.dumps(header).encode()
+    return struct.pack("<Q", len(content)) + content + data
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "too small"),
+        (struct.pack("<Q", 1 << 62) + b"{}", "too large"),
+        (struct.pack("<Q", 4) + b"{no}", "JSON"),
+        (safetensors_file({"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}}, bytes(4)), "no complete"),
+        (safetensors_file({"a": {"dtype": "F32", "shape": [1] * 70, "data_offsets": [0, 4]}}, bytes(4)), "damaged"),
+        (safetensors_file({"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}, bytes(4)), "F8_E4M3"),
+        (safetensors_file({"a": {"dtype": "C64", "shape": [1], "data_offsets": [0, 8]}}, bytes(8)), "C64"),
+        (safetensors_file({"__metadata__": {"a": "b"}}), "no tensors"),
+    ],
+)
+def test_malformed_safetensors_are_named(tmp_path, content, message):
+    path = tmp_path / "malformed.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"malformed.safetensors.*{message}"):
+        load_torch(path)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64, np.int64, np.bool_])
+def test_safetensors_of_every_type_are_read_whatever_the_suffix(tmp_path, dtype):
+    values = np.arange(6).reshape(2, 3).astype(dtype)
+    for name in ("weights.safetensors", "weights.pth"):
+        (tmp_path / name).write_bytes(safetensors.numpy.save({"a": values}))
+        found = load_torch(tmp_path / name)["a"]
+        assert found.dtype == values.dtype
+        np.testing.assert_array_equal(found, values)

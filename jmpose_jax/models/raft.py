@@ -202,9 +202,11 @@ class RAFT(nn.Module):
 
     def encode(self, image1: jax.Array, image2: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
         """Features of both images and context of the first; images float32 in -1..1, sizes multiples of 8."""
-        both = self.fnet(jnp.concatenate([image1, image2]), train)
-        fmap1, fmap2 = jnp.split(both, 2)
-        return fmap1, fmap2, self.cnet(image1, train)
+        # The images of an example next to each other: a batch that lies on many devices stays where it is.
+        both = jnp.stack([image1, image2], 1)
+        maps = self.fnet(both.reshape(-1, *image1.shape[1:]), train)
+        maps = maps.reshape(-1, 2, *maps.shape[1:])
+        return maps[:, 0], maps[:, 1], self.cnet(image1, train)
 
     def upsample(self, flow: jax.Array, hidden: jax.Array) -> jax.Array:
         """Coarse flow to full resolution: by learnt convex combinations (basic) or bilinearly (small)."""

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jmpose_jax.models import remat
 from jmpose_jax.ops.convolution import conv_general_dilated
 
 Dtype = Any
@@ -173,9 +174,9 @@ def repeat_blocks(block: nn.Module, x: Any, train: bool, length: int) -> Any:
       The last block's output.
     """
     if length == 1:
-        return block(x, train)
+        return remat.call(block, x, train=train)
     scan = nn.scan(
-        lambda module, carry, _: (module(carry, train), None),
+        lambda module, carry, _: (remat.call(module, carry, train=train), None),
         variable_axes={"params": 0, "batch_stats": 0},
         split_rngs={"params": True},
         length=length,
@@ -206,7 +207,8 @@ class ResidualLayer(nn.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Args: x [B, H, W, C]. Returns: [B, H / strides, W / strides, the block's output channels]."""
         options = dict(kernel_init=self.kernel_init, dtype=self.dtype)
-        x = self.block(self.features, strides=self.strides, name="first", **options)(x, train)
+        first = self.block(self.features, strides=self.strides, name="first", **options)
+        x = remat.call(first, x, train=train)
         if self.num_blocks > 1:
             x = repeat_blocks(self.block(self.features, name="blocks", **options), x, train, self.num_blocks - 1)
         return x
@@ -238,7 +240,7 @@ class ChainOfBasicBlocks(nn.Module):
         options = dict(kernel_init=self.kernel_init, dtype=self.dtype)
         repeated = self.num_blocks
         if repeated and (self.project or x.shape[-1] != self.features):
-            x = BasicBlock(self.features, project=True, name="first", **options)(x, train)
+            x = remat.call(BasicBlock(self.features, project=True, name="first", **options), x, train=train)
             repeated -= 1
         if repeated:
             x = repeat_blocks(BasicBlock(self.features, name="blocks", **options), x, train, repeated)
@@ -305,5 +307,5 @@ class ChainOfRSBBlocks(nn.Module):
         """Args: x [B, H, W, C]. Returns: [B, H, W, features]."""
         for i in range(self.num_blocks):
             block = RSBBlock(self.features, kernel_init=self.kernel_init, dtype=self.dtype, name=f"block{i}")
-            x = block(x, train)
+            x = remat.call(block, x, train=train)
         return x

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.models import remat
 from jmpose_jax.models.blocks import (
     DEFAULT_INIT,
     LINEAGE_INIT,
@@ -182,7 +183,7 @@ class HRNet(nn.Module):
             branches = repeat_blocks(module, branches, train, repeated)
         if finest_only:
             module = HighResolutionModule(widths, self.blocks_per_branch, 1, name=f"stage{number}_last", **options)
-            branches = module(branches, train)
+            branches = remat.call(module, branches, train=train)
         return branches
 
     def _check(self, images: jax.Array) -> None:

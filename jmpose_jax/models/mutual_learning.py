@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.models import remat
 from jmpose_jax.models.blocks import DEFAULT_INIT, ChainOfBasicBlocks, ConvBN, Initializer
 from jmpose_jax.ops.attention import cross_attention
 from jmpose_jax.ops.convolution import conv_general_dilated
@@ -104,7 +105,7 @@ class MutualLearning(nn.Module):
             layer = JointMotionInteraction(
                 self.attention, self.heads, self.qkv_kernel, self.gate, self.kernel_init, name=f"layer{i}"
             )
-            joint, motion = layer(joint, motion, train)
+            joint, motion = remat.call(layer, joint, motion, train=train)
             joints.append(joint)
             motions.append(motion)
         return joints, motions

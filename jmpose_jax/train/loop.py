@@ -165,6 +165,7 @@ def train_loop(
             if stop and done < total_steps:
                 checkpoints.wait(manager)
                 raise Preempted(f"stopped by SIGTERM, saved at step {done}; run the same command again to go on")
+        checkpoints.wait(manager)  # SIGTERM must not break the last save off
     return state
 
 

@@ -27,7 +27,7 @@ from experiments.validation import make_validation
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
-from jmpose_jax.train import checkpoints, sharding
+from jmpose_jax.train import checkpoints, distributed, sharding
 from jmpose_jax.train.initial_values import initial_key
 from jmpose_jax.train.loop import train_loop
 from jmpose_jax.train.optimizers import create_optimizer, learning_rate_schedule
@@ -332,7 +332,8 @@ def main(argv: list[str] | None = None) -> None:
             print(table(compile_only(config.value, workdir.value, topology.value)))
             return
         join()
-        train(config.value, workdir.value, allow_config_change=allow.value, profile_steps=steps)
+        with distributed.told_of_lost_host():
+            train(config.value, workdir.value, allow_config_change=allow.value, profile_steps=steps)
         print(f"trained: {workdir.value}")
 
     launch(run, argv)

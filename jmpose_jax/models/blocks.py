@@ -158,7 +158,7 @@ class Bottleneck(nn.Module):
         return nn.relu(x + y)
 
 
-def repeat_blocks(block: nn.Module, x: Any, train: bool, length: int) -> Any:
+def repeat_blocks(block: nn.Module, x: Any, train: bool, length: int, *, outer: bool = False) -> Any:
     """Apply `length` blocks of equal shape, each with parameters of its own, as one compiled body.
 
     Parameters and statistics get a leading axis of `length`. XLA compiles the body once: a training step of HRNet
@@ -169,14 +169,19 @@ def repeat_blocks(block: nn.Module, x: Any, train: bool, length: int) -> Any:
       x: array or tuple of arrays.
       train: passed on.
       length: how many.
+      outer: the block is made of blocks, which are what rematerialisation computes again.
 
     Returns:
       The last block's output.
     """
+
+    def apply(module: nn.Module, x: Any) -> Any:
+        return module(x, train) if outer else remat.call(module, x, train=train)
+
     if length == 1:
-        return remat.call(block, x, train=train)
+        return apply(block, x)
     scan = nn.scan(
-        lambda module, carry, _: (remat.call(module, carry, train=train), None),
+        lambda module, carry, _: (apply(module, carry), None),
         variable_axes={"params": 0, "batch_stats": 0},
         split_rngs={"params": True},
         length=length,

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.models import remat
 from jmpose_jax.models.blocks import (
     DEFAULT_INIT,
     LINEAGE_INIT,
@@ -180,10 +179,10 @@ class HRNet(nn.Module):
         repeated = num_modules - 1 if finest_only else num_modules
         if repeated:
             module = HighResolutionModule(widths, self.blocks_per_branch, len(widths), name=f"stage{number}", **options)
-            branches = repeat_blocks(module, branches, train, repeated)
+            branches = repeat_blocks(module, branches, train, repeated, outer=True)
         if finest_only:
             module = HighResolutionModule(widths, self.blocks_per_branch, 1, name=f"stage{number}_last", **options)
-            branches = remat.call(module, branches, train=train)
+            branches = module(branches, train)
         return branches
 
     def _check(self, images: jax.Array) -> None:

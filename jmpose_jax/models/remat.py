@@ -1,7 +1,8 @@
 """Rematerialisation: what the backward pass computes again, block by block, instead of keeping it.
 
 Recomputing a whole network at once saves nothing, since all of it must be there when its backward pass begins. Here
-each residual block (or module of several) keeps its inputs alone, and one at a time is computed again.
+each residual block keeps its inputs alone, and one at a time is computed again. XLA may undo that on CPUs, but for the
+blocks that are repeated by a scan.
 """
 
 import contextlib

@@ -72,7 +72,7 @@ def base() -> ConfigDict:
     config.train.accumulate = 1  # parts of a batch whose gradients are averaged
     config.train.ema_decay = 0.0  # of the parameters' moving average; 0 keeps none
     config.train.compute_dtype = "float32"  # or "bfloat16", of the backbone; parameters and the rest stay float32
-    config.train.remat = False  # compute the forward pass again in the backward pass instead of keeping it
+    config.train.remat = False  # compute each block again in the backward pass instead of keeping its results
     config.train.non_finite = "stop"  # or "skip": leave the update out, count it, write down the batch's clips
     config.train.stall_seconds = 600.0  # an input that gives no batch for so long ends the run; 0 waits for ever
     config.train.evaluate_every = 0  # steps between two evaluations, of which the best keeps its checkpoint; 0 for none

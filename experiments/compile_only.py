@@ -14,6 +14,7 @@ import jax
 from jax.experimental import topologies
 from ml_collections import ConfigDict
 
+from experiments.config_limits import check_limits
 from experiments.files import write_json
 from experiments.summary import abstract_batch
 from experiments.tasks import task_of
@@ -75,6 +76,7 @@ def compile_only(config: ConfigDict, workdir: str | os.PathLike, topology: str |
       InputError: the topology is unknown, the batch does not split over its devices, or the step does not fit in their
         memory.
     """
+    check_limits(config)
     devices = topology_devices(topology) if topology else jax.devices()
     mesh = sharding.data_mesh(devices, model=config.train.mesh_model)
     sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)

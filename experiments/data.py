@@ -27,13 +27,18 @@ def dataset_root(config: Mapping[str, Any]) -> pathlib.Path:
     return folder
 
 
-def train_loader(config: Mapping[str, Any]) -> Any:
-    """Endless augmented batches of this process's share, from the config's training split."""
-    dataset, processes = config["dataset"], jax.process_count()
+def train_loader(config: Mapping[str, Any], share: tuple[int, int] = (0, 1)) -> Any:
+    """Endless augmented batches from the config's training split.
+
+    Args:
+      config: of the training.
+      share: which part of every batch, and how many parts there are; see `sharding.input_share`.
+    """
+    dataset, (part, parts) = config["dataset"], share
     return make_loader(
         str(dataset_root(config)),
         dataset["train_split"],
-        batch_size=config["train"]["batch_size"] // processes,
+        batch_size=config["train"]["batch_size"] // parts,
         seed=config["seed"],
         train=True,
         augment=dict(dataset["augment"]),
@@ -41,8 +46,8 @@ def train_loader(config: Mapping[str, Any]) -> Any:
         complete_windows=dataset["complete_windows"],
         num_workers=dataset["num_workers"],
         damaged=dataset.get("damaged", "error"),
-        process_index=jax.process_index(),
-        process_count=processes,
+        process_index=part,
+        process_count=parts,
         **_common(dataset),
     )
 

@@ -15,6 +15,7 @@ from jmpose_jax.errors import (
     HostLost,
     HostsDiffer,
     InputError,
+    InputStalled,
     NonFiniteLoss,
     NoSpace,
     Preempted,
@@ -56,7 +57,9 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
     except RunStopped as stopped:
         fail(argv[0], stopped, stopped.STATUS)
     except KeyboardInterrupt:
-        print(f"{program_name(argv[0])}: interrupted", file=sys.stderr)
+        print(f"{program_name(argv[0])}: interrupted", file=sys.stderr, flush=True)
+        if _of_several_processes():
+            os._exit(130)  # JAX would wait for the others, which wait for this one
         sys.exit(130)
     except Exception as error:
         if is_full_disk(error):
@@ -155,6 +158,9 @@ def fail(program: str, error: Exception, status: int = 2) -> None:
         os._exit(status)  # JAX would wait for the process that has gone
     if _of_several_processes() and not isinstance(error, AGREED):
         _leave(status)
+    if isinstance(error, InputStalled):
+        sys.stdout.flush()
+        os._exit(status)  # Python would wait for the threads that still read
     sys.exit(status)
 
 

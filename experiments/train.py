@@ -18,6 +18,7 @@ from ml_collections import ConfigDict, config_flags
 from data_pipeline.progress import ProgressBar
 from experiments import data, hosts
 from experiments.config_changes import check_unchanged
+from experiments.config_limits import check_limits
 from experiments.files import write_json
 from experiments.launch import launch
 from experiments.summary import summary as summarized
@@ -26,7 +27,7 @@ from experiments.validation import make_validation
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
-from jmpose_jax.train import checkpoints, sharding
+from jmpose_jax.train import checkpoints, distributed, sharding
 from jmpose_jax.train.initial_values import initial_key
 from jmpose_jax.train.loop import train_loop
 from jmpose_jax.train.optimizers import create_optimizer, learning_rate_schedule
@@ -71,13 +72,14 @@ def train(
       RunStopped: SIGTERM came and the state is saved, or a guard of `train_loop` stopped the run.
     """
     folder = pathlib.Path(workdir)
+    check_limits(config)
     mesh = sharding.data_mesh(model=config.train.mesh_model)
     sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
     if config.train.non_finite not in ("stop", "skip"):
         raise InputError(f"config.train.non_finite={config.train.non_finite!r} is unknown; use stop or skip")
     task = task_of(config)
     config = task.config
-    loader = data.train_loader(config)
+    loader = data.train_loader(config, sharding.input_share(mesh))
     try:
         parts = set_up(task, loader)
         evaluate = make_validation(config, mesh) if config.train.evaluate_every else None
@@ -330,7 +332,8 @@ def main(argv: list[str] | None = None) -> None:
             print(table(compile_only(config.value, workdir.value, topology.value)))
             return
         join()
-        train(config.value, workdir.value, allow_config_change=allow.value, profile_steps=steps)
+        with distributed.told_of_lost_host():
+            train(config.value, workdir.value, allow_config_change=allow.value, profile_steps=steps)
         print(f"trained: {workdir.value}")
 
     launch(run, argv)

@@ -34,7 +34,7 @@ def make_validation(config: ConfigDict, mesh: jax.sharding.Mesh) -> Callable[[Tr
     check_average(config)
     root, split = data.dataset_root(config), config.dataset.eval_split
     scorer = Scorer(ClipTable.load(root, split), root / "annotations" / split)
-    run = jax.jit(configured_estimator(config, create_model(config.model)))
+    run = sharding.split_over_devices(configured_estimator(config, create_model(config.model)))
 
     def validate(state: TrainState) -> dict[str, float]:
         parameters = state.ema if config.eval.ema else state.params

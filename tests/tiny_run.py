@@ -21,6 +21,7 @@ SETTINGS = {
     "processes": 1,
     "port": 0,
     "pause": 0.0,  # seconds a batch takes
+    "slow": [0, 0.0],  # process whose batches take so many seconds more
     "bad_step": 0,  # the batch of this step holds a NaN
     "skip": False,
     "stall": 0,  # the batch of this step never comes
@@ -88,7 +89,7 @@ def run(**changes):
                     time.sleep(0.05)
             if settings["fault"] == [settings["process"], self.number]:
                 raise InputError("the shard of this process is damaged")
-            time.sleep(settings["pause"])
+            time.sleep(settings["pause"] + settings["slow"][1] * (settings["process"] == settings["slow"][0]))
             rng = np.random.default_rng(self.number)
             size = settings["batch"]
             score = np.ones(size, np.float32)
@@ -103,8 +104,8 @@ def run(**changes):
                 index=np.arange(size, dtype=np.int32) + self.number * 100,
                 valid=np.ones(size, np.float32),
             )
-            part = size // settings["processes"]
-            rows = slice(settings["process"] * part, (settings["process"] + 1) * part)
+            part = size // parts
+            rows = slice(share * part, (share + 1) * part)
             return jax.tree.map(lambda x: x[rows], whole)
 
         def get_state(self):
@@ -115,6 +116,7 @@ def run(**changes):
 
     mesh = sharding.data_mesh(model=settings["mesh_model"])
     sharding.check_batch_size(settings["batch"], mesh, settings["accumulate"])
+    share, parts = sharding.input_share(mesh)
     loader = Loader()
     example, loader.number = next(loader), 0
     model, optimizer = Tiny(), create_optimizer("adamw", lambda step: 0.02, weight_decay=0.01)

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jmpose_jax.models import remat
 from jmpose_jax.ops.convolution import conv_general_dilated
 
 Dtype = Any
@@ -157,7 +158,7 @@ class Bottleneck(nn.Module):
         return nn.relu(x + y)
 
 
-def repeat_blocks(block: nn.Module, x: Any, train: bool, length: int) -> Any:
+def repeat_blocks(block: nn.Module, x: Any, train: bool, length: int, *, outer: bool = False) -> Any:
     """Apply `length` blocks of equal shape, each with parameters of its own, as one compiled body.
 
     Parameters and statistics get a leading axis of `length`. XLA compiles the body once: a training step of HRNet
@@ -168,14 +169,19 @@ def repeat_blocks(block: nn.Module, x: Any, train: bool, length: int) -> Any:
       x: array or tuple of arrays.
       train: passed on.
       length: how many.
+      outer: the block is made of blocks, which are what rematerialisation computes again.
 
     Returns:
       The last block's output.
     """
+
+    def apply(module: nn.Module, x: Any) -> Any:
+        return module(x, train) if outer else remat.call(module, x, train=train)
+
     if length == 1:
-        return block(x, train)
+        return apply(block, x)
     scan = nn.scan(
-        lambda module, carry, _: (module(carry, train), None),
+        lambda module, carry, _: (apply(module, carry), None),
         variable_axes={"params": 0, "batch_stats": 0},
         split_rngs={"params": True},
         length=length,
@@ -206,7 +212,8 @@ class ResidualLayer(nn.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Args: x [B, H, W, C]. Returns: [B, H / strides, W / strides, the block's output channels]."""
         options = dict(kernel_init=self.kernel_init, dtype=self.dtype)
-        x = self.block(self.features, strides=self.strides, name="first", **options)(x, train)
+        first = self.block(self.features, strides=self.strides, name="first", **options)
+        x = remat.call(first, x, train=train)
         if self.num_blocks > 1:
             x = repeat_blocks(self.block(self.features, name="blocks", **options), x, train, self.num_blocks - 1)
         return x
@@ -238,7 +245,7 @@ class ChainOfBasicBlocks(nn.Module):
         options = dict(kernel_init=self.kernel_init, dtype=self.dtype)
         repeated = self.num_blocks
         if repeated and (self.project or x.shape[-1] != self.features):
-            x = BasicBlock(self.features, project=True, name="first", **options)(x, train)
+            x = remat.call(BasicBlock(self.features, project=True, name="first", **options), x, train=train)
             repeated -= 1
         if repeated:
             x = repeat_blocks(BasicBlock(self.features, name="blocks", **options), x, train, repeated)
@@ -305,5 +312,5 @@ class ChainOfRSBBlocks(nn.Module):
         """Args: x [B, H, W, C]. Returns: [B, H, W, features]."""
         for i in range(self.num_blocks):
             block = RSBBlock(self.features, kernel_init=self.kernel_init, dtype=self.dtype, name=f"block{i}")
-            x = block(x, train)
+            x = remat.call(block, x, train=train)
         return x

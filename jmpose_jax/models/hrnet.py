@@ -179,7 +179,7 @@ class HRNet(nn.Module):
         repeated = num_modules - 1 if finest_only else num_modules
         if repeated:
             module = HighResolutionModule(widths, self.blocks_per_branch, len(widths), name=f"stage{number}", **options)
-            branches = repeat_blocks(module, branches, train, repeated)
+            branches = repeat_blocks(module, branches, train, repeated, outer=True)
         if finest_only:
             module = HighResolutionModule(widths, self.blocks_per_branch, 1, name=f"stage{number}_last", **options)
             branches = module(branches, train)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.models import remat
 from jmpose_jax.models.blocks import DEFAULT_INIT, ChainOfBasicBlocks, ConvBN, Initializer, same_padding
 from jmpose_jax.ops.attention import cross_attention
 from jmpose_jax.ops.convolution import conv_general_dilated
@@ -120,7 +121,7 @@ class MutualLearning(nn.Module):
         for i in range(1, self.num_layers + 1):
             options = (self.attention, self.heads, self.qkv_kernel, self.gate, self.kernel_init, self.blocks, self.qkv)
             layer = JointMotionInteraction(*options, name=f"layer{i}")
-            joint, motion = layer(joint, motion, train)
+            joint, motion = remat.call(layer, joint, motion, train=train)
             joints.append(joint)
             motions.append(motion)
         return joints, motions

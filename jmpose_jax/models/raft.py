@@ -11,6 +11,7 @@ from jmpose_jax.errors import InputError
 from jmpose_jax.models.blocks import Initializer
 from jmpose_jax.models.raft_encoder import ENCODER_INIT, RAFTEncoder, contrast_init
 from jmpose_jax.models.raft_update import UPDATE_INIT, ConvGRU, FlowHead, MaskHead, MotionEncoder
+from jmpose_jax.models.remat import is_rematerialising
 from jmpose_jax.ops.correlation import bilinear_upsample, convex_upsample, correlation_pyramid, lookup
 
 NUM_LEVELS = 4
@@ -132,7 +133,8 @@ class RAFT(nn.Module):
         encoder = dict(widths=config.widths, bottleneck=config.bottleneck)
         self.fnet = RAFTEncoder(config.feature, "instance", output_init=features, **encoder)
         self.cnet = RAFTEncoder(config.hidden + config.context, config.context_norm, output_init=context, **encoder)
-        self.update = (nn.remat(RAFTUpdate) if self.remat else RAFTUpdate)(config, self.lookup, flow)
+        update = nn.remat(RAFTUpdate) if self.remat or is_rematerialising() else RAFTUpdate
+        self.update = update(config, self.lookup, flow)
         if config.convex:
             self.mask = MaskHead()
 

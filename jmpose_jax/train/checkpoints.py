@@ -182,31 +182,51 @@ def restore_newest(
     """
     found = sorted((checkpoint.step for checkpoint in manager.checkpoints), reverse=True)
     folder = pathlib.Path(str(manager.directory))
+    unfit: list[tuple[int, InputError]] = []  # of another model, or so damaged that they look like it
     for step in found:
-        fault = None
+        fault, other = None, None
         try:
-            check(saved_config(manager, step))
-            restored = restore(manager, state, shardings, step)
+            before = saved_config(manager, step)
+            if not before:
+                raise ValueError("its metadata cannot be read")
+            check(before)
+            try:
+                restored = restore(manager, state, shardings, step)
+            except InputError as error:
+                fault, other = str(error), error
         except InputError:
             raise
         except Exception as error:  # Orbax, TensorStore and JSON each have their own
             fault = " ".join(str(error).split())[:200] or type(error).__name__
         if distributed.all_agree(fault is None):
+            for newer, _ in unfit:
+                _set_aside(manager, newer, "its arrays are not those of the run, an older one's are")
             return restored
-        logging.error("checkpoint %s is damaged (%s): moved to %s", folder / str(step), fault, folder.parent / DAMAGED)
-        if jax.process_index() == 0:
-            target = folder.parent / DAMAGED / str(step)
-            shutil.rmtree(target, ignore_errors=True)
-            target.parent.mkdir(exist_ok=True)
-            (folder / str(step)).rename(target)
-        distributed.barrier(f"moved damaged checkpoint {step}")
-        manager.reload()
+        if distributed.all_agree(other is not None):
+            unfit.append((step, other))
+        else:
+            _set_aside(manager, step, fault or "another process cannot read it")
+    if unfit:
+        raise unfit[0][1]
     if found:
         raise InputError(
             f"none of the checkpoints in {folder} can be read (steps {found}, now in {folder.parent / DAMAGED}); "
             "start again to train from the beginning"
         )
     return None
+
+
+def _set_aside(manager: Any, step: int, fault: str) -> None:
+    """Move a checkpoint that cannot be used to `damaged_checkpoints/`, and say so; all processes together."""
+    folder = pathlib.Path(str(manager.directory))
+    logging.error("checkpoint %s is damaged (%s): moved to %s", folder / str(step), fault, folder.parent / DAMAGED)
+    if jax.process_index() == 0:
+        target = folder.parent / DAMAGED / str(step)
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(exist_ok=True)
+        (folder / str(step)).rename(target)
+    distributed.barrier(f"moved damaged checkpoint {step}")
+    manager.reload()
 
 
 def restore(manager: Any, state: TrainState, shardings: TrainState, step: int) -> tuple[TrainState, dict]:

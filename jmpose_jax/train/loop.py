@@ -49,7 +49,9 @@ class _Health:
             found = {name: float(value) for name, value in jax.device_get(metrics).items()}
             if all(math.isfinite(v) for k, v in found.items() if k.startswith("loss/") or k == "gradient_norm"):
                 continue
-            self._tell(step, found, distributed.gather(index))
+            # Processes that share the examples of a row of the mesh name them all.
+            clips = list(dict.fromkeys(distributed.gather(index).tolist()))
+            self._tell(step, found, np.asarray(clips))
             if not self._skip:
                 raise NonFiniteLoss(
                     f"the loss or its gradient is not finite at step {step}: {found}; lower the learning rate, or set "
@@ -163,6 +165,7 @@ def train_loop(
             if stop and done < total_steps:
                 checkpoints.wait(manager)
                 raise Preempted(f"stopped by SIGTERM, saved at step {done}; run the same command again to go on")
+        checkpoints.wait(manager)  # SIGTERM must not break the last save off
     return state
 
 

@@ -42,3 +42,5 @@ class PreemptionNotice:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._previous is not None:
             signal.signal(signal.SIGTERM, self._previous)
+            if self._told and callable(self._previous):  # it came after the last safe point in here: pass it on
+                self._previous(signal.SIGTERM, None)

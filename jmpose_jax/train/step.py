@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jmpose_jax.models.remat import rematerialising
 from jmpose_jax.records import ClipBatch, PoseOutput
 from jmpose_jax.train import sharding
 from jmpose_jax.train.state import TrainState
@@ -53,7 +54,7 @@ def make_train_step(
       accumulate: the batch is gone through in so many parts, whose gradients and metrics are averaged; batch norms see
         one part at a time, and a part's terms are divided by that part's counts.
       ema_decay: d of ema <- d * ema + (1 - d) * params after each step; 0 keeps no average.
-      remat: the backward pass computes the forward pass again instead of keeping its results.
+      remat: the backward pass computes the model's blocks again, one at a time, instead of keeping their results.
       skip_non_finite: a step whose loss or gradient is not finite counts but changes nothing else.
 
     Returns:
@@ -67,11 +68,12 @@ def make_train_step(
             params: Any, batch_stats: Any, part: ClipBatch
         ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
             variables = {"params": params, "batch_stats": batch_stats}
-            output, updated = model.apply(variables, part, train=True, mutable=["batch_stats"])
+            with rematerialising(remat):
+                output, updated = model.apply(variables, part, train=True, mutable=["batch_stats"])
             total, means = weighted_total(loss(output, part), weights)
             return total, (means, updated.get("batch_stats", batch_stats))
 
-        differentiated = jax.value_and_grad(jax.checkpoint(objective) if remat else objective, has_aux=True)
+        differentiated = jax.value_and_grad(objective, has_aux=True)
         if accumulate == 1:
             (total, (means, batch_stats)), gradients = differentiated(state.params, state.batch_stats, batch)
         else:

@@ -165,6 +165,23 @@ def test_a_full_disk_wherever_it_is_met(call):
     assert status == 73 and err.count("\n") == 1 and "metrics.jsonl" in err
 
 
+def test_an_input_that_stalls_does_not_hold_the_process_by_its_threads():
+    """Threads that read from a storage that does not answer never end, and Python waits for them when it exits."""
+    script = """
+import threading
+from experiments.launch import launch
+from jmpose_jax.errors import InputStalled
+
+def run():
+    threading.Thread(target=threading.Event().wait).start()
+    raise InputStalled("the input gave no batch")
+
+launch(run, ["jmpose train"])
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 74 and run.stderr == "jmpose train: the input gave no batch\n"
+
+
 @pytest.mark.parametrize("command,flag", [("predict", "--video"), ("train", "--workdir")])
 def test_help_of_real_commands(command, flag):
     run = subprocess.run(

@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks import small_run
 from benchmarks.faults import logged_losses
+from jmpose_jax.train.writers import read_metrics
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "tiny_run.py"
 pytestmark = [pytest.mark.multihost, pytest.mark.faults]
@@ -55,11 +56,24 @@ def finish(started):
     return {int(k): v for k, v in json.loads(results[0][0].splitlines()[-1]).items()}
 
 
-def test_two_processes_of_two_devices_give_the_losses_of_one_process_of_four(tmp_path):
-    one = finish(start(tmp_path / "one", 1, 4, steps=6))
-    two = finish(start(tmp_path / "two", 2, 2, steps=6))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"slow": [1, 0.3]},
+        {"width": 1024, "sharding": [[".*", "fsdp"]]},  # wide enough to be split
+        {"mesh_model": 4},  # both processes hold all examples
+    ],
+    ids=["replicated", "fsdp", "model"],
+)
+def test_two_processes_of_two_devices_give_the_losses_of_one_process_of_four(tmp_path, settings):
+    one = finish(start(tmp_path / "one", 1, 4, steps=6, width=settings.get("width", 4)))
+    two = finish(start(tmp_path / "two", 2, 2, steps=6, **settings))
     assert sorted(one) == sorted(two) == [1, 2, 3, 4, 5, 6]
     np.testing.assert_allclose([two[i] for i in one], list(one.values()), rtol=1e-6)
+    for line in read_metrics(tmp_path / "two")[1:]:  # the first compiles
+        assert line["host_skew"] >= 1
+        if "slow" in settings:
+            assert line["slowest_host"] == 1 and line["input_wait_slowest_host"] > line["input_wait"]
 
 
 def test_sigterm_to_one_process_stops_both_at_one_step_and_one_process_goes_on(tmp_path):

@@ -72,6 +72,10 @@ def difference(a, b):
     return float(max(worst))
 
 
+def variables_of(state):
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
 def main():
     jax.config.update("jax_num_cpu_devices", 4)
     jax.config.update("jax_default_matmul_precision", "highest")
@@ -82,7 +86,21 @@ def main():
     quarter, _, _ = train(start, 1, jax.tree.map(lambda x: x[:2], batch))
     split, split_losses, split_shape = train(start, 4, batch, ((".*", "fsdp"),))
     half, half_losses, _ = train(start, 4, batch, dtype=jnp.dtype("bfloat16"))
+    model, used = Model(), []
+
+    def maps(variables, batch):
+        jax.debug.inspect_array_sharding(
+            batch.frames, callback=lambda s: used.append(s.shard_shape(batch.frames.shape))
+        )
+        return model.apply(variables, batch).heatmaps
+
+    uneven = jax.tree.map(lambda x: x[:6], batch)  # does not split over four
+    evaluated = sharding.split_over_devices(maps)(variables_of(one), uneven)
+    alone = jax.jit(lambda v, b: model.apply(v, b).heatmaps)(variables_of(one), uneven)
     result = {
+        "evaluated": difference(evaluated, alone),
+        "evaluated_shape": list(evaluated.shape),
+        "evaluated_on_a_device": used[0][0],
         "statistics": difference(four.batch_stats, one.batch_stats),
         "statistics_of_a_device": difference(quarter.batch_stats, one.batch_stats),
         "losses": difference(four_losses, one_losses),

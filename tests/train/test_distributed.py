@@ -1,5 +1,7 @@
 """Who joins whom, by flags and by what schedulers leave in the environment; where arrays live; checksums."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,6 +69,9 @@ def test_rules_decide_by_path_and_small_arrays_stay_whole():
         sharding.state_sharding(state, mesh, (("a", "fdsp"),))
     with pytest.raises(InputError, match="is no regular expression"):
         sharding.state_sharding(state, mesh, (("(", "fsdp"),))
+    for rules in (("kernel", "fsdp"), (("kernel",),)):  # the first lacks its comma
+        with pytest.raises(InputError, match="is no rule; use e.g."):
+            sharding.state_sharding(state, mesh, rules)
 
 
 def test_batches_and_devices_that_do_not_split_are_named():
@@ -76,6 +81,33 @@ def test_batches_and_devices_that_do_not_split_are_named():
         sharding.check_batch_size(12, mesh, 2)
     with pytest.raises(InputError, match="mesh_model=3 does not divide the 1 devices"):
         sharding.data_mesh(jax.devices()[:1], model=3)
+    with pytest.raises(InputError, match="accumulate=0 must be at least 1"):
+        sharding.check_batch_size(8, mesh, 0)
+
+
+@pytest.mark.parametrize(
+    "processes, share",  # of the devices of each row of the mesh; this process is number 0
+    [
+        ([[0, 0], [0, 0]], (0, 1)),
+        ([[0, 0], [1, 1]], (0, 2)),
+        ([[1, 1], [0, 0]], (1, 2)),
+        ([[0], [1], [0], [1]], (0, 2)),
+        ([[0, 0, 1, 1]], (0, 1)),  # "model" spans both: they hold the same examples
+        ([[2, 3], [0, 1]], (1, 2)),
+    ],
+)
+def test_processes_that_hold_the_same_rows_of_the_mesh_load_the_same_examples(processes, share):
+    assert sharding.input_share(mesh_of(processes)) == share
+
+
+def test_a_mesh_that_cuts_through_processes_is_refused():
+    with pytest.raises(InputError, match="mesh_model=2 cuts through the processes' devices"):
+        sharding.input_share(mesh_of([[0, 0], [0, 1], [1, 1]]))
+
+
+def mesh_of(processes):
+    devices = np.array([[types.SimpleNamespace(process_index=p) for p in row] for row in processes])
+    return types.SimpleNamespace(devices=devices, shape=dict(zip(("data", "model"), devices.shape)))
 
 
 def test_a_checksum_sees_one_flipped_bit_and_two_exchanged_values():

@@ -37,3 +37,9 @@ def test_fsdp_splits_the_arrays_and_changes_no_result(found):
 def test_bfloat16_computes_near_and_keeps_parameters_in_float32(found):
     assert 0 < found["bfloat16"] < 0.05
     assert found["bfloat16_types"] == ["float32"]
+
+
+def test_an_evaluation_splits_its_batches_over_the_devices_and_keeps_every_clip(found):
+    assert found["evaluated_on_a_device"] == 2  # of six clips, filled up to eight
+    assert found["evaluated_shape"][0] == 6
+    assert found["evaluated"] < 1e-5

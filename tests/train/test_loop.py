@@ -27,12 +27,16 @@ def steps_in(workdir):
     return sorted(int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit())
 
 
-def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_goes_on(tiny_run, whole, tmp_path, caplog):
+@pytest.mark.parametrize(
+    "file",
+    ["optimizer/d/*", "variables/manifest.ocdbt", "_CHECKPOINT_METADATA"],
+    ids=["arrays", "index", "metadata"],
+)
+def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_goes_on(tiny_run, whole, tmp_path, caplog, file):
     tiny_run(workdir=tmp_path, steps=9)
     assert steps_in(tmp_path) == [6, 9]
-    files = [p for p in (tmp_path / "checkpoints" / "9").rglob("*") if p.is_file() and p.stat().st_size > 100]
-    largest = max((p for p in files if "METADATA" not in p.name), key=lambda p: p.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
+    for path in (tmp_path / "checkpoints" / "9").glob(file):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     losses, _, _ = tiny_run(workdir=tmp_path, steps=9)
     assert losses == whole[0]
     assert steps_in(tmp_path) == [6, 9]
@@ -127,6 +131,40 @@ def test_sigterm_during_an_evaluation_saves_its_step(tiny_run, whole, tmp_path):
         tiny_run(workdir=tmp_path, steps=9, evaluate_every=4, evaluate=evaluate)
     losses, _, _ = tiny_run(workdir=tmp_path, steps=9)
     assert losses == whole[0]
+
+
+def test_sigterm_in_the_last_batch_of_an_evaluation_is_not_lost(tiny_run, tmp_path):
+    def evaluate(state):
+        with PreemptionNotice() as notice:
+            assert not notice.reached()  # the last time that it asks
+            os.kill(os.getpid(), signal.SIGTERM)
+        return {"ap": 1.0}
+
+    with pytest.raises(Preempted, match="saved at step 4"):
+        tiny_run(workdir=tmp_path, steps=9, evaluate_every=4, evaluate=evaluate)
+
+
+def test_sigterm_during_the_last_save_does_not_break_it_off(tiny_run, tmp_path, monkeypatch):
+    save, wait, saving, sent = checkpoints.save, checkpoints.wait, [], []
+
+    def noted(manager, state, *rest):
+        save(manager, state, *rest)
+        saving.append(int(state.step))
+
+    def interrupted(manager):
+        if saving[-1:] == [9] and not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGTERM))
+        wait(manager)
+
+    monkeypatch.setattr(checkpoints, "save", noted)
+    monkeypatch.setattr(checkpoints, "wait", interrupted)
+    heard = []  # whether the save was whole when the signal left the loop
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append(9 in steps_in(tmp_path)))
+    try:
+        _, state, _ = tiny_run(workdir=tmp_path, steps=9)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert sent and int(state.step) == 9 and heard == [True]
 
 
 def test_sigterm_during_compilation_is_heard_after_the_first_step(tiny_run, tmp_path, monkeypatch):

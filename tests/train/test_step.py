@@ -15,11 +15,14 @@ from jmpose_jax.train.step import make_train_step, weighted_total
 class Small(nn.Module):
     """A model of the common signature, small enough to compile in a second."""
 
+    normalize: bool = True
+
     @nn.compact
     def __call__(self, batch, train=False):
         x = batch.frames[:, 0, ::4, ::4].astype(jnp.float32) / 255
         x = nn.Conv(4, (3, 3), padding=((1, 1), (1, 1)), name="body")(x)
-        x = nn.BatchNorm(use_running_average=not train, name="norm")(x)
+        if self.normalize:
+            x = nn.BatchNorm(use_running_average=not train, name="norm")(x)
         maps = nn.Conv(2, (1, 1), name="head")(x)
         return PoseOutput(heatmaps=maps, initial_heatmaps=maps[:, None])
 
@@ -71,6 +74,29 @@ def test_step_trains_and_weights_are_arguments_not_constants(batch):
     assert int(state.step) == 30
     assert history[-1] < 0.3 * history[0]
     assert np.any(np.asarray(state.batch_stats["norm"]["mean"]) != 0)
+
+
+def test_a_batch_in_parts_is_the_whole_batch_where_nothing_normalises_over_it(batch):
+    model, optimizer = Small(normalize=False), create_optimizer("adamw", lambda step: 0.05, weight_decay=0.01)
+    start = create_state(model, optimizer, jax.random.key(0), batch)
+    weights = {"near": np.float32(1.0), "other": np.float32(0.0)}
+    whole, expected = jax.jit(make_train_step(model, optimizer, loss))(start, batch, weights)
+    parts, found = jax.jit(make_train_step(model, optimizer, loss, accumulate=4))(start, batch, weights)
+    for name in ("loss/near", "loss/total", "gradient_norm"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), parts.params, whole.params)
+
+
+def test_the_average_moves_by_one_minus_its_decay(batch):
+    model, optimizer = Small(), create_optimizer("adam", lambda step: 0.05)
+    state = create_state(model, optimizer, jax.random.key(0), batch)
+    state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
+    step = jax.jit(make_train_step(model, optimizer, loss, ema_decay=0.9))
+    expected = state.params
+    for _ in range(3):
+        state, _ = step(state, batch, {"near": np.float32(1.0), "other": np.float32(0.0)})
+        expected = jax.tree.map(lambda old, new: 0.9 * old + 0.1 * new, expected, state.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), state.ema, expected)
 
 
 def test_replace_subtree_takes_a_submodule_and_names_what_does_not_fit(batch):

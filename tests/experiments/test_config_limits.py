@@ -30,3 +30,12 @@ def test_an_average_that_never_moves_and_a_run_without_steps_are_refused():
     config.train.epochs = 0.0
     with pytest.raises(InputError, match="epochs=0.0 must be positive"):
         check_limits(config)
+
+
+def test_a_backbone_to_be_trained_must_not_be_frozen():
+    config = jmpose.get_config()
+    config.model.backbone_trainable = True
+    with pytest.raises(InputError, match="backbone_trainable=True, but config.optimizer.frozen holds 'backbone/'"):
+        check_limits(config)
+    config.optimizer.frozen = ("flow_network/",)
+    check_limits(config)

@@ -7,10 +7,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jmpose_jax.models.blocks import ConvBN
+from jmpose_jax.models.raft import RAFT
 from jmpose_jax.records import ClipBatch, PoseOutput
-from jmpose_jax.train import sharding
+from jmpose_jax.train import hlo, sharding
 from jmpose_jax.train.optimizers import create_optimizer
 from jmpose_jax.train.state import create_state
 from jmpose_jax.train.step import jit_step, make_train_step
@@ -72,6 +74,18 @@ def difference(a, b):
     return float(max(worst))
 
 
+def exchanges_of_raft():
+    """How the devices exchange data when RAFT encodes a batch that is split over them."""
+    network, images = RAFT("small"), jax.ShapeDtypeStruct((8, 64, 64, 3), jnp.float32)
+    variables = jax.eval_shape(lambda key, x: network.init(key, x, x, 1), jax.random.key(0), images)
+    mesh = sharding.data_mesh()
+    whole, split = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
+    encode = jax.jit(
+        lambda v, a, b: network.apply(v, a, b, method="encode"), in_shardings=(whole, split, split), out_shardings=split
+    )
+    return hlo.totals(hlo.Program(encode.lower(variables, images, images).compile().as_text()).collectives())
+
+
 def variables_of(state):
     return {"params": state.params, "batch_stats": state.batch_stats}
 
@@ -98,6 +112,7 @@ def main():
     evaluated = sharding.split_over_devices(maps)(variables_of(one), uneven)
     alone = jax.jit(lambda v, b: model.apply(v, b).heatmaps)(variables_of(one), uneven)
     result = {
+        "exchanges_of_raft": exchanges_of_raft(),
         "evaluated": difference(evaluated, alone),
         "evaluated_shape": list(evaluated.shape),
         "evaluated_on_a_device": used[0][0],

@@ -43,3 +43,7 @@ def test_an_evaluation_splits_its_batches_over_the_devices_and_keeps_every_clip(
     assert found["evaluated_on_a_device"] == 2  # of six clips, filled up to eight
     assert found["evaluated_shape"][0] == 6
     assert found["evaluated"] < 1e-5
+
+
+def test_raft_encodes_a_split_batch_without_an_exchange(found):
+    assert found["exchanges_of_raft"] == {}

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import machine, write_between_markers
+from benchmarks.measure import machine, publish
 from benchmarks.worlds import world
 from configs import jmpose_ablation
 from experiments import grid, grid_report
-from experiments.files import write_json
 from experiments.grid_cells import Grid
 
 
@@ -93,11 +92,7 @@ def main() -> None:
         "rows": rows_of(planned, arguments.workdir),
         "machine": machine("flax", "optax"),
     }
-    print(table(result))
-    if arguments.output:
-        write_json(arguments.output, result)
-    if arguments.readme:
-        write_between_markers("ablation", table(result), arguments.readme)
+    publish("ablation", result, table(result), arguments.output, arguments.readme)
 
 
 if __name__ == "__main__":

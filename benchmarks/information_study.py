@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import machine, write_between_markers
+from benchmarks.measure import machine, publish
 from benchmarks.worlds import world
 from configs import gamma_grid
 from experiments import grid, grid_report
-from experiments.files import write_json
 from experiments.grid_cells import Grid
 
 SETS = {
@@ -114,11 +113,7 @@ def main() -> None:
         "rows": rows_of(chosen, arguments.workdir),
         "machine": machine("flax", "optax"),
     }
-    print(table(result))
-    if arguments.output:
-        write_json(arguments.output, result)
-    if arguments.readme:
-        write_between_markers("information_study", table(result), arguments.readme)
+    publish("information_study", result, table(result), arguments.output, arguments.readme)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.files import write_text
+from experiments.files import write_json, write_text
 
 README = pathlib.Path(__file__).resolve().parents[1] / "README.md"
 
@@ -82,3 +82,22 @@ def write_between_markers(name: str, text: str, path: pathlib.Path = README) -> 
         raise ValueError(f"{path}: needs one line {begin} and one line {end}")
     before, rest = content.split(begin)
     write_text(path, f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")
+
+
+def publish(
+    name: str, result: dict[str, Any], text: str, output: pathlib.Path | None, readme: pathlib.Path | None
+) -> None:
+    """Print a result's table, and write the result and the table where that is asked for.
+
+    Args:
+      name: of the README's markers.
+      result: for JSON.
+      text: Markdown.
+      output: JSON file.
+      readme: file with the markers.
+    """
+    print(text)
+    if output:
+        write_json(output, result)
+    if readme:
+        write_between_markers(name, text, readme)

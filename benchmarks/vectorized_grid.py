@@ -15,9 +15,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.measure import machine, write_between_markers
+from benchmarks.measure import machine, publish
 from configs import gamma_grid
-from experiments.files import write_json
 from experiments.tasks import task_of
 from jmpose_jax import losses
 from jmpose_jax.models.registry import create_model
@@ -161,10 +160,7 @@ def main() -> None:
     }
     print(f"steps alone: ratio {result['ratio_of_steps']:.2f}")
     print(f"{arguments.run_steps} steps, compilation counted: ratio {result['ratio_with_compilation']:.2f}")
-    if arguments.output:
-        write_json(arguments.output, result)
-    if arguments.readme:
-        write_between_markers("vectorized_grid", table(result), arguments.readme)
+    publish("vectorized_grid", result, table(result), arguments.output, arguments.readme)
 
 
 if __name__ == "__main__":

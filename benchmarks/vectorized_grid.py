@@ -95,7 +95,8 @@ def main() -> None:
         config.model.channels = 8
         config.model.num_layers = 1
         config.model.backbone.stage_modules = (1,)
-    model, batch = create_model(config.model), random_batch(config, arguments.batch_size)
+    task = task_of(config)
+    model, batch = create_model(task.config.model), random_batch(config, arguments.batch_size)
     options = dict(weight_decay=config.optimizer.weight_decay, frozen=config.optimizer.frozen)
     optimizer = create_optimizer(config.optimizer.name, lambda step: config.optimizer.learning_rate, **options)
     state = create_state(model, optimizer, jax.random.key(0, impl="rbg"), batch)
@@ -107,7 +108,7 @@ def main() -> None:
     compile_seconds, step_seconds = [], []
     for cell in weights[: arguments.alone]:
         # A new function each time: nothing is found in JAX's cache, as between processes.
-        step = make_train_step(model, optimizer, task_of(config).loss)
+        step = make_train_step(model, optimizer, task.loss)
         mine, arrays = jax.tree.map(np.array, state), {k: np.float32(v) for k, v in cell.items()}
         timed = Timed(jax.jit(step, donate_argnums=0), (mine, batch, arrays), clock)
         mine, _ = timed.program(jax.device_put(mine), batch, arrays)
@@ -120,7 +121,7 @@ def main() -> None:
         step_seconds.append((clock() - start) / arguments.steps)
         print(f"alone: compile {compile_seconds[-1]:.1f} s, step {step_seconds[-1]:.3f} s", flush=True)
 
-    step = make_train_step(model, optimizer, task_of(config).loss)
+    step = make_train_step(model, optimizer, task.loss)
     mesh = vectorized.grid_mesh()
     common = vectorized.common_leaves(step, state, batch, weights[0], config.optimizer.frozen)
     count = -(-arguments.cells // mesh.devices.size) * mesh.devices.size

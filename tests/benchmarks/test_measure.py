@@ -4,7 +4,8 @@ import pytest
 
 from benchmarks.measure import README, machine, write_between_markers
 
-NAMES = ("embedded", "loader", "networks", "deform_conv", "long_runs")
+NAMES = ("embedded", "information_study", "ablation", "loader", "networks", "deform_conv", "vectorized_grid",
+         "information", "information_start", "long_runs")  # fmt: skip
 
 
 def test_the_text_takes_the_place_of_the_last_one(tmp_path):

@@ -69,13 +69,14 @@ def main() -> None:
     parser.add_argument("--workdir", required=True, type=pathlib.Path)
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
     parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")
+    parser.add_argument("--variant", default="tiny", choices=("tiny", "tiny_paper"), help="of the config file")
     parser.add_argument("--steps", type=int, help="of each run; by default those of the config")
     parser.add_argument("--split", default="test", help="split to score on")
     parser.add_argument("--engine", default="local", choices=grid.ENGINES)
     parser.add_argument("--report_only", action="store_true", help="train nothing, write what there is")
     arguments = parser.parse_args()
 
-    config = jmpose_ablation.get_config()
+    config = jmpose_ablation.get_config(arguments.variant)
     config.dataset.eval_split = arguments.split
     if arguments.steps:
         config.train.steps = arguments.steps
@@ -87,12 +88,19 @@ def main() -> None:
     else:
         grid.run_grid(planned, arguments.workdir, engine=arguments.engine)
     result = {
+        "variant": arguments.variant,
         "split": arguments.split,
         "steps": config.train.steps,
         "rows": rows_of(planned, arguments.workdir),
         "machine": machine("flax", "optax"),
     }
-    publish("ablation", result, table(result), arguments.output, arguments.readme)
+    publish(
+        "ablation" if arguments.variant == "tiny" else "ablation_paper",
+        result,
+        table(result),
+        arguments.output,
+        arguments.readme,
+    )
 
 
 if __name__ == "__main__":

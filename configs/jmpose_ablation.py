@@ -3,6 +3,10 @@
 Every row changes one thing of the full model; the figures beside them are the paper's mAP on PoseTrack2017. TDMI, the
 last row of table 5, is another system and not here.
 
+Variants: those of configs/jmpose.py, and
+  tiny_paper: tiny as the paper has it: heatmaps from J and M alone, aggregated by residual steps blocks, nothing moved
+    along the joints' motion, and the information objective of standardised features in units of the heatmap loss.
+
   jmpose grid --config configs/jmpose_ablation.py --workdir runs/ablation \
     --config.dataset.root=DIR --config.init.backbone=runs/backbone
 """
@@ -24,7 +28,12 @@ ROWS = (
 
 
 def get_config(variant: str = "tiny") -> ConfigDict:
-    config = jmpose.get_config(variant)
+    config = jmpose.get_config("tiny" if variant == "tiny_paper" else variant)
+    if variant == "tiny_paper":
+        config.model.update({"head": "paper", "aggregation": "rsb", "alignment": "none"})
+        config.loss.features, config.loss.normalization, config.loss.alpha = "standardized", "heatmap_loss", 0.1
+        for term in ("relevancy", "complement", "redundancy"):
+            config.loss.weights[term] = 1.0
     # A grid changes keys that the config has: these are the model's defaults.
     for key in ("use_cjl", "use_jmml", "use_jmib"):
         config.model[key] = True

@@ -4,8 +4,8 @@ import pytest
 
 from benchmarks.measure import README, machine, write_between_markers
 
-NAMES = ("embedded", "information_study", "ablation", "loader", "networks", "deform_conv", "vectorized_grid",
-         "information", "information_start", "long_runs")  # fmt: skip
+NAMES = ("embedded", "information_study", "ablation", "ablation_paper", "loader", "networks", "deform_conv",
+         "vectorized_grid", "information", "information_start", "long_runs")  # fmt: skip
 
 
 def test_the_text_takes_the_place_of_the_last_one(tmp_path):

@@ -146,6 +146,8 @@ def test_the_configs_grids_are_grids_of_their_configs():
     assert len(grid_cells.expand(plain(gamma_grid.get_config("terms")), gamma_grid.get_grid("terms")).cells) == 64
     alphas = grid_cells.expand(plain(gamma_grid.get_config()), gamma_grid.get_grid())
     assert [cell.labels["loss.alpha"] for cell in alphas.cells] == ["0", "0.1", "1", "5"]
+    papers = jmpose_ablation.get_config("tiny_paper")
+    assert papers.model.head == "paper" and task_of(papers).config.model.predictor_features == "standardized"
     ablation = grid_cells.expand(plain(jmpose_ablation.get_config()), jmpose_ablation.get_grid())
     assert len(ablation.cells) == 18 and len({cell.id for cell in ablation.cells}) == 18
     assert ablation.config(ablation.cells[6]).model.use_cjl is False

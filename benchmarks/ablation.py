@@ -94,13 +94,7 @@ def main() -> None:
         "rows": rows_of(planned, arguments.workdir),
         "machine": machine("flax", "optax"),
     }
-    publish(
-        "ablation" if arguments.variant == "tiny" else "ablation_paper",
-        result,
-        table(result),
-        arguments.output,
-        arguments.readme,
-    )
+    publish("ablation", result, table(result), arguments.output, arguments.readme)
 
 
 if __name__ == "__main__":

@@ -158,9 +158,10 @@ def fail(program: str, error: Exception, status: int = 2) -> None:
         os._exit(status)  # JAX would wait for the process that has gone
     if _of_several_processes() and not isinstance(error, AGREED):
         _leave(status)
-    if isinstance(error, InputStalled):
+    if isinstance(error, (InputStalled, NoSpace)):
         sys.stdout.flush()
-        os._exit(status)  # Python would wait for the threads that still read
+        # Python would wait for the threads that still read, and report those that still want to write.
+        os._exit(status)
     sys.exit(status)
 
 

@@ -1,11 +1,15 @@
 """Metrics to `metrics.jsonl` and TensorBoard, from process 0 alone."""
 
+import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 
 import jax
+
+from jmpose_jax.errors import NoSpace, is_full_disk
 
 
 class MetricsWriter:
@@ -29,24 +33,51 @@ class MetricsWriter:
             temporary = path.with_suffix(".tmp")
             temporary.write_text("".join(line + "\n" for line in kept))
             os.replace(temporary, path)
-        self._file = path.open("a")
+        self._path, self._file = path, path.open("a")
         from tensorboardX import SummaryWriter  # imports protobuf: only where something is written
 
         self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Write the scalars of one step."""
+        """Write the scalars of one step.
+
+        Raises:
+          NoSpace: the disk is full.
+        """
         if self._file is None:
             return
-        self._file.write(json.dumps({"step": step, **{k: float(v) for k, v in scalars.items()}}) + "\n")
-        self._file.flush()
-        for name, value in scalars.items():
-            self._tensorboard.add_scalar(name, float(value), step)
+        with self._told_of_full_disk():
+            self._file.write(json.dumps({"step": step, **{k: float(v) for k, v in scalars.items()}}) + "\n")
+            self._file.flush()
+            for name, value in scalars.items():
+                self._tensorboard.add_scalar(name, float(value), step)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._tensorboard.close()
+        """Write what is not yet written.
+
+        Raises:
+          NoSpace: the disk is full; not while another exception is on its way, which says more.
+        """
+        if self._file is None:
+            return
+        on_its_way = sys.exc_info()[1]
+        try:
+            with self._told_of_full_disk():
+                self._file.close()
+                self._tensorboard.close()
+        except NoSpace:
+            if on_its_way is None:
+                raise
+
+    @contextlib.contextmanager
+    def _told_of_full_disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not is_full_disk(error):
+                raise
+            message = f"no space left to write {self._path}: free space and start the same command again"
+            raise NoSpace(message) from error
 
 
 def _step_of(line: str) -> float:

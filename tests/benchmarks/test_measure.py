@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.measure import README, machine, write_between_markers
 
-NAMES = ("embedded", "information_study", "ablation", "ablation_paper", "loader", "networks", "deform_conv",
+NAMES = ("embedded", "information_study", "ablation", "loader", "networks", "deform_conv",
          "vectorized_grid", "information", "information_start", "long_runs")  # fmt: skip
 
 

@@ -47,6 +47,7 @@ def test_a_run_started_again_equals_one_never_stopped(small_backbone, tmp_path):
         assert {"learning_rate", "clips_per_second", "loss/heatmap", "gradient_norm"} <= line.keys()
 
 
+@pytest.mark.slow  # CI's quickstart does it too
 def test_a_longer_run_can_branch_off_an_earlier_step(small_backbone, tmp_path):
     small_backbone.train.keep_steps = (2,)
     train(small_backbone, tmp_path / "short", quiet=True)

@@ -90,7 +90,7 @@ def test_a_file_that_may_not_grow_leaves_the_checkpoint_before_and_one_line(cont
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kibibytes", [600, 900, 1400])
+@pytest.mark.parametrize("kibibytes", [600, 750, 900])
 def test_a_disk_that_is_full(tmp_path, kibibytes):
     settings = json.dumps({"workdir": str(tmp_path / "disk" / "run"), "steps": 200, "width": 512})
     (tmp_path / "disk").mkdir()

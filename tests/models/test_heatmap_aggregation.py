@@ -78,7 +78,10 @@ def test_flow_of_full_resolution_serves_as_well():
     np.testing.assert_allclose(_fixed(heatmaps, fine), _fixed(heatmaps, flow), atol=1e-5)
 
 
-@pytest.mark.parametrize("alignment", ["none", "joint_flow", "joint_motion"])
+@pytest.mark.parametrize(
+    "alignment",
+    [pytest.param("none", marks=pytest.mark.slow), pytest.param("joint_flow", marks=pytest.mark.slow), "joint_motion"],
+)
 def test_the_learned_part_starts_at_nothing_and_receives_gradients(alignment):
     heatmaps, flow = _clip()
     module = HeatmapAggregation("residual", alignment, features=4)

@@ -100,6 +100,7 @@ def test_all_scales_adds_outputs_without_changing_the_heatmaps(random_variables)
     np.testing.assert_allclose(heatmaps, alone, atol=1e-5)
 
 
+@pytest.mark.slow  # CI's quickstart trains one
 def test_a_training_step_lowers_the_loss_and_updates_statistics(random_variables):
     model = HRNet(**TINY)
     images = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))

@@ -128,8 +128,8 @@ def run(**changes):
     if settings["differ"]:
         kernel = state.params["head"]["kernel"]
         other = np.asarray(kernel.addressable_data(0)) + settings["process"]
-        parts = [jax.device_put(other, device) for device in jax.local_devices()]
-        state.params["head"]["kernel"] = jax.make_array_from_single_device_arrays(kernel.shape, kernel.sharding, parts)
+        copies = [jax.device_put(other, device) for device in jax.local_devices()]
+        state.params["head"]["kernel"] = jax.make_array_from_single_device_arrays(kernel.shape, kernel.sharding, copies)
     found = {}
     folder = pathlib.Path(settings["workdir"])
     with checkpoints.checkpointer(folder, keep=2) as manager:

@@ -77,7 +77,7 @@ def test_other_platforms_get_the_gradients_of_jax(platform):
     assert programs[0] == programs[1]
 
 
-@pytest.mark.parametrize("mapped", [(0, 0), (0, None), (None, 0)])
+@pytest.mark.parametrize("mapped", [(0, 0), *(pytest.param(m, marks=pytest.mark.slow) for m in ((0, None), (None, 0)))])
 def test_a_convolution_of_many_instances_is_each_of_them(mapped):
     keys = jax.random.split(jax.random.key(1), 2)
     shapes = ((2, 7, 6, 3), (3, 3, 3, 4))

@@ -11,10 +11,8 @@ import argparse
 import pathlib
 from typing import Any
 
-import numpy as np
-
 from benchmarks.measure import machine, publish
-from benchmarks.worlds import world
+from benchmarks.worlds import paired, shown, world
 from configs import jmpose_ablation
 from experiments import grid, grid_report
 from experiments.grid_cells import Grid
@@ -30,8 +28,7 @@ def rows_of(planned: Grid, workdir: pathlib.Path) -> list[dict[str, Any]]:
     full = planned.axes["method"][0]
     rows = []
     for name, ap in found.items():
-        change = {seed: value - found[full][seed] for seed, value in ap.items() if seed in found[full]}
-        mean = float(np.mean(list(change.values()))) if change else None
+        change, mean = paired(ap, found[full])
         theirs = papers[name] - papers[full]
         rows.append({"method": name, "ap": ap, "change": change, "mean_change": mean, "paper_change": theirs})
     return rows
@@ -52,13 +49,11 @@ def table(result: dict[str, Any]) -> str:
     head = ["row", *(f"seed {seed}" for seed in seeds), "mean change", "paper's change", "paper's side"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for place, row in enumerate(result["rows"]):
-        shown = []
-        for seed in seeds:
-            change = f" ({row['change'][seed]:+.1f})" if place and seed in row["change"] else ""
-            shown.append(f"{row['ap'][seed]:.1f}{change}" if seed in row["ap"] else "–")
         known = place and row["mean_change"] is not None
-        shown += [f"{row['mean_change']:+.2f}" if known else "–", f"{row['paper_change']:+.1f}" if place else "–"]
-        lines.append("| " + " | ".join([row["method"], *shown, side(row)]) + " |")
+        mean = f"{row['mean_change']:+.2f}" if known else "–"
+        theirs = f"{row['paper_change']:+.1f}" if place else "–"
+        by_seed = shown(row["ap"], row["change"] if place else {}, seeds)
+        lines.append("| " + " | ".join([row["method"], *by_seed, mean, theirs, side(row)]) + " |")
     lines += ["", f"mAP on the {result['split']} split after {result['steps']} steps; the paper's on PoseTrack2017."]
     return "\n".join(lines)
 

@@ -14,10 +14,8 @@ import dataclasses
 import pathlib
 from typing import Any
 
-import numpy as np
-
 from benchmarks.measure import machine, publish
-from benchmarks.worlds import world
+from benchmarks.worlds import paired, shown, world
 from configs import gamma_grid
 from experiments import grid, grid_report
 from experiments.grid_cells import Grid
@@ -47,8 +45,7 @@ def rows_of(planned: Grid, workdir: pathlib.Path) -> list[dict[str, Any]]:
     rows = []
     for name, alpha in dict.fromkeys(key[:2] for key in found):
         ap = {seed: value for (n, a, seed), value in found.items() if (n, a) == (name, alpha)}
-        gains = {seed: value - without[seed] for seed, value in ap.items() if seed in without}
-        mean = float(np.mean(list(gains.values()))) if gains else None
+        gains, mean = paired(ap, without)
         rows.append({"estimators": name, "alpha": float(alpha), "ap": ap, "gain": gains, "mean_gain": mean})
     return rows
 
@@ -59,13 +56,10 @@ def table(result: dict[str, Any]) -> str:
     head = ["estimators", "α", *(f"seed {seed}" for seed in seeds), "mean gain over α = 0"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in result["rows"]:
-        shown = []
-        for seed in seeds:
-            gain = f" ({row['gain'][seed]:+.1f})" if row["alpha"] and seed in row["gain"] else ""
-            shown.append(f"{row['ap'][seed]:.1f}{gain}" if seed in row["ap"] else "–")
+        by_seed = shown(row["ap"], row["gain"] if row["alpha"] else {}, seeds)
         mean = "–" if not row["alpha"] or row["mean_gain"] is None else f"{row['mean_gain']:+.2f}"
         name = row["estimators"] if row["alpha"] else "none"
-        lines.append("| " + " | ".join([name, f"{row['alpha']:g}", *shown, mean]) + " |")
+        lines.append("| " + " | ".join([name, f"{row['alpha']:g}", *by_seed, mean]) + " |")
     lines += ["", f"mAP on the {result['split']} split after {result['steps']} steps."]
     return "\n".join(lines)
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks import torch_deform_conv as peers
 from benchmarks.measure import copy_bandwidth, machine, milliseconds, write_between_markers
-from experiments.files import write_json
+from jmpose_jax.files import write_json
 from jmpose_jax.ops.deform_conv import IMPLEMENTATIONS, choose, geometry, modulated_deform_conv2d
 
 RESULTS = pathlib.Path(__file__).with_name("results")

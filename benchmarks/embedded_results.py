@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.measure import machine, write_between_markers
 from experiments.comparison import ROWS, SUBSETS
-from experiments.files import write_json
+from jmpose_jax.files import write_json
 
 
 def collect(workdirs: list[pathlib.Path]) -> dict:

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks import small_run
 from benchmarks.measure import machine
-from experiments.files import write_json
+from jmpose_jax.files import write_json
 
 MOMENTS = ("starting", "stepping", "saving")
 KILLED = -9  # exit code of a process that SIGKILL ended

@@ -15,9 +15,9 @@ from configs import jmpose
 from data_pipeline.prepare import prepare
 from data_pipeline.synthetic.dataset import generate
 from experiments.comparison import compare, score
-from experiments.files import write_json
 from experiments.quickstart import SCALES, videos_of
 from experiments.train import train
+from jmpose_jax.files import write_json
 
 VARIANTS = {
     "no flow": {"dataset.flow_source": "none", "model.flow_source": "none"},

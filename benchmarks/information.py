@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from benchmarks.measure import machine, write_between_markers
-from experiments.files import write_json
+from jmpose_jax.files import write_json
 from jmpose_jax.information.estimators import ESTIMATORS
 from jmpose_jax.information.fitting import estimate, fit_critic, gaussian_information, gaussian_pairs
 

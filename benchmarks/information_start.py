@@ -17,10 +17,10 @@ import numpy as np
 from benchmarks.measure import machine, write_between_markers
 from configs import gamma_grid
 from experiments import data
-from experiments.files import write_json
 from experiments.tasks import task_of
 from experiments.train import initialised
 from jmpose_jax import losses
+from jmpose_jax.files import write_json
 from jmpose_jax.information import ESTIMATORS, INFORMATION_TERMS, InformationPredictors
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch, PoseOutput

@@ -27,7 +27,7 @@ from data_pipeline.loader import make_loader
 from data_pipeline.prepare import prepare
 from data_pipeline.transforms import Augmentation, crop_keypoints, example_affine
 from data_pipeline.workers import usable_cores
-from experiments.files import write_json
+from jmpose_jax.files import write_json
 from jmpose_jax.skeletons import POSETRACK15, POSETRACK17_TO_15
 
 DELTA = 2

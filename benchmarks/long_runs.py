@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks import small_run
 from benchmarks.measure import README, machine, write_between_markers
-from experiments.files import write_json
+from jmpose_jax.files import write_json
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 BACKBONE = "configs/backbone.py:tiny"

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.measure import machine, milliseconds
-from experiments.files import write_json
+from jmpose_jax.files import write_json
 from jmpose_jax.ops.attention import cross_attention
 from jmpose_jax.ops.correlation import lookup
 

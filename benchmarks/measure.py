@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.files import write_json, write_text
+from jmpose_jax.files import write_json, write_text
 
 README = pathlib.Path(__file__).resolve().parents[1] / "README.md"
 

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from benchmarks.measure import write_between_markers
-from experiments.files import write_json
+from jmpose_jax.files import write_json
 from jmpose_jax.models import HRNet
 from jmpose_jax.models.raft import RAFT
 from jmpose_jax.weights import to_state_dict

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from data_pipeline.checks import field, numbers, read_json, typed
+from jmpose_jax.checks import field, numbers, read_json, typed
 from jmpose_jax.errors import InputError
 
 SCORE_THRESHOLD = 0.2  # IMAGE_THRE of the published PoseTrack configurations

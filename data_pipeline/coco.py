@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from data_pipeline import checks
 from data_pipeline.annotations import Frame, Person, Video
-from data_pipeline.checks import field, numbers, read_json, typed
+from jmpose_jax import checks
+from jmpose_jax.checks import field, numbers, read_json, typed
 from jmpose_jax.errors import InputError
 from jmpose_jax.skeletons import COCO17
 

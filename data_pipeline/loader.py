@@ -10,7 +10,6 @@ from absl import flags
 
 from data_pipeline.array_record import ArrayRecordSource
 from data_pipeline.boxes import SCORE_THRESHOLD, read_detections
-from data_pipeline.checks import field, read_json
 from data_pipeline.clip_source import ClipSource, ToExample
 from data_pipeline.clips import ClipTable
 from data_pipeline.flow import check_flow, crop_flow
@@ -18,6 +17,7 @@ from data_pipeline.schema import DATASET_NAME, VERSION
 from data_pipeline.shards import FORMATS
 from data_pipeline.tfrecord import TFRecordSource
 from data_pipeline.transforms import Augmentation
+from jmpose_jax.checks import field, read_json
 from jmpose_jax.errors import InputError
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.skeletons import SKELETONS

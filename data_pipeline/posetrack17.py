@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from data_pipeline import checks
 from data_pipeline.annotations import NUM_KEYPOINTS, Frame, Person, Video, box_of_keypoints
-from data_pipeline.checks import field, read_json, typed
 from data_pipeline.posetrack import image_path, in_time_order, unique_names
+from jmpose_jax import checks
+from jmpose_jax.checks import field, read_json, typed
 from jmpose_jax.errors import InputError
 from jmpose_jax.skeletons import POSETRACK17_TO_15
 

@@ -19,8 +19,8 @@ from data_pipeline.flow import FLOW_SOURCES
 from data_pipeline.loader import make_loader
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import atomic_text
 from jmpose_jax.inference.drawing import draw_pose, flow_to_color, heatmap_overlay
-from jmpose_jax.inference.export import atomic_text
 from jmpose_jax.ops import heatmaps
 from jmpose_jax.skeletons import SKELETONS
 

@@ -15,11 +15,11 @@ from jax.experimental import topologies
 from ml_collections import ConfigDict
 
 from experiments.config_limits import check_limits
-from experiments.files import write_json
 from experiments.summary import abstract_batch
 from experiments.tasks import task_of
 from experiments.train import build, plain
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import write_json
 from jmpose_jax.models.summary import count_flops
 from jmpose_jax.ops.target import compiling_for
 from jmpose_jax.train import hlo, sharding

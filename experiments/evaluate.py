@@ -12,10 +12,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import data, hosts
-from experiments.files import write_json
 from experiments.flow_evaluation import describe, evaluate_flow
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import write_json
 from jmpose_jax.metrics import posetrack
 from jmpose_jax.metrics.crowd import write_subset
 from jmpose_jax.metrics.keypoints import POSETRACK15_SIGMAS

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import data
-from experiments.files import write_json
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import write_json
 from jmpose_jax.losses.flow import average_cells, endpoint_error, known_flow
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.ops.optical_flow import dis_flow, flow_pair_indices

@@ -12,8 +12,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiments.config_changes import flatten
-from experiments.files import write_json
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import write_json
 
 SEED = "seed"
 RESERVED = ("name", "paper")  # of an axis value that is a mapping: its label, and the paper's figure to stand beside

@@ -17,9 +17,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from experiments.files import write_text
 from experiments.grid_cells import SEED, Cell, Grid
 from experiments.grid_run import cell_folder, describe, read_status
+from jmpose_jax.files import write_text
 from jmpose_jax.metrics.posetrack import JOINT_GROUPS
 from jmpose_jax.train.writers import read_metrics
 

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments import grid_cells
-from experiments.files import write_json
 from experiments.grid_cells import Cell, Grid
 from jmpose_jax.errors import InputError, NonFiniteLoss, Preempted
+from jmpose_jax.files import write_json
 
 FINAL = ("done", "nan")
 

@@ -71,6 +71,14 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
     sys.stdout.flush()
 
 
+def required(*needed: flags.FlagHolder) -> None:
+    """Raises InputError that names all flags that are missing, not the first alone."""
+    missing = [f"--{flag.name}" for flag in needed if flag.value is None or flag.value == ""]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise InputError(f"{' and '.join(missing)} {verb} missing; `--help` says what each takes")
+
+
 def keep_freed_memory() -> None:
     """Let glibc keep freed memory for the next step instead of giving it back to the system.
 

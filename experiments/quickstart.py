@@ -19,9 +19,9 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from data_pipeline.synthetic.config import SyntheticConfig
-from experiments.files import write_json
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import write_json
 
 TRAIN_FRAMES = 5  # one complete window of δ = 2
 

@@ -16,7 +16,7 @@ from data_pipeline.synthetic.config import SyntheticConfig
 from data_pipeline.synthetic.dataset import generate
 from experiments import data, plots
 from experiments.comparison import ROWS, SUBSETS
-from experiments.files import write_text
+from jmpose_jax.files import write_text
 from jmpose_jax.inference import drawing
 from jmpose_jax.inference.box_files import boxes_from_file
 from jmpose_jax.inference.pipeline import predict_video

@@ -19,12 +19,12 @@ from data_pipeline.progress import ProgressBar
 from experiments import data, hosts
 from experiments.config_changes import check_unchanged
 from experiments.config_limits import check_limits
-from experiments.files import write_json
 from experiments.launch import launch
 from experiments.summary import summary as summarized
 from experiments.tasks import Task, task_of
 from experiments.validation import make_validation
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import write_json
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, distributed, sharding

@@ -58,6 +58,18 @@ class HostsDiffer(RunStopped):
     STATUS = 76  # EX_PROTOCOL
 
 
+class Interrupted(RunStopped):
+    """Ctrl-C came; what was done until then has been put away."""
+
+    STATUS = 130  # 128 + SIGINT
+
+
+class Terminated(RunStopped):
+    """SIGTERM came to a command that does not go on where it was; what was done until then has been put away."""
+
+    STATUS = 143  # 128 + SIGTERM
+
+
 def is_full_disk(error: BaseException | None) -> bool:
     """Whether an exception, or one that it came from, is what the system says of a full disk, quota or file limit."""
     while error is not None:

@@ -1,31 +1,15 @@
 """Poses to files: PoseTrack18 result JSON and a CSV table, each written whole or not at all."""
 
-import contextlib
 import csv
 import json
 import os
-import pathlib
-from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
+from jmpose_jax.files import atomic_text
 from jmpose_jax.records import Predictions
 from jmpose_jax.skeletons import POSETRACK15, POSETRACK17, POSETRACK17_TO_15
-
-
-@contextlib.contextmanager
-def atomic_text(path: str | os.PathLike) -> Iterator[TextIO]:
-    """A text file to write to, which replaces `path` once the block ends without an exception."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def category() -> dict[str, Any]:

@@ -1,46 +1,62 @@
-"""SIGTERM, the notice that a scheduler gives before it takes the machine away."""
+"""Ctrl-C, and SIGTERM, the notice that a scheduler gives before it takes the machine away, in a run of any size."""
 
 import itertools
+import os
 import signal
-import threading
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 import jax
 from jax.experimental import multihost_utils
+
+from jmpose_jax.errors import Interrupted, Preempted, RunStopped
+from jmpose_jax.stopping import StopNotice
 
 # Points of this process so far, over all contexts: the hosts agree on a number, which must never come twice.
 _points = itertools.count()
 
 
 class PreemptionNotice:
-    """Context in which SIGTERM no longer ends the process but is asked for at safe points.
+    """Context in which SIGTERM and Ctrl-C no longer end the process but are asked for at safe points.
 
-    With several processes JAX's preemption service hears the signal, on whichever host it comes, and all hosts agree on
-    the same point; alone, a signal handler remembers it. A signal during compilation is heard at the next point.
+    With several processes JAX's preemption service hears SIGTERM, on whichever host it comes, and all hosts agree on
+    the same point; Ctrl-C is handed to it as SIGTERM. Alone, a signal handler remembers either. A signal during
+    compilation is heard at the next point.
     """
 
-    def __init__(self) -> None:
-        self._told = False
+    def __init__(self, saying: str = "stopping at the next step, which is saved") -> None:
+        """`saying` tells, at the first signal, what will happen."""
+        self._alone = StopNotice(saying) if jax.process_count() == 1 else None
         self._previous = None
 
     def __enter__(self) -> Self:
-        # The service installs its own handler; ours would take the signal away from it.
-        if jax.process_count() == 1 and threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGTERM, self._remember)
+        # The service installs its own handler of SIGTERM; ours would take the signal away from it.
+        if self._alone is not None:
+            self._alone.__enter__()
+        else:
+            self._previous = signal.signal(signal.SIGINT, _hand_on)
         return self
-
-    def _remember(self, number: int, frame: object) -> None:
-        self._told = True
 
     def reached(self) -> bool:
         """Whether to stop here; all processes ask at the same points."""
-        if jax.process_count() > 1:
-            return multihost_utils.reached_preemption_sync_point(next(_points))
-        return self._told
+        if self._alone is not None:
+            return self._alone.reached()
+        return multihost_utils.reached_preemption_sync_point(next(_points))
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGTERM, self._previous)
-            if self._told and callable(self._previous):  # it came after the last safe point in here: pass it on
-                self._previous(signal.SIGTERM, None)
+    def stopped(self, message: str) -> RunStopped:
+        """The exception to raise after `reached`: Interrupted after Ctrl-C, else Preempted."""
+        if self._alone is not None and self._alone.interrupted:
+            return Interrupted(f"stopped by Ctrl-C{message}")
+        return Preempted(f"stopped by SIGTERM{message}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._alone is not None:
+            self._alone.__exit__(kind, error, trace)
+        else:
+            signal.signal(signal.SIGINT, self._previous)
+
+
+def _hand_on(number: int, frame: FrameType | None) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from jmpose_jax.inference.export import atomic_text, to_posetrack18, write_csv, write_posetrack18
+from jmpose_jax.files import atomic_text
+from jmpose_jax.inference.export import to_posetrack18, write_csv, write_posetrack18
 from jmpose_jax.metrics.reading import read_sequence
 from jmpose_jax.records import Predictions
 from jmpose_jax.skeletons import POSETRACK15

@@ -1,7 +1,9 @@
 """Reading JSON whose author we do not know: every fault becomes one line that names the file and the place in it."""
 
+import codecs
 import json
 import math
+import os
 import pathlib
 from typing import Any
 
@@ -18,7 +20,7 @@ _NAMES = {
 }
 
 
-def read_json(path: pathlib.Path) -> Any:
+def read_json(path: str | os.PathLike) -> Any:
     """The content of a JSON file.
 
     Args:
@@ -30,8 +32,10 @@ def read_json(path: pathlib.Path) -> Any:
     Raises:
       InputError: naming the file, and line and column where it is malformed or ends too early.
     """
+    path = pathlib.Path(path)
     try:
-        return json.loads(path.read_bytes())
+        # Editors of other systems put a byte-order mark before the text; it says nothing here.
+        return json.loads(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; check the path") from error
     except OSError as error:

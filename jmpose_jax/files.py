@@ -1,0 +1,138 @@
+"""Files that the commands write, and what is checked of a place before the work that fills it begins."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
+
+from jmpose_jax.errors import InputError
+
+IF_EXISTS = ("refuse", "number", "replace")  # what becomes of results that are there already
+
+
+@contextlib.contextmanager
+def atomic_text(path: str | os.PathLike) -> Iterator[TextIO]:
+    """A UTF-8 text file to write to, which replaces `path` once the block ends without an exception."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            yield file
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write text atomically, into a folder that is made where it does not exist."""
+    with atomic_text(path) as file:
+        file.write(text)
+
+
+def write_json(path: str | os.PathLike, content: Any, indent: int | None = 1) -> None:
+    """Write JSON atomically. NaN and infinity are no JSON: a ValueError, and nothing is written."""
+    write_text(path, json.dumps(content, indent=indent, allow_nan=False))
+
+
+def check_writable(folder: str | os.PathLike, flag: str = "--output") -> pathlib.Path:
+    """The folder, once it is sure that it can be made and written to; nothing is left behind.
+
+    Args:
+      folder: where results are to go; it and its parents need not exist.
+      flag: that named it, for the message.
+
+    Raises:
+      InputError: a file stands in the place of the folder or of a parent, or the place cannot be written to.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+        if not there.is_dir():
+            raise InputError(f"{flag}={folder}: {there} is no folder; give a folder that can be made or written to")
+        with tempfile.NamedTemporaryFile(dir=there, prefix=".jmpose-"):
+            pass
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{flag}={folder}: cannot be written to ({reason}); choose another place") from error
+    return folder
+
+
+def same_file(a: str | os.PathLike, b: str | os.PathLike) -> bool:
+    """Whether two paths are of one file, by links of any kind too; for a file that is yet to be written as well."""
+    try:
+        return os.path.samefile(a, b)
+    except (OSError, ValueError):
+        return os.path.realpath(a) == os.path.realpath(b)
+
+
+def check_inputs_kept(
+    inputs: Iterable[str | os.PathLike], outputs: Iterable[str | os.PathLike], flag: str = "--output"
+) -> None:
+    """Raises InputError where writing a result would replace what is read.
+
+    Args:
+      inputs: files (and folders) that the command reads.
+      outputs: files (and folders) that it will write.
+      flag: that says where the results go, for the message.
+    """
+    outputs = list(outputs)
+    for source in inputs:
+        for result in outputs:
+            if same_file(source, result):
+                raise InputError(f"{flag}: {result} would replace {source}, which is read; choose another place")
+
+
+def place_results(
+    path: str | os.PathLike, names: Iterable[str] = (), if_exists: str = "refuse", flag: str = "--output"
+) -> pathlib.Path:
+    """Where results go, so that none of an earlier run is replaced unless that is asked for. Nothing is changed yet.
+
+    Args:
+      path: the folder, or the file where `names` is empty.
+      names: of the results in the folder; the folder holds results where one of them is there.
+      if_exists: "refuse"; "number": take the first of PATH-2, PATH-3, … without results; "replace": take PATH.
+      flag: that named the place, for the message.
+
+    Raises:
+      InputError: there are results, and they are to be kept.
+    """
+    path, names = pathlib.Path(path), tuple(names)
+
+    def found(place: pathlib.Path) -> list[pathlib.Path]:
+        return [file for file in ([place / name for name in names] or [place]) if os.path.lexists(file)]
+
+    if if_exists not in IF_EXISTS:
+        raise InputError(f"--if_exists={if_exists} is not known; use one of {', '.join(IF_EXISTS)}")
+    there = found(path)
+    if not there or if_exists == "replace":
+        return path
+    if if_exists == "refuse":
+        what = there[0].relative_to(path) if names else path
+        holds = f"holds results already ({what})" if names else "exists already"
+        raise InputError(
+            f"{flag}={path}: {holds}; choose another place, or give --if_exists=number to keep both, "
+            "--if_exists=replace to replace them"
+        )
+    ending = "" if names else path.suffix
+    stem = path.name.removesuffix(ending) if ending else path.name
+    number = 2
+    while found(candidate := path.with_name(f"{stem}-{number}{ending}")):
+        number += 1
+    return candidate
+
+
+def put_in_place(stage: pathlib.Path, target: pathlib.Path) -> None:
+    """Give a finished file or folder its name; an earlier folder of that name goes, once the new one is there."""
+    if not target.is_dir() or target.is_symlink():
+        os.replace(stage, target)
+        return
+    old = target.with_name(f"{target.name}.replaced{os.getpid()}")
+    shutil.rmtree(old, ignore_errors=True)
+    os.replace(target, old)
+    os.replace(stage, target)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,87 @@
+"""One process at a time in a folder."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+
+from jmpose_jax.errors import InputError
+
+LOCK = ".lock"
+
+# The system's locks are between processes: within one they exclude nobody.
+_held: set[str] = set()
+_guard = threading.Lock()
+
+
+@contextlib.contextmanager
+def locked(folder: str | os.PathLike, flag: str = "--workdir") -> Iterator[None]:
+    """Hold a folder for this process while the block runs; it is made where it does not exist.
+
+    The system releases the lock when its owner ends, however it ends: what a killed process leaves of `.lock` is taken
+    over. It is a POSIX record lock, which processes that were forked meanwhile do not hold, and which NFS passes on.
+
+    Args:
+      folder: a run's.
+      flag: that named it, for the message.
+
+    Raises:
+      InputError: another process holds it, or the folder cannot be written to.
+    """
+    folder = pathlib.Path(folder)
+    path = folder / LOCK
+    key = os.path.realpath(path)
+    with _guard:
+        if key in _held:
+            raise InputError(f"{flag}={folder}: this process is working in it already; give another folder")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = _acquire(path, folder, flag)
+        except OSError as error:
+            raise InputError(
+                f"{flag}={folder}: cannot be written to ({error.strerror}); choose another place"
+            ) from error
+        _held.add(key)
+    try:
+        owner = {"pid": os.getpid(), "host": socket.gethostname(), "command": " ".join(sys.argv)[:500]}
+        os.ftruncate(file, 0)
+        os.pwrite(file, json.dumps(owner).encode(), 0)
+        yield
+    finally:
+        with _guard:
+            path.unlink(missing_ok=True)  # before it is released, so that nobody's newer file is removed
+            os.close(file)
+            _held.discard(key)
+
+
+def _acquire(path: pathlib.Path, folder: pathlib.Path, flag: str) -> int:
+    """The locked file's descriptor."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = _owner(file)
+            os.close(file)
+            raise InputError(
+                f"{flag}={folder}: {owner} is working in it; wait until it has ended, or give another folder"
+            ) from error
+        try:
+            if os.path.samestat(os.fstat(file), os.stat(path)):
+                return file
+        except FileNotFoundError:
+            pass
+        os.close(file)  # the owner before removed the file after we had opened it
+
+
+def _owner(file: int) -> str:
+    try:
+        owner = json.loads(os.pread(file, 4096, 0))
+        return f"process {owner['pid']} on {owner['host']} ({owner['command']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

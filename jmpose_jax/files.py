@@ -51,6 +51,8 @@ def check_writable(folder: str | os.PathLike, flag: str = "--output") -> pathlib
     """
     folder = pathlib.Path(folder)
     try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(folder)  # a name that no file can have
         there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
         if not there.is_dir():
             raise InputError(f"{flag}={folder}: {there} is no folder; give a folder that can be made or written to")

@@ -1,0 +1,60 @@
+"""Typed readers of JSON whose author we do not know."""
+
+import codecs
+import json
+
+import pytest
+
+from jmpose_jax.checks import field, numbers, read_json, typed
+from jmpose_jax.errors import InputError
+
+
+def test_a_byte_order_mark_says_nothing(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(codecs.BOM_UTF8 + json.dumps({"a": "é"}).encode())
+    assert read_json(path) == read_json(str(path)) == {"a": "é"}
+    path.write_text('{"a": "é"}', encoding="utf-16")
+    assert read_json(path) == {"a": "é"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b'{"a": 1', b"\xff\xfe{", b"[" * 100_000, b'"\xc3', b"{} {}", b"[1" + b"0" * 5000 + b"]"],
+)
+def test_what_is_no_json_is_named(tmp_path, data):
+    path = tmp_path / "a.json"
+    path.write_bytes(data)
+    with pytest.raises(InputError) as fault:
+        read_json(path)
+    assert str(path) in str(fault.value) and "\n" not in str(fault.value)
+
+
+def test_absent_files_and_folders_are_named(tmp_path):
+    for path in (tmp_path, tmp_path / "none.json", tmp_path / "none" / "none.json"):
+        with pytest.raises(InputError) as fault:
+            read_json(path)
+        assert str(path) in str(fault.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, 4e38, True, "1", None, [1], {}])
+def test_only_finite_numbers_are_numbers(value):
+    with pytest.raises(InputError) as fault:
+        typed(value, float, "file: place")
+    assert "file: place" in str(fault.value)
+    with pytest.raises(InputError):
+        numbers([0.0, value], None, "file: place")
+
+
+def test_whole_floats_are_integers_and_0_and_1_are_booleans():
+    assert typed(3.0, int, "") == 3 and isinstance(typed(3.0, int, ""), int)
+    assert typed(1, bool, "") is True and typed(0, bool, "") is False
+    for value, kind in ((3.5, int), (2**70, int), (2, bool), (True, int)):
+        with pytest.raises(InputError):
+            typed(value, kind, "")
+
+
+def test_missing_and_null_entries():
+    assert field({"a": None}, "a", int, "", default=-1) == -1
+    for mapping in ({}, {"a": None}, [], "a", 1):
+        with pytest.raises(InputError):
+            field(mapping, "a", int, "file")

@@ -1,13 +1,13 @@
 """Models by the name that a config gives them."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.nearest import nearest_key
 
 
 def _classes() -> dict[str, type[nn.Module]]:
@@ -39,10 +39,20 @@ def create_model(config: Mapping[str, Any]) -> nn.Module:
     attributes = {k: _plain(v) for k, v in config.items() if k != "name"}
     for key in attributes:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known)}"
+            near = nearest_key(key, [*known, *(name for name in _nested(attributes) if name != key)])
+            hint = f"; did you mean {near!r}?" if near else f"; it has {', '.join(known)}"
             raise InputError(f"config.model.{key} is no option of model {name!r}{hint}")
     return classes[name](**attributes)
+
+
+def _nested(attributes: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The flat keys of what is said of a model's parts, e.g. "backbone.width"."""
+    return [
+        key
+        for name, value in attributes.items()
+        for key in (_nested(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [f"{prefix}{name}"])
+        if "." in key
+    ]
 
 
 def _plain(value: Any) -> Any:

@@ -126,10 +126,10 @@ def table(result: Mapping[str, Any]) -> str:
     lines = [
         f"percent, on {what}: {_count(result['sequences'], 'video')}, {_count(result['frames'], 'labelled frame')}; "
         f"boxes: {result['boxes']}",
-        " " * width + "".join(column.rjust(7) for column in columns),
+        " " * width + "".join(column.rjust(8) for column in columns),
     ]
     for name, values in rows.items():
-        lines.append(name.ljust(width) + "".join(_percent(values[column]).rjust(7) for column in columns))
+        lines.append(name.ljust(width) + "".join(_percent(values[column]).rjust(8) for column in columns))
     if "challenging" in result:
         crowded = result["challenging"]
         lines.append(

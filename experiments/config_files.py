@@ -22,7 +22,7 @@ SAVED = "config.json"
 MODULE = "jmpose_config_"  # before the names of config files that are run
 FIXED = ("seed", "dataset", "optimizer", "train", "eval")  # sections whose keys are the same for every model
 CHOSEN = ("loss.estimators.", "loss.weights.")  # sections of which a config names what it wants
-OPTIONAL = ("dataset.flow_stride",)
+OPTIONAL = ("dataset.flow_stride", "dataset.augment.")
 EXAMPLE = "give a file of configs/, e.g. configs/jmpose.py:tiny"
 
 
@@ -177,7 +177,7 @@ def _check(config: ConfigDict, where: str) -> None:
             "begin with configs.common.base(), as configs/ do"
         )
     for key in given:
-        if key.split(".")[0] in FIXED and key not in known and key not in OPTIONAL:
+        if key.split(".")[0] in FIXED and key not in known and not key.startswith(OPTIONAL):
             raise InputError(f"{where}: nothing reads config.{key}{did_you_mean(key, known)}")
     _check_finite(config, where)
 

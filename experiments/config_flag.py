@@ -207,7 +207,8 @@ def _value(node: ConfigDict, name: str, text: str | bool, shown: str) -> Any:
             value = _like(value, node[name])
         ConfigDict({name: node[name]})[name] = value
     except (ValueError, TypeError, SyntaxError) as error:
-        raise InputError(f"{shown} must be {_KINDS.get(kind, kind.__name__)} ({error})") from error
+        why = "" if kind in (bool, int, float) else f" ({error})"
+        raise InputError(f"{shown} must be {_KINDS.get(kind, kind.__name__)}{why}") from error
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{shown} must be a finite number")
     return value
@@ -223,7 +224,7 @@ def _like(value: tuple, current: Any) -> tuple:
         value = tuple(float(x) if type(x) is int else x for x in value)
     wrong = [x for x in value if type(x) is not kind or (kind is float and not math.isfinite(x))]
     if wrong:
-        raise ValueError(f"its elements are {kind.__name__}, {wrong[0]!r} is none")
+        raise ValueError(f"its elements must be {kind.__name__}, found {wrong[0]!r}")
     return value
 
 

@@ -125,7 +125,7 @@ def markdown_table(rows: Mapping[str, Mapping[str, float | None]], columns: list
     """A Markdown table of percentages; None where there is none."""
     lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, values in rows.items():
-        cells = ["–" if values[c] is None else f"{values[c]:.1f}" for c in columns]
+        cells = ["–" if values[c] is None or np.isnan(values[c]) else f"{values[c]:.1f}" for c in columns]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -9,13 +9,16 @@ import flax.linen as nn
 from jmpose_jax.errors import InputError
 from jmpose_jax.nearest import nearest_key
 
+CLASSES = ("image", "jmpose", "raft")
 
-def _classes() -> dict[str, type[nn.Module]]:
+
+def model_class(name: str) -> type[nn.Module]:
+    """The module class of a name in CLASSES."""
     from jmpose_jax.models.clip_flow import ClipFlow
     from jmpose_jax.models.image_baseline import ImageBaseline
     from jmpose_jax.models.jmpose import JMPose
 
-    return {"image": ImageBaseline, "jmpose": JMPose, "raft": ClipFlow}
+    return dict(zip(CLASSES, (ImageBaseline, JMPose, ClipFlow)))[name]
 
 
 def create_model(config: Mapping[str, Any]) -> nn.Module:
@@ -31,18 +34,18 @@ def create_model(config: Mapping[str, Any]) -> nn.Module:
     Raises:
       InputError: an unknown name or attribute, with the nearest known one.
     """
-    classes = _classes()
     name = config["name"]
-    if name not in classes:
-        raise InputError(f"config.model.name={name!r} is unknown; use one of {', '.join(classes)}")
-    known = [f.name for f in dataclasses.fields(classes[name]) if f.name not in ("name", "parent")]
+    if name not in CLASSES:
+        raise InputError(f"config.model.name={name!r} is unknown; use one of {', '.join(CLASSES)}")
+    made_of = model_class(name)
+    known = [f.name for f in dataclasses.fields(made_of) if f.name not in ("name", "parent")]
     attributes = {k: _plain(v) for k, v in config.items() if k != "name"}
     for key in attributes:
         if key not in known:
             near = nearest_key(key, [*known, *(name for name in _nested(attributes) if name != key)])
             hint = f"; did you mean {near!r}?" if near else f"; it has {', '.join(known)}"
             raise InputError(f"config.model.{key} is no option of model {name!r}{hint}")
-    return classes[name](**attributes)
+    return made_of(**attributes)
 
 
 def _nested(attributes: Mapping[str, Any], prefix: str = "") -> list[str]:

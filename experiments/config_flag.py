@@ -52,8 +52,8 @@ def define_config(
 ) -> flags.FlagHolder[ConfigDict]:
     """Define `--config`; see ConfigFlag. Its value is a locked ConfigDict, or None where there is none."""
     if saved_in:
-        last = saved_in[-1].upper()
-        help_string += f" Without it the config.json of a run is taken, which {last} holds."
+        places = " or ".join(f"--{name}" for name in saved_in)
+        help_string += f" Without it the config.json of the run is taken that {places} names."
     return flags.DEFINE_flag(ConfigFlag(help_string, saved_in, unless))
 
 

@@ -1,6 +1,7 @@
 """New results under their fixed names, earlier ones beside them under a number."""
 
 import contextlib
+import fcntl
 import filecmp
 import json
 import os
@@ -43,20 +44,33 @@ def publish(
     Raises:
       InputError: there are earlier results, and they are to be refused.
     """
-    place_results(folder, names, "replace" if if_exists == "number" else if_exists, "--workdir")
-    kept = []
-    there = [name for name in names if os.path.lexists(folder / name)]
-    if if_exists == "number" and there and not all(_same(stage / name, folder / name) for name in names):
-        number = 2
-        while any(os.path.lexists(_numbered(folder / name, number)) for name in names):
-            number += 1
-        for name in there:
-            kept.append(_numbered(folder / name, number))
-            os.rename(folder / name, kept[-1])
-        _point_to(kept, folder, names, number)
-    for name in names:
-        put_in_place(stage / name, folder / name)
+    with _alone(folder):
+        place_results(folder, names, "replace" if if_exists == "number" else if_exists, "--workdir")
+        kept = []
+        there = [name for name in names if os.path.lexists(folder / name)]
+        if if_exists == "number" and there and not all(_same(stage / name, folder / name) for name in names):
+            number = 2
+            while any(os.path.lexists(_numbered(folder / name, number)) for name in names):
+                number += 1
+            for name in there:
+                kept.append(_numbered(folder / name, number))
+                os.rename(folder / name, kept[-1])
+            _point_to(kept, folder, names, number)
+        for name in names:
+            put_in_place(stage / name, folder / name)
     return kept
+
+
+@contextlib.contextmanager
+def _alone(folder: pathlib.Path) -> Iterator[None]:
+    """Wait until no other process moves results in a folder; where the file system has no locks, go on without."""
+    file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 def _numbered(path: pathlib.Path, number: int) -> pathlib.Path:

@@ -1,5 +1,6 @@
 """New results take the fixed names; none of an earlier run is lost."""
 
+import concurrent.futures
 import json
 
 import pytest
@@ -77,3 +78,14 @@ def test_only_what_is_new_is_moved(tmp_path):
 def test_results_do_not_go_among_what_is_read(tmp_path):
     with pytest.raises(InputError, match="is the folder that is read"):
         check_place(tmp_path, NAMES, "number", [tmp_path])
+
+
+def test_evaluations_that_end_together_lose_nothing(tmp_path):
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda n: new(tmp_path, {"n": n}, str(n)), range(8)))
+    found = [read(path)["n"] for path in tmp_path.glob("evaluation*.json")]
+    poses = [(path / "a.json").read_text() for path in tmp_path.glob("predictions*")]
+    assert sorted(found) == list(range(8)) and sorted(poses) == [str(n) for n in range(8)]
+    for path in tmp_path.glob("evaluation*.json"):  # one number for what belongs together
+        beside = path.with_name(path.stem.replace("evaluation", "predictions")) / "a.json"
+        assert beside.read_text() == str(read(path)["n"])

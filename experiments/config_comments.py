@@ -88,17 +88,14 @@ def _keys(target: ast.expr) -> list[str]:
 
 def of_model(model: Mapping[str, Any]) -> dict[str, str]:
     """What the docstrings say of a model's options and of those of its parts."""
-    from jmpose_jax.models.hrnet import HRNet
-    from jmpose_jax.models.image_baseline import NETWORKS
-    from jmpose_jax.models.raft import RAFT
-    from jmpose_jax.models.registry import CLASSES, model_class
+    from jmpose_jax.models.registry import CLASSES, model_class, part_classes
 
     found = {"model.name": f"which model: {', '.join(CLASSES)}"}
     if model["name"] not in CLASSES:
         return found
-    backbone = NETWORKS.get(model.get("network", "hrnet"), HRNet) if model["name"] == "image" else HRNet
-    for part, made_of in {"": model_class(model["name"]), "backbone.": backbone, "flow_network.": RAFT}.items():
-        found |= {f"model.{part}{name}": text for name, text in attributes(inspect.getdoc(made_of) or "").items()}
+    for part, made_of in {"": model_class(model["name"]), **part_classes(model)}.items():
+        said = attributes(inspect.getdoc(made_of) or "")
+        found |= {f"model.{part}.{name}" if part else f"model.{name}": text for name, text in said.items()}
     return found
 
 

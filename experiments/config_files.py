@@ -52,7 +52,7 @@ def load(source: str) -> ConfigDict:
         config = ConfigDict(config)
     if not isinstance(config, ConfigDict):
         raise InputError(f"--config={source}: get_config() gives {_short(config)}; it must give a ConfigDict")
-    _check(config, f"--config={source}")
+    check(config, f"--config={source}")
     return config
 
 
@@ -162,7 +162,7 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
-def _check(config: ConfigDict, where: str) -> None:
+def check(config: ConfigDict, where: str) -> None:
     """Raises InputError where a config file forgot a key, made one up, or gives a number that is none."""
     found = config.to_dict()
     model = found.get("model")

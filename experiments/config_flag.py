@@ -177,6 +177,8 @@ def override(config: ConfigDict, given: dict[str, str | bool]) -> None:
         node, name = _place(config, key)
         shown = f"--config.{key}" if isinstance(text, bool) else f"--config.{key}={text}"
         node[name] = _value(node, name, text, shown)
+        if isinstance(node[name], ConfigDict):
+            config_files.check(config, shown)
 
 
 def _place(config: ConfigDict, key: str) -> tuple[ConfigDict, str]:
@@ -234,7 +236,7 @@ def _section(text: str, shown: str, current: ConfigDict) -> ConfigDict:
         found = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         found = None
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         keys = ", ".join(str(name) for name in current)
         raise InputError(f"{shown}: this is a section; set one of its keys ({keys}), or give a dict")
     return ConfigDict(found)

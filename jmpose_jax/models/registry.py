@@ -37,25 +37,33 @@ def create_model(config: Mapping[str, Any]) -> nn.Module:
     name = config["name"]
     if name not in CLASSES:
         raise InputError(f"config.model.name={name!r} is unknown; use one of {', '.join(CLASSES)}")
-    made_of = model_class(name)
-    known = [f.name for f in dataclasses.fields(made_of) if f.name not in ("name", "parent")]
     attributes = {k: _plain(v) for k, v in config.items() if k != "name"}
-    for key in attributes:
+    made_of = model_class(name)
+    parts = {part: attributes[part] for part in part_classes(config) if isinstance(attributes.get(part), Mapping)}
+    known = [*_options(made_of), *(f"{part}.{key}" for part in parts for key in _options(part_classes(config)[part]))]
+    given = [*attributes, *(f"{part}.{key}" for part, options in parts.items() for key in options)]
+    for key in given:
         if key not in known:
-            near = nearest_key(key, [*known, *(name for name in _nested(attributes) if name != key)])
+            near = nearest_key(key, known)
             hint = f"; did you mean {near!r}?" if near else f"; it has {', '.join(known)}"
             raise InputError(f"config.model.{key} is no option of model {name!r}{hint}")
     return made_of(**attributes)
 
 
-def _nested(attributes: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The flat keys of what is said of a model's parts, e.g. "backbone.width"."""
-    return [
-        key
-        for name, value in attributes.items()
-        for key in (_nested(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [f"{prefix}{name}"])
-        if "." in key
-    ]
+def part_classes(config: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
+    """The classes of the parts that a model's config has options for; an unknown network is the model's own fault."""
+    from jmpose_jax.models.hrnet import HRNet
+    from jmpose_jax.models.image_baseline import NETWORKS
+    from jmpose_jax.models.raft import RAFT
+
+    if config["name"] == "image":
+        network = NETWORKS.get(config.get("network", "hrnet"))
+        return {} if network is None else {"backbone": network}
+    return {"backbone": HRNet, "flow_network": RAFT} if config["name"] == "jmpose" else {}
+
+
+def _options(made_of: type[nn.Module]) -> list[str]:
+    return [field.name for field in dataclasses.fields(made_of) if field.name not in ("name", "parent")]
 
 
 def _plain(value: Any) -> Any:

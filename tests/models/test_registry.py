@@ -13,11 +13,14 @@ from jmpose_jax.models.registry import CLASSES, create_model, model_class
         ("num_layer", "did you mean 'num_layers'"),
         ("chanels", "did you mean 'channels'"),
         ("zzz", "it has backbone, num_joints"),
+        ("backbone.widht", "did you mean 'backbone.width'"),
     ],
 )
 def test_the_nearest_option(option, hint):
     with pytest.raises(InputError, match=f"config.model.{option} is no option of model 'jmpose'; {hint}"):
-        create_model({"name": "jmpose", "backbone": {"width": 16, "num_joints": 15}, option: 3})
+        part, _, name = option.rpartition(".")
+        backbone = {"width": 16, "num_joints": 15} | ({name: 3} if part else {})
+        create_model({"name": "jmpose", "backbone": backbone} | ({} if part else {option: 3}))
 
 
 def test_the_names():

@@ -33,8 +33,8 @@ def table(result: dict) -> str:
     """Markdown: mean over the seeds, and the range of the total where there are several."""
     lines = ["| row | " + " | ".join(SUBSETS) + " |", "|---" * (len(SUBSETS) + 1) + "|"]
     for row in ROWS:
-        values = {part: [run[row][part] for run in result["subsets"]] for part in SUBSETS}
-        cells = [f"{np.mean(v):.1f}" for v in values.values()]
+        values = {part: [run[row][part] for run in result["subsets"] if run[row][part] is not None] for part in SUBSETS}
+        cells = [f"{np.mean(v):.1f}" if v else "–" for v in values.values()]
         if len(result["seeds"]) > 1:
             cells[0] += f" ({min(values['all']):.1f}–{max(values['all']):.1f})"
         lines.append(f"| {row} | " + " | ".join(cells) + " |")

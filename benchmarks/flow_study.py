@@ -66,7 +66,7 @@ def main() -> None:
         rows[name] = found["subsets"]["JM-Pose"]
         rows["backbone"] = found["subsets"]["backbone"]
         rows["fixed average"] = found["subsets"]["fixed average"]
-        print(name, {k: round(v, 1) for k, v in rows[name].items()}, flush=True)
+        print(name, {k: v and round(v, 1) for k, v in rows[name].items()}, flush=True)
 
     result = {
         "split": arguments.split,

@@ -6,67 +6,68 @@ from ml_collections import ConfigDict
 def base() -> ConfigDict:
     """Every key that a config has, with the defaults of the lineage (HRNet, DCPose, TDMI, JM-Pose)."""
     config = ConfigDict()
-    config.seed = 0
+    config.seed = 0  # of initial values, of the order of clips and of augmentation
 
     # Where the model's variables come from before training: {submodule: workdir or checkpoint}; empty trains all anew.
     config.init = ConfigDict({"backbone": ""})
 
     config.dataset = ConfigDict()
     config.dataset.root = ""  # output folder of `jmpose prepare`
-    config.dataset.train_split = "train"
-    config.dataset.eval_split = "val"
+    config.dataset.train_split = "train"  # what is trained on
+    config.dataset.eval_split = "val"  # what is evaluated on, by `evaluate` and while training
     config.dataset.boxes = "ground_truth"  # or a detector's box file, for evaluation
-    config.dataset.skeleton = "posetrack15"
+    config.dataset.skeleton = "posetrack15"  # joints that the model estimates: posetrack15, posetrack17, coco17
     config.dataset.delta = 0  # supporting frames on each side of the key frame
     config.dataset.input_size = (384, 288)  # height, width
     config.dataset.box_enlarge = 1.25  # the crop's size over the box's
     config.dataset.complete_windows = False  # train only on clips whose neighbours all exist
     config.dataset.flow_source = "none"  # none, dis (OpenCV), exact (embedded data set), raft (in the model)
-    config.dataset.flow_pairs = "consecutive"
+    config.dataset.flow_pairs = "consecutive"  # which frames a flow connects; or key_to_support, support_to_key
     config.dataset.damaged = "error"  # a damaged record stops the run; "skip" counts it and goes on
     config.dataset.num_workers = 0  # loader processes; 0 uses threads
-    config.dataset.num_threads = 2
+    config.dataset.num_threads = 2  # threads of the loader that decode and crop
     config.dataset.augment = ConfigDict()
     config.dataset.augment.rotation = 45.0  # degrees, standard deviation; clipped at this value (paper: [-45, 45])
-    config.dataset.augment.rotation_probability = 0.6
+    config.dataset.augment.rotation_probability = 0.6  # share of clips that are turned
     config.dataset.augment.scale = 0.35  # standard deviation; clipped at +-this value (paper: [0.65, 1.35])
-    config.dataset.augment.half_body_probability = 0.3
-    config.dataset.augment.flip_probability = 0.5
+    config.dataset.augment.half_body_probability = 0.3  # share of clips cropped to the upper or the lower body
+    config.dataset.augment.flip_probability = 0.5  # share of clips that are mirrored
 
     config.loss = ConfigDict()
     config.loss.sigma = 3.0  # heatmap pixels
     config.loss.target = "official"  # official: centre rounded to a pixel; exact: sub-pixel centre
     config.loss.temperature = 0.1  # of the softmax over pixels in the information terms
     config.loss.features = "raw"  # or "standardized": each channel of what those terms read with variance 1
-    # Estimator of each information term, and the unit of the terms: "pixels" (nats over pixels, as public code has it)
-    # or "heatmap_loss" (alpha = 1 starts near L_H with any estimator; weights are then relative to the heatmap's).
+    # Estimator of each information term.
     config.loss.estimators = ConfigDict({"relevancy": "vml_js", "complement": "vsd", "redundancy": "vsd"})
+    # Unit of the information terms: "pixels" (nats over pixels, as public code has it) or "heatmap_loss" (alpha = 1
+    # starts near L_H with any estimator; weights are then relative to the heatmap's).
     config.loss.normalization = "pixels"
     config.loss.alpha = 1.0  # multiplies the information terms
     # Weights of the terms. Arrays of the compiled step: sweeping them compiles nothing anew.
     config.loss.weights = ConfigDict()
-    config.loss.weights.heatmap = 1.0
+    config.loss.weights.heatmap = 1.0  # of the heatmap loss L_H
 
     config.optimizer = ConfigDict()
-    config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 1e-4
+    config.optimizer.name = "adamw"  # or "adam"
+    config.optimizer.learning_rate = 1e-4  # the highest, before the schedule lowers it
     config.optimizer.weight_decay = 0.01  # PyTorch's default, which the lineage leaves
     config.optimizer.schedule = "step"  # step, cosine, stable
-    config.optimizer.warmup_steps = 0
+    config.optimizer.warmup_steps = 0  # steps over which the rate rises from zero
     config.optimizer.boundaries = (5.0, 10.0, 15.0)  # epochs after which the rate falls, for "step"
-    config.optimizer.decay_factor = 0.1
-    config.optimizer.decay_steps = 0  # for "stable"
-    config.optimizer.clip_norm = 0.0
-    config.optimizer.frozen = ()  # regular expressions over parameter paths
+    config.optimizer.decay_factor = 0.1  # what the rate is multiplied by at each boundary, for "step"
+    config.optimizer.decay_steps = 0  # last steps over which the rate falls to zero, for "stable"
+    config.optimizer.clip_norm = 0.0  # largest norm of the gradient; 0 does not clip
+    config.optimizer.frozen = ()  # regular expressions over paths of parameters that are not trained
 
     config.train = ConfigDict()
-    config.train.batch_size = 32
-    config.train.epochs = 20.0
+    config.train.batch_size = 32  # clips of a step, over all devices and hosts
+    config.train.epochs = 20.0  # passes over the training split
     config.train.steps = 0  # overrides epochs where positive
-    config.train.log_every = 20
-    config.train.save_every = 1000
-    config.train.keep = 2
-    config.train.keep_steps = ()
+    config.train.log_every = 20  # steps between two lines of metrics.jsonl
+    config.train.save_every = 1000  # steps between two checkpoints
+    config.train.keep = 2  # how many of the latest checkpoints stay
+    config.train.keep_steps = ()  # steps whose checkpoints stay for good
     config.train.mesh_model = 1  # devices along the mesh's axis "model"; the others share the batch
     config.train.sharding = ()  # rules over the state, e.g. (("backbone/.*kernel", "fsdp"),); see train/sharding.py
     config.train.accumulate = 1  # parts of a batch whose gradients are averaged
@@ -79,13 +80,13 @@ def base() -> ConfigDict:
     config.train.check_hosts_every = 1000  # steps between two comparisons of the hosts' parameters; 0 for never
 
     config.eval = ConfigDict()
-    config.eval.batch_size = 32
+    config.eval.batch_size = 32  # clips of a batch
     config.eval.checkpoint = "latest"  # of a workdir; or "best", of those that were evaluated while training
     config.eval.ema = False  # evaluate the moving average of the parameters
-    config.eval.flip_test = True
+    config.eval.flip_test = True  # average with the heatmaps of the mirrored clip
     config.eval.shift_heatmap = True  # flipped heatmaps move one pixel to the right before averaging
-    config.eval.decode = "dark"
-    config.eval.blur_kernel = 11
+    config.eval.decode = "dark"  # how joints are read off heatmaps: argmax, quarter_offset, dark
+    config.eval.blur_kernel = 11  # width in heatmap pixels of the blur before "dark"
     return config
 
 

@@ -74,4 +74,4 @@ def _flow_by_raft(config: ConfigDict, size: str, iterations: int) -> None:
     config.model.flow_source = "raft"
     config.model.flow_network = ConfigDict({"size": size})
     config.model.flow_iterations = iterations
-    config.init.flow_network = ""
+    config.init.flow_network = ""  # checkpoint of the RAFT, of `jmpose convert` or configs/raft_synthetic.py

@@ -24,11 +24,12 @@ def get_config(variant: str = "small") -> ConfigDict:
     config.dataset.delta = 2
     config.dataset.flow_source = "exact"
     config.dataset.flow_pairs = "support_to_key"  # motion over one and two frames, forwards and backwards
-    config.dataset.flow_stride = 1
+    config.dataset.flow_stride = 1  # crop pixels a cell of the flow
     config.dataset.complete_windows = True
     config.dataset.augment.rotation = 30.0
     config.dataset.augment.half_body_probability = 0.0
     config.model = ConfigDict({"name": "raft", "size": variant, "delta": 2, "flow_pairs": "support_to_key"})
+    # The sequence loss: gamma is what an iteration weighs over the next, the weights are those of its terms.
     config.loss = ConfigDict({"gamma": 0.8, "weights": {"sequence": 1.0, "endpoint_error": 0.0}})
     config.optimizer.weight_decay = 1e-4
     config.optimizer.clip_norm = 1.0

@@ -7,6 +7,7 @@ COMMANDS = {
     "quickstart": "the whole road on the embedded data set: data, training, evaluation, report",
     "prepare": "annotations and frames to TFRecord shards",
     "browse": "an HTML page of what training sees of a prepared folder",
+    "config": "every key of a config with its value and meaning",
     "train": "train a model from a config",
     "evaluate": "PoseTrack AP of a trained model, or of prediction files",
     "grid": "every cell of an ablation grid: table, heat map, best cell",

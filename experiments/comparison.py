@@ -14,6 +14,7 @@ from data_pipeline.synthetic.annotations import MOTION_DISTANCES
 from data_pipeline.synthetic.visibility import Cause
 from experiments import data
 from experiments.evaluation import Estimates, Scorer, estimate_split
+from experiments.scores import NOT_ANNOTATED, without_nan
 from jmpose_jax.inference.estimate import HEATMAP_STRIDE, to_image
 from jmpose_jax.models.heatmap_aggregation import frame_weights
 from jmpose_jax.ops import heatmaps as heatmap_ops
@@ -164,7 +165,7 @@ def score(estimates: Mapping[str, Estimates], table: ClipTable, annotations: pat
 
     Returns:
       {"ap": row -> {joint group: AP}, "subsets": row -> {subset: mean AP}, "joints": subset -> number of joints,
-      "clips": number of clips}; AP in percent.
+      "clips": number of clips}; AP in percent, None where there is none, with the reason under "absent".
     """
     scorer = Scorer(table, annotations)
     parts = subsets(table)
@@ -179,4 +180,10 @@ def score(estimates: Mapping[str, Estimates], table: ClipTable, annotations: pat
         for name in names
     }
     counts = {part: int((mask & annotated).sum()) for part, mask in parts.items()}
-    return {"ap": ap, "subsets": split, "joints": counts, "clips": len(table)}
+    absent: dict[str, str] = {}
+    for name in names:
+        ap[name], of_groups = without_nan("ap", ap[name], NOT_ANNOTATED)
+        split[name], of_subsets = without_nan("subsets", split[name], "no annotated joint is in the subset")
+        absent |= of_groups | of_subsets
+    result = {"ap": ap, "subsets": split, "joints": counts, "clips": len(table)}
+    return result | ({"absent": absent} if absent else {})

@@ -9,6 +9,9 @@ import jax
 from data_pipeline.loader import make_loader
 from jmpose_jax.errors import InputError
 
+FEATURES = "features.json"
+UNFINISHED = ".unfinished"
+SOURCE_FOLDERS = ("images", "posetrack_data", "train2017", "val2017")
 FLOW_STRIDE = 4  # crop pixels a cell of the flow, where a config does not say
 
 
@@ -16,14 +19,57 @@ def dataset_root(config: Mapping[str, Any]) -> pathlib.Path:
     """The prepared data set of a config.
 
     Raises:
-      InputError: none is given, or it is no output of `jmpose prepare`.
+      InputError: none is given, or it is no output of `jmpose prepare`; says what it is instead.
     """
     root = config["dataset"]["root"]
     if not root:
         raise InputError("config.dataset.root is empty; give --config.dataset.root=DIR, an output of `jmpose prepare`")
     folder = pathlib.Path(root)
-    if not (folder / "features.json").is_file():
-        raise InputError(f"config.dataset.root={root} is no output of `jmpose prepare`: it has no features.json")
+    try:
+        if not (folder / FEATURES).is_file():
+            raise InputError(f"config.dataset.root={root} {_what_it_is(folder)}")
+    except OSError as error:
+        raise InputError(f"config.dataset.root={root} cannot be read ({error.strerror})") from error
+    return folder
+
+
+def _what_it_is(folder: pathlib.Path) -> str:
+    """Why a folder is no output of `jmpose prepare`, and what to do."""
+    unfinished = folder if folder.name.endswith(UNFINISHED) else folder.with_name(folder.name + UNFINISHED)
+    if unfinished.is_dir():
+        return f"is not finished ({unfinished} is there): run the same `jmpose prepare` again, it goes on"
+    if not folder.exists():
+        near = next(place for place in folder.absolute().parents if place.exists())
+        return f"does not exist (of it there is {near}); check --config.dataset.root=DIR"
+    if not folder.is_dir():
+        return "is a file; give the folder that `jmpose prepare` wrote"
+    below = sorted(path.parent for path in folder.glob(f"*/{FEATURES}"))
+    if below:
+        return f"is no output of `jmpose prepare`, but holds one: give --config.dataset.root={below[0]}"
+    if (folder / "annotations").is_dir() or any((folder / name).is_dir() for name in SOURCE_FOLDERS):
+        return (
+            "is a source that is not prepared yet: run `jmpose prepare --dataset=NAME --source="
+            f"{folder} --output=DIR`, and give DIR"
+        )
+    if not any(folder.iterdir()):
+        return "is empty; give the folder that `jmpose prepare` wrote"
+    return f"is no output of `jmpose prepare`: it has no {FEATURES}; give the folder that `jmpose prepare` wrote"
+
+
+def annotations(config: Mapping[str, Any]) -> pathlib.Path:
+    """The folder of the evaluation split's ground truth.
+
+    Raises:
+      InputError: the prepared data set has none.
+    """
+    root, split = dataset_root(config), config["dataset"]["eval_split"]
+    folder = root / "annotations" / split
+    if not split or not folder.is_dir():
+        there = sorted(path.name for path in (root / "annotations").glob("*") if path.is_dir())
+        raise InputError(
+            f"config.dataset.eval_split={split!r}: {root} has no annotations of it; "
+            + (f"there are {', '.join(there)}" if there else "it has none at all: prepare it again")
+        )
     return folder
 
 

@@ -9,32 +9,41 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import data
+from experiments.earlier_results import check_place, publish, staging
+from experiments.reported import reported, say
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import write_json
+from jmpose_jax.files import check_writable, write_json
 from jmpose_jax.losses.flow import average_cells, endpoint_error, known_flow
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.ops.optical_flow import dis_flow, flow_pair_indices
 from jmpose_jax.train.checkpoints import load_variables
 
+NO_PIXEL = "no pixel with known flow is of this kind"
 METHODS = ("network", "dis", "zero")
 
 
-def evaluate_flow(config: Mapping[str, Any], workdir: pathlib.Path, checkpoint: str | pathlib.Path) -> dict[str, Any]:
+def evaluate_flow(
+    config: Mapping[str, Any], workdir: pathlib.Path, checkpoint: str | pathlib.Path, if_exists: str = "number"
+) -> dict[str, Any]:
     """Score a flow network on the config's evaluation split.
 
     Args:
       config: of `configs/raft_synthetic.py`; says which data set, split, pairs and number of iterations.
       workdir: gets `evaluation.json`.
       checkpoint: of a RAFT of the config's size, trained or converted.
+      if_exists: what becomes of an earlier evaluation, see `earlier_results.publish`.
 
     Returns:
       The content of `evaluation.json`: mean endpoint error in crop pixels of "network", "dis" and "zero" over all
-      known pixels, over those that move by more than one pixel, and over each distance in frames.
+      known pixels, over those that move by more than one pixel, and over each distance in frames; None, with the reason
+      under `absent`, over parts without a pixel.
 
     Raises:
       InputError: data set or checkpoint are at fault.
     """
     dataset = config["dataset"]
+    check_writable(workdir, "--workdir")
+    check_place(workdir, ["evaluation.json"], if_exists, [])
     if dataset["flow_source"] != "exact":
         raise InputError(f"config.dataset.flow_source={dataset['flow_source']!r}: endpoint errors need exact")
     saved, variables = load_variables(checkpoint)
@@ -56,7 +65,7 @@ def evaluate_flow(config: Mapping[str, Any], workdir: pathlib.Path, checkpoint: 
 
     error = jax.jit(endpoint_error)
     try:
-        for batch in loader:
+        for batch in reported(loader, "evaluate"):
             flow, known = run(variables, batch)
             stride = batch.frames.shape[2] // batch.flow.shape[2]
             flows = {
@@ -65,6 +74,10 @@ def evaluate_flow(config: Mapping[str, Any], workdir: pathlib.Path, checkpoint: 
                 "zero": jnp.zeros_like(flow),
             }
             known = np.asarray(known, np.float64)
+            if not np.isfinite(flow).all():
+                raise InputError(
+                    f"checkpoint {checkpoint} gives flow that is not finite; its weights are damaged, use another one"
+                )
             moving = np.linalg.norm(batch.flow, axis=-1) > 1
             parts = {"all": known, "moving": known * moving}
             for distance in np.unique(distances):
@@ -85,11 +98,16 @@ def evaluate_flow(config: Mapping[str, Any], workdir: pathlib.Path, checkpoint: 
         "iterations": model.iterations,
         "pixels": {part: int(count) for part, count in counts.items()},
         "endpoint_error": {
-            method: {part: total / max(counts[part], 1.0) for part, total in found.items()}
+            method: {part: total / counts[part] if counts[part] else None for part, total in found.items()}
             for method, found in sums.items()
         },
     }
-    write_json(workdir / "evaluation.json", result)
+    if absent := {part: NO_PIXEL for part, count in counts.items() if not count}:
+        result["absent"] = absent
+    with staging(workdir) as stage:
+        write_json(stage / "evaluation.json", result)
+        for kept in publish(stage, workdir, ["evaluation.json"], if_exists):
+            say(f"the earlier evaluation is kept as {kept}")
     return result
 
 
@@ -98,5 +116,10 @@ def describe(result: Mapping[str, Any]) -> str:
     errors = result["endpoint_error"]
     parts = list(result["pixels"])
     lines = ["endpoint error, px  " + "".join(part.rjust(10) for part in parts)]
-    lines += [method.ljust(20) + "".join(f"{errors[method][part]:10.3f}" for part in parts) for method in METHODS]
+    lines += [method.ljust(20) + "".join(_pixels(errors[method][part]) for part in parts) for method in METHODS]
+    lines += [f"{part}: {reason}" for part, reason in result.get("absent", {}).items()]
     return "\n".join(lines)
+
+
+def _pixels(error: float | None) -> str:
+    return "–".rjust(10) if error is None else f"{error:10.3f}"

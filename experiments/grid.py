@@ -14,9 +14,10 @@ import sys
 from typing import Any
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from experiments import grid_cells
+from experiments.config_flag import define_config
 from experiments.grid_cells import Grid
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
@@ -105,7 +106,7 @@ def _options(pairs: list[str]) -> dict[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    config = config_flags.DEFINE_config_file("config", None, "Config file with get_grid().", lock_config=True)
+    config = define_config("Config file with get_grid().")
     workdir = flags.DEFINE_string("workdir", None, "Folder of the grid; a grid found there goes on.")
     engine = flags.DEFINE_enum("engine", "local", ENGINES, "Where the cells run; print writes their commands.")
     index = flags.DEFINE_integer("index", None, "Run this cell alone, here.", lower_bound=0)

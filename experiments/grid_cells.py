@@ -1,7 +1,6 @@
 """A grid as data: from `get_grid()` to cells with overrides, labels, an id and a folder each."""
 
 import dataclasses
-import difflib
 import hashlib
 import itertools
 import json
@@ -12,6 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiments.config_changes import flatten
+from experiments.config_files import did_you_mean
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
 
@@ -117,9 +117,7 @@ def _value(axis: str, value: Any) -> tuple[str, dict[str, Any], float | None]:
 
 def _check_key(key: str, known: set[str]) -> None:
     if key not in known:
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else "the config file lists the keys"
-        raise InputError(f"the grid has the key {key!r}, the config does not; {hint}")
+        raise InputError(f"the grid has the key {key!r}, the config does not{did_you_mean(key, known)}")
 
 
 def override(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> ConfigDict:

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import re
 import sys
 import textwrap
 import time
@@ -11,6 +10,7 @@ from collections.abc import Callable
 
 from absl import flags, logging
 
+from experiments.config_flag import read_flags
 from jmpose_jax.errors import (
     HostLost,
     HostsDiffer,
@@ -45,7 +45,7 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
         print(usage(program_name(argv[0]), sys.modules[run.__module__].__doc__ or ""))
         sys.exit(0)
     try:
-        rest = _parse(argv)
+        rest = read_flags(argv)
         if flags.FLAGS["verbosity"].using_default_value:
             # Libraries warn of matters that the user can do nothing about; --verbosity=0 shows them.
             logging.set_verbosity(logging.ERROR)
@@ -92,41 +92,6 @@ def keep_freed_memory() -> None:
         trim_threshold, mmap_max = -1, -4  # malloc.h
         mallopt(trim_threshold, 2**31 - 1)
         mallopt(mmap_max, 0)
-
-
-def _parse(argv: list[str]) -> list[str]:
-    """Read the flags; what a config file raises while it is read is a fault of the flags too."""
-    try:
-        rest = flags.FLAGS(argv)
-        # A config file that cannot be found raises only when the config is read; do so now.
-        if "config" in flags.FLAGS:
-            getattr(flags.FLAGS.config, "keys", None)
-        return rest
-    except flags.Error as error:
-        # config_flags puts the traceback of a config file into the message; its last line says what is wrong.
-        head, trace, tail = str(error).partition("Error whilst parsing config file")
-        raise InputError(head + tail.strip().splitlines()[-1] if trace else head) from error
-    except (AttributeError, KeyError) as error:
-        raise InputError(_unknown_key(argv, str(error))) from error
-    except OSError as error:
-        lines = str(error).split("\n")
-        raise InputError(
-            f"--config: {lines[-1].strip() or lines[0]}; give a file of configs/, e.g. configs/jmpose.py"
-        ) from error
-    except (ValueError, TypeError, ImportError, SyntaxError) as error:
-        raise InputError(f"{type(error).__name__} while reading the flags: {error}") from error
-
-
-def _unknown_key(argv: list[str], message: str) -> str:
-    """The message for a `--config.KEY=VALUE` whose key the config does not have."""
-    names = re.findall(r"[A-Za-z_]\w*", message)
-    given = [argument.split("=")[0] for argument in argv if argument.startswith("--config.")]
-    culprit = next((flag for flag in given if names and names[0] in flag.split(".")), None)
-    if culprit is None:
-        return f"the config cannot be read: {message}"
-    near = re.search(r'Did you mean "(\w+)"', message)
-    hint = f"did you mean {near[1]!r}?" if near else "the config file lists the keys"
-    return f"{culprit}: the config has no key {names[0]!r}; {hint}"
 
 
 def usage(program: str, description: str) -> str:

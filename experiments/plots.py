@@ -45,11 +45,11 @@ def loss_curves(runs: Mapping[str, str | os.PathLike], path: str | os.PathLike) 
     _save(figure, path)
 
 
-def ap_bars(table: Mapping[str, Mapping[str, float]], columns: Sequence[str], path: str | os.PathLike) -> None:
+def ap_bars(table: Mapping[str, Mapping[str, float | None]], columns: Sequence[str], path: str | os.PathLike) -> None:
     """Grouped bars of AP: one group a column, one bar a row of the table.
 
     Args:
-      table: row name -> {column: AP in percent}.
+      table: row name -> {column: AP in percent, or None}.
       columns: which columns to show, in order.
       path: PNG to write.
     """
@@ -57,7 +57,7 @@ def ap_bars(table: Mapping[str, Mapping[str, float]], columns: Sequence[str], pa
     width = 0.8 / max(len(table), 1)
     colors = plt.get_cmap("tab10")
     for i, (row, values) in enumerate(table.items()):
-        heights = [values.get(column, np.nan) for column in columns]
+        heights = np.array([values.get(column) for column in columns], float)
         places = np.arange(len(columns)) + (i - (len(table) - 1) / 2) * width
         axis.bar(places, heights, width * 0.92, label=row, color=colors(i))
     axis.set_xticks(np.arange(len(columns)), columns)

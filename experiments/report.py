@@ -121,11 +121,11 @@ def _write_image(path: pathlib.Path, image: np.ndarray) -> None:
     os.replace(temporary, path)
 
 
-def markdown_table(rows: Mapping[str, Mapping[str, float]], columns: list[str]) -> str:
-    """A Markdown table of percentages."""
+def markdown_table(rows: Mapping[str, Mapping[str, float | None]], columns: list[str]) -> str:
+    """A Markdown table of percentages; None where there is none."""
     lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, values in rows.items():
-        cells = ["–" if np.isnan(values[c]) else f"{values[c]:.1f}" for c in columns]
+        cells = ["–" if values[c] is None or np.isnan(values[c]) else f"{values[c]:.1f}" for c in columns]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from data_pipeline.progress import ProgressBar
 from experiments import data, hosts
 from experiments.config_changes import check_unchanged
+from experiments.config_flag import define_config, required_config
 from experiments.config_limits import check_limits
 from experiments.launch import launch
 from experiments.summary import summary as summarized
@@ -82,7 +83,7 @@ def train(
     loader = data.train_loader(config, sharding.input_share(mesh))
     try:
         parts = set_up(task, loader)
-        evaluate = make_validation(config, mesh) if config.train.evaluate_every else None
+        evaluate = make_validation(config, mesh, quiet) if config.train.evaluate_every else None
         shardings = sharding.state_sharding(parts.state, mesh, config.train.sharding)
         state = jax.device_put(parts.state, shardings)
 
@@ -298,9 +299,7 @@ def _report(bar: ProgressBar, step: int, scalars: dict[str, float]) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    config = config_flags.DEFINE_config_file(
-        "config", None, "Config file, e.g. configs/jmpose.py:tiny.", lock_config=True
-    )
+    config = define_config("Config file, e.g. configs/jmpose.py:tiny.", saved_in=("workdir",))
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run; a run found there goes on.")
     summary = flags.DEFINE_bool("summary", False, "Print the model's modules, shapes, parameters and GFLOP, and stop.")
     allow = flags.DEFINE_bool("allow_config_change", False, "Go on in a workdir that another config began.")
@@ -317,12 +316,11 @@ def main(argv: list[str] | None = None) -> None:
     depth = flags.DEFINE_integer("summary_depth", 2, "How far down --summary lists modules.", lower_bound=0)
 
     def run() -> None:
-        if summary.value and config.value is not None:
+        if summary.value:
+            required_config(config)
             print(summarized(config.value, depth.value))
             return
-        for flag in (config, workdir):
-            if flag.value is None:
-                raise InputError(f"--{flag.name} is missing")
+        required_config(config, workdir)
         if topology.value and not compiling.value:
             raise InputError("--topology goes with --compile_only: training runs on the devices that are there")
         steps = None if profile.value is None else parse_profile_steps(profile.value)

@@ -10,9 +10,9 @@ import types
 
 import pytest
 from absl import flags
-from ml_collections import config_flags
 
 from experiments import cli, launch
+from experiments.config_flag import define_config
 from jmpose_jax.errors import (
     HostLost,
     HostsDiffer,
@@ -53,13 +53,12 @@ def test_dispatch_passes_the_flags_on(monkeypatch):
 
 
 @pytest.fixture
-def call(capsys, monkeypatch):
+def call(capsys):
     """Run a small command with flags, a config among them: its status and what it printed."""
     names = ("config", "size", "quick")
 
     def command(*arguments, work=lambda: None):
-        monkeypatch.setattr(sys, "argv", ["jmpose", "example", *arguments])  # where config_flags looks for overrides
-        config_flags.DEFINE_config_file("config", None, "The config.", lock_config=True)
+        define_config("The config.")
         flags.DEFINE_integer("size", 3, "How many.", lower_bound=1, module_name="experiments.example")
         flags.DEFINE_bool("quick", None, "In haste.", module_name="experiments.example")
 
@@ -108,7 +107,7 @@ def faulty():
         (("--size=many",), "--size=many"),
         (("--config=none.py",), "none.py"),
         (("--config=configs/backbone.py:giant",), "no variant 'giant'"),
-        (("--config=configs/backbone.py", "--config.train.step=3"), "did you mean 'steps'?"),
+        (("--config=configs/backbone.py", "--config.train.step=3"), "did you mean 'train.steps'?"),
         (("--config=configs/backbone.py", "--config.colour=3"), "--config.colour"),
         (("--config=configs/backbone.py", "--config.train.steps=many"), "--config.train.steps"),
         ((), "file x: is at fault"),

@@ -274,7 +274,7 @@ def test_submitits_local_executor_runs_the_cells(tmp_path):
     found = grid.plan(config, {"loss.alpha": (0.0, 1.0)}, tmp_path / "grid")
     jobs = grid_run.run_submitit(tmp_path / "grid", found.cells, "local", {"timeout_min": 5}, wait=True)
     assert [job.result() for job in jobs] == ["failed", "failed"]
-    assert "is no output of `jmpose prepare`" in grid_run.read_status(tmp_path / "grid", found.cells[1])["message"]
+    assert "nowhere does not exist" in grid_run.read_status(tmp_path / "grid", found.cells[1])["message"]
     again = grid_run.GridJob("w", 3).checkpoint()
     assert (again.function.workdir, again.function.index) == ("w", 3)
 

@@ -1,0 +1,52 @@
+"""`jmpose config`: every key of a config with its value, its type and its meaning.
+
+Of a config file (--config), or of a run (--workdir), with the changes of --config.KEY=VALUE.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from absl import flags
+
+from experiments.config_changes import flatten
+from experiments.config_comments import comment_of, comments
+from experiments.config_flag import define_config, required_config
+from experiments.launch import launch
+
+WIDTH = 48  # characters that a key and its value take before the comment
+
+
+def listing(config: Mapping[str, Any], source: str | None = None) -> str:
+    """A line a key: `KEY = VALUE  # TYPE; meaning`.
+
+    Args:
+      config: plain data.
+      source: the file that it came from, as `--config` gives it; its comments are read.
+    """
+    found = comments(config, source)
+    lines = []
+    for key, value in flatten(config):
+        comment = comment_of(key, found)
+        about = f"{type(value).__name__}{'; ' if comment else ''}{comment}"
+        lines.append(f"{f'{key} = {value!r}':<{WIDTH}}  # {about}")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> None:
+    config = define_config("Config file, e.g. configs/jmpose.py:tiny.", saved_in=("workdir",))
+    flags.DEFINE_string("workdir", None, "Folder of a run, whose config is listed.")
+
+    def run() -> None:
+        required_config(config)
+        try:
+            print(listing(config.value.to_dict(), flags.FLAGS["config"].config_filename), flush=True)
+        except BrokenPipeError:  # `| head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    launch(run, argv)
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -1,0 +1,118 @@
+"""What the keys of a config mean: the comments beside the assignments in configs/, the docstrings of the models.
+
+They stay where they are written; here they are only collected.
+"""
+
+import ast
+import inspect
+import io
+import pathlib
+import re
+import tokenize
+from collections.abc import Mapping
+from typing import Any
+
+import configs
+from experiments.config_files import split_source
+
+CONFIGS = pathlib.Path(configs.__file__).parent
+_ATTRIBUTE = re.compile(r"\s+([a-z_0-9, ]+): (.+)")
+
+
+def comments(config: Mapping[str, Any], source: str | None) -> dict[str, str]:
+    """The comment of every key of a config that has one.
+
+    Args:
+      config: plain data.
+      source: the file that it came from, as `--config` gives it.
+
+    Returns:
+      Flat key -> comment. That of `configs/common.py`, which says what a key is, comes before the file's own; a key
+      without one has that of its section.
+    """
+    texts = [(CONFIGS / "common.py").read_text(encoding="utf-8")]
+    if source is not None and source.split(":")[0].endswith(".py"):
+        texts.append(pathlib.Path(split_source(source)[0]).read_text(encoding="utf-8"))
+    texts += [path.read_text(encoding="utf-8") for path in sorted(CONFIGS.glob("*.py"))]
+    found: dict[str, str] = {}
+    for text in texts:
+        found = assigned(text) | found
+    return found | of_model(config["model"])
+
+
+def comment_of(key: str, found: Mapping[str, str]) -> str:
+    """The comment of a key, or of the nearest section around it that has one."""
+    while key and key not in found:
+        key = key.rpartition(".")[0]
+    return found.get(key, "")
+
+
+def assigned(text: str) -> dict[str, str]:
+    """The comments of `config.KEY = value` in a Python text: behind the assignment, or in the lines above it.
+
+    Of several assignments of one key the first with a comment counts.
+    """
+    lines = text.splitlines()
+    behind = {
+        token.start[0]: token.string.lstrip("# ").strip()
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type == tokenize.COMMENT
+    }
+    found: dict[str, str] = {}
+    for node in sorted((n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Assign)), key=lambda n: n.lineno):
+        keys = [key for target in node.targets for key in _keys(target)]
+        if not keys:
+            continue
+        comment = behind.get(node.end_lineno, "")
+        if not comment:
+            line = node.lineno - 1
+            while line in behind and lines[line - 1].lstrip().startswith("#"):
+                comment = f"{behind[line]} {comment}".strip()
+                line -= 1
+        for key in keys:
+            if comment:
+                found.setdefault(key, comment)
+    return found
+
+
+def _keys(target: ast.expr) -> list[str]:
+    """The flat keys that a target of an assignment names; none where it is not `config.…`."""
+    if isinstance(target, ast.Tuple):
+        return [key for element in target.elts for key in _keys(element)]
+    parts = []
+    while isinstance(target, ast.Attribute):
+        parts.append(target.attr)
+        target = target.value
+    return [".".join(reversed(parts))] if parts and isinstance(target, ast.Name) and target.id == "config" else []
+
+
+def of_model(model: Mapping[str, Any]) -> dict[str, str]:
+    """What the docstrings say of a model's options and of those of its parts."""
+    from jmpose_jax.models.registry import CLASSES, model_class, part_classes
+
+    found = {"model.name": f"which model: {', '.join(CLASSES)}"}
+    if model["name"] not in CLASSES:
+        return found
+    for part, made_of in {"": model_class(model["name"]), **part_classes(model)}.items():
+        said = attributes(inspect.getdoc(made_of) or "")
+        found |= {f"model.{part}.{name}" if part else f"model.{name}": text for name, text in said.items()}
+    return found
+
+
+def attributes(docstring: str) -> dict[str, str]:
+    """The entries of a docstring's "Attributes:"; several names may share one."""
+    lines = docstring.partition("Attributes:\n")[2].splitlines()
+    found: dict[str, str] = {}
+    names: list[str] = []
+    indent = len(lines[0]) - len(lines[0].lstrip()) if lines else 0
+    for line in lines:
+        depth = len(line) - len(line.lstrip())
+        if not line.strip() or depth < indent:
+            break
+        entry = _ATTRIBUTE.fullmatch(line)
+        if depth == indent and entry:
+            names = [name.strip() for name in entry[1].split(",")]
+            found |= dict.fromkeys(names, entry[2])
+        else:
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found

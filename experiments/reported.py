@@ -1,0 +1,46 @@
+"""Batches that pass by while somebody waits: what is compiled, and how far it is."""
+
+import sys
+from collections.abc import Iterator, Sized
+from typing import Any, Protocol
+
+from data_pipeline.progress import ProgressBar
+from jmpose_jax.records import ClipBatch
+
+
+class Batches(Sized, Protocol):
+    """A loader of known length."""
+
+    def __iter__(self) -> Iterator[ClipBatch]: ...
+
+
+def say(text: str) -> None:
+    """A line on standard error, at once."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def reported(loader: Batches, description: str, enabled: bool = True, compiled: bool = False) -> Iterator[Any]:
+    """Passes the batches on, and reports on standard error.
+
+    The first batch, whose program is compiled, does not count into the estimate of the time that is left.
+
+    Args:
+      loader: one pass; its length is the number of batches.
+      description: a word or two that name the task.
+      enabled: False reports nothing.
+      compiled: the program is there from an earlier pass.
+
+    Yields:
+      The batches, in their order.
+    """
+    bar = None
+    for batch in loader:
+        if enabled and bar is None and not compiled:
+            say(f"{description}: compiling for the first of {len(loader)} batches, which may take a minute …")
+        yield batch  # comes back once it has been worked on
+        if bar is None:
+            bar = ProgressBar(len(loader), description, initial=1, enabled=enabled)
+        else:
+            bar.update(1)
+    if bar is not None:
+        bar.close()

@@ -1,0 +1,163 @@
+"""The PoseTrack scores of a folder of result files: as the content of `evaluation.json`, and as a table."""
+
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from jmpose_jax import checks
+from jmpose_jax.errors import InputError
+from jmpose_jax.metrics import posetrack
+from jmpose_jax.metrics.crowd import choose_frames, write_subset
+from jmpose_jax.metrics.reading import read_sequence
+
+NOT_ANNOTATED = "no joint of the group is annotated"
+NOT_TRACKED = "no joint of the group is annotated in two frames of a video"
+NO_TRACKS = "no video has two labelled frames"
+SHOWN = 3  # names of files in a message
+
+
+def check_truth(annotations: pathlib.Path, crowd_index: float | None = None) -> None:
+    """Read the ground truth as the scoring will, so that its faults come before a model is run.
+
+    Args:
+      annotations: folder of the ground truth.
+      crowd_index: as in `measure`.
+
+    Raises:
+      InputError: it cannot be scored against.
+    """
+    files = sorted(annotations.glob("*.json"))
+    if not files:
+        below = sorted(path.parent for path in annotations.glob("**/*.json"))
+        hint = f"; there are some in {below[0]}" if below else ""
+        raise InputError(f"{annotations}: holds no .json file; give the folder of the per-video ground truth{hint}")
+    if not any([read_sequence(path, ground_truth=True).present.any() for path in files]):
+        raise InputError(f"{annotations}: holds no annotated joint; is it the split with published annotations?")
+    if crowd_index is not None:
+        choose_frames(annotations, crowd_index)
+
+
+def measure(
+    annotations: pathlib.Path,
+    predictions: pathlib.Path,
+    crowd_index: float | None = None,
+    subset: pathlib.Path | None = None,
+) -> dict[str, Any]:
+    """Score result files.
+
+    Args:
+      annotations: folder of the ground truth.
+      predictions: folder of the result files.
+      crowd_index: score the frames of at least this CrowdIndex as well.
+      subset: folder that gets the list of these frames.
+
+    Returns:
+      Part of `evaluation.json`: `boxes`, `ap` and `mota` by joint group in percent (None where there is none, with the
+      reason under `absent`), `mean`, `sequences`, `frames`, `unused_predictions`, and `challenging` where asked for.
+
+    Raises:
+      InputError: as `metrics.posetrack.evaluate`.
+    """
+    found = posetrack.evaluate(annotations, predictions)
+    names = [path.name for path in sorted(annotations.glob("*.json"))]
+    ap, absent = without_nan("ap", found.ap, NOT_ANNOTATED)
+    mota, more = without_nan("mota", found.mota, NOT_TRACKED, NO_TRACKS)
+    absent |= more
+    result = {
+        "boxes": _box_sources(predictions, names),
+        "ap": ap,
+        "mota": mota,
+        "mean": ap["Total"],
+        "sequences": found.sequences,
+        "frames": found.frames,
+        "unused_predictions": list(found.unused_predictions),
+    }
+    if crowd_index is not None:
+        frames = write_subset(annotations, subset, crowd_index)
+        crowded, more = without_nan(
+            "challenging", posetrack.evaluate(subset / "annotations", predictions).ap, NOT_ANNOTATED
+        )
+        absent |= more
+        result["challenging"] = {
+            "crowd_index_at_least": crowd_index,
+            "frames": len(frames),
+            "ap": crowded,
+            "mean": crowded["Total"],
+        }
+    return result | ({"absent": absent} if absent else {})
+
+
+def without_nan(
+    name: str, values: Mapping[str, float], reason: str, all_absent: str | None = None
+) -> tuple[dict[str, float | None], dict[str, str]]:
+    """JSON has no NaN: the values with None in its place, and why.
+
+    Args:
+      name: of the values.
+      values: column -> number.
+      reason: why one of them is absent.
+      all_absent: why all of them are; `reason` by default.
+
+    Returns:
+      The values, and {name, or "name/column": reason} of those that are absent.
+    """
+    kept = {column: None if math.isnan(value) else value for column, value in values.items()}
+    lacking = [column for column, value in kept.items() if value is None]
+    if len(lacking) == len(kept):
+        return kept, {name: all_absent or reason}
+    return kept, {f"{name}/{column}": reason for column in lacking}
+
+
+def _box_sources(predictions: pathlib.Path, names: list[str]) -> str:
+    """Where the boxes of the result files that are scored came from, as they say; "unknown" where one does not."""
+    contents = (checks.read_json(predictions / name) for name in names)
+    return ", ".join(sorted({str(checks.field(c, "box_source", str, "", "unknown")) for c in contents}))
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """The scores for people: AP and MOTA in percent by joint group, and what they are of."""
+    columns = list(result["ap"])
+    rows = {"AP": result["ap"], "MOTA": result["mota"]}
+    if "challenging" in result:
+        rows["AP, crowded"] = result["challenging"]["ap"]
+    what = f"split {result['split']}" if result.get("split") else str(result.get("ground_truth", "ground truth"))
+    width = max(map(len, rows)) + 2
+    lines = [
+        f"percent, on {what}: {_count(result['sequences'], 'video')}, {_count(result['frames'], 'labelled frame')}; "
+        f"boxes: {result['boxes']}",
+        " " * width + "".join(column.rjust(8) for column in columns),
+    ]
+    for name, values in rows.items():
+        lines.append(name.ljust(width) + "".join(_percent(values[column]).rjust(8) for column in columns))
+    if "challenging" in result:
+        crowded = result["challenging"]
+        lines.append(
+            f"crowded: {_count(crowded['frames'], 'frame')} of CrowdIndex {crowded['crowd_index_at_least']:g} or more"
+        )
+    lines += [f"no {name.replace('/', ' of ').upper()}: {reason}" for name, reason in _short_reasons(result)]
+    if unused := result["unused_predictions"]:
+        more = f" and {len(unused) - SHOWN} more" if len(unused) > SHOWN else ""
+        lines.append(
+            f"not scored, for there is no ground truth of that name: {_count(len(unused), 'file')} "
+            f"({', '.join(unused[:SHOWN])}{more})"
+        )
+    return "\n".join(lines)
+
+
+def _short_reasons(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The reasons of what is absent; that a group lacks its MOTA where it has no AP goes without saying."""
+    absent = result.get("absent", {})
+    return [
+        (name, reason)
+        for name, reason in absent.items()
+        if not (name.startswith("mota/") and f"ap/{name.split('/')[1]}" in absent)
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,163 @@
+"""`jmpose evaluate`: what it needs, what it keeps, what it says; every fault is one line with status 2."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from absl import flags
+
+from data_pipeline.clips import ClipTable
+from experiments import comparison
+from experiments import evaluate as module
+from experiments.train import plain, train
+from jmpose_jax.errors import InputError
+from jmpose_jax.skeletons import POSETRACK17_TO_15
+from jmpose_jax.train import checkpoints
+
+CONFIGS = pathlib.Path("configs").resolve()
+
+
+@pytest.fixture
+def command(capsys):
+    """Run the command in this process: its status and what it printed."""
+
+    def run(*arguments):
+        before = set(flags.FLAGS)
+        try:
+            module.main(["jmpose evaluate", *map(str, arguments)])
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+            flags.FLAGS.unparse_flags()
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def trained(small_backbone, tmp_path):
+    """A workdir of `jmpose train`."""
+    train(small_backbone, tmp_path / "run", quiet=True)
+    return tmp_path / "run"
+
+
+def read(path):
+    return json.loads(path.read_text(), parse_constant=pytest.fail)
+
+
+def test_a_workdir_is_enough_and_earlier_results_are_kept(trained, command):
+    status, out, err = command(f"--workdir={trained}")
+    assert status == 0 and "evaluate: compiling" in err and "AP" in out and "MOTA" in out
+    first = read(trained / "evaluation.json")
+    assert first["predictions"] == str(trained / "predictions")
+    status, _, err = command(f"--workdir={trained}")  # the same again: nothing is kept twice
+    assert status == 0 and not (trained / "evaluation-2.json").exists() and "kept" not in err
+    status, _, err = command(f"--workdir={trained}", "--config.eval.decode=argmax")
+    assert status == 0 and str(trained / "evaluation-2.json") in err
+    assert read(trained / "evaluation-2.json") == first | {"predictions": str(trained / "predictions-2")}
+    names = {path.name for path in (trained / "predictions").iterdir()}
+    assert names == {path.name for path in (trained / "predictions-2").iterdir()} and not list(trained.glob(".jm*"))
+    # The workdir's own files can be scored, and stay.
+    status, _, _ = command(f"--workdir={trained}", f"--predictions={trained / 'predictions'}")
+    assert status == 0 and {path.name for path in (trained / "predictions").iterdir()} == names
+    status, _, err = command(f"--workdir={trained}", "--if_exists=refuse")
+    assert status == 2 and err.count("\n") == 1 and "evaluation.json" in err
+
+
+def test_the_config_beside_a_checkpoint_is_enough(trained, command, tmp_path):
+    step = checkpoints.find_checkpoint(trained)
+    status, _, _ = command(f"--checkpoint={step}", f"--workdir={tmp_path / 'out'}")
+    assert status == 0 and read(tmp_path / "out" / "evaluation.json")["split"] == "val"
+
+
+def test_folders_are_scored_without_config_and_data_set(prepared, command, tmp_path):
+    truth, poses = prepared / "annotations" / "val", tmp_path / "poses"
+    poses.mkdir()
+    for path in truth.glob("*.json"):
+        content = json.loads(path.read_text())
+        for person in content["annotations"]:
+            person["scores"] = [0.5] * 17
+        (poses / path.name).write_text(json.dumps(content))
+    (poses / "all_results.json").write_text("[]")
+    before = sorted(tmp_path.rglob("*"))
+    both = (f"--ground_truth={truth}", f"--predictions={poses}")
+    status, out, _ = command(*both)
+    assert status == 0 and sorted(tmp_path.rglob("*")) == before and "wrote" not in out
+    (row,) = [line for line in out.splitlines() if line.startswith("AP")]
+    assert row.split()[1:] == ["100.00"] * 8 and "all_results.json" in out and str(truth) in out
+    status, out, _ = command(*both, f"--workdir={tmp_path / 'out'}", "--crowd_index=0")
+    written = read(tmp_path / "out" / "evaluation.json")
+    assert status == 0 and written["mean"] == 100.0 and written["ground_truth"] == str(truth)
+    assert set(written["mota"].values()) == {None} and "mota" in written["absent"]  # one labelled frame a video
+    assert written["challenging"]["mean"] == 100.0 and (tmp_path / "out" / "challenging" / "frames.json").is_file()
+    status, _, err = command(*both, f"--workdir={truth}")
+    assert status == 2 and "--workdir" in err and not (truth / "evaluation.json").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, culprit",
+    [
+        ((), "--config and --workdir are missing"),
+        (("--ground_truth=x",), "--predictions is missing"),
+        (("--ground_truth=none", "--predictions=none"), "none"),
+        (("--ground_truth=x", "--predictions=y", "--checkpoint=z"), "--checkpoint does not go with --ground_truth"),
+        (("--config=configs/backbone.py", "--workdir=w", "--predictions=y", "--oks_nms=0.9"), "--oks_nms"),
+        (("--config=configs/raft_synthetic.py", "--workdir=w", "--predictions=y"), "--predictions is for poses"),
+        (("--config=configs/backbone.py", "--workdir=w"), "config.dataset.root is empty"),
+        (("--config=configs/backbone.py", "--workdir=w", "--config.dataset.root=none"), "root=none does not exist"),
+        (("--config=configs/backbone.py", "--workdir=w", "--config.train.decode=x"), "'eval.decode'"),
+        (("--workdir=w",), "--workdir=w has no config.json"),
+        (("--workdir=w", "--checkpoint=c"), "--checkpoint=c and --workdir=w have no config.json"),
+    ],
+)
+def test_flags_at_fault_are_one_line(arguments, culprit, command, monkeypatch, tmp_path):
+    place = tmp_path / "empty"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    status, out, err = command(*(argument.replace("configs/", f"{CONFIGS}/") for argument in arguments))
+    assert status == 2 and out == "" and err.count("\n") == 1 and culprit in err
+    assert not list(place.iterdir())
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_model_runs(small_backbone, command, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(plain(small_backbone)))
+    (tmp_path / "file").write_text("x")
+    place = tmp_path / "file"
+    status, _, err = command(f"--config={tmp_path / 'config.json'}", f"--workdir={place}", "--checkpoint=none")
+    assert status == 2 and err.count("\n") == 1 and f"--workdir={place}" in err
+
+
+def test_a_folder_of_runs_is_no_run(trained, command):
+    for more in ((), (f"--config={trained / 'config.json'}",)):
+        status, _, err = command(f"--workdir={trained.parent}", *more)
+        assert status == 2 and err.count("\n") == 1 and str(trained) in err
+
+
+def test_weights_that_are_not_finite_write_nothing(small_backbone, trained, monkeypatch):
+    load = checkpoints.load_model
+
+    def broken(*arguments, **options):
+        config, model, variables = load(*arguments, **options)
+        return config, model, jax.tree.map(lambda x: x * np.nan, variables)
+
+    monkeypatch.setattr(checkpoints, "load_model", broken)
+    before = sorted(path.name for path in trained.iterdir())
+    with pytest.raises(InputError, match="checkpoint .* not finite for"):
+        module.evaluate(small_backbone, trained, None, None)
+    assert sorted(path.name for path in trained.iterdir()) == before
+
+
+def test_an_empty_subset_of_the_comparison_is_null_with_a_reason(prepared):
+    table = ClipTable.load(prepared, "test")
+    table.clips["joint_cause"] = np.full_like(np.asarray(table.clips["joint_cause"]), "seen")
+    keypoints = table.clips["keypoints"][:, list(POSETRACK17_TO_15)]
+    estimates = {"backbone": (keypoints, np.ones(keypoints.shape[:2], np.float32))}
+    result = comparison.score(estimates, table, prepared / "annotations" / "test")
+    assert result["subsets"]["backbone"]["hidden"] is None and "subsets/hidden" in result["absent"]
+    json.dumps(result, allow_nan=False)

@@ -1,0 +1,46 @@
+"""`jmpose train` goes on with the config that lies in the workdir."""
+
+import pytest
+from absl import flags
+
+from experiments import train as module
+from experiments.train import train
+from jmpose_jax.train import checkpoints
+
+
+@pytest.fixture
+def command(capsys):
+    def run(*arguments):
+        before = set(flags.FLAGS)
+        try:
+            module.main(["jmpose train", *map(str, arguments)])
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+            flags.FLAGS.unparse_flags()
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+def test_a_run_goes_on_without_a_config(small_backbone, command, tmp_path):
+    train(small_backbone, tmp_path, quiet=True)
+    before = (tmp_path / "config.json").read_text()
+    status, out, _ = command(f"--workdir={tmp_path}")
+    assert status == 0 and f"trained: {tmp_path}" in out and (tmp_path / "config.json").read_text() == before
+    status, _, _ = command(f"--workdir={tmp_path}", "--config.train.steps=8", "--allow_config_change")
+    assert status == 0 and checkpoints.find_checkpoint(tmp_path).name == "8"
+    status, _, err = command(f"--workdir={tmp_path}", "--config.optimizer.learning_rate=1")
+    assert status == 2 and "config.optimizer.learning_rate: 0.003 -> 1.0" in err
+    status, out, _ = command(f"--workdir={tmp_path}", "--summary")
+    assert status == 0 and "total: " in out
+
+
+def test_a_workdir_that_holds_nothing(command, tmp_path):
+    status, _, err = command(f"--workdir={tmp_path / 'none'}")
+    assert status == 2 and err.count("\n") == 1 and f"--workdir={tmp_path / 'none'}" in err and "--config" in err
+    assert not (tmp_path / "none").exists()

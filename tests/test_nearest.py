@@ -1,0 +1,35 @@
+"""The key that was probably meant."""
+
+import pytest
+
+from configs import jmpose
+from experiments.config_changes import flatten
+from jmpose_jax.nearest import nearest_key
+
+KNOWN = [key for key, _ in flatten(jmpose.get_config("tiny").to_dict())]
+
+
+@pytest.mark.parametrize(
+    "given, meant",
+    [
+        ("train.learning_rate", "optimizer.learning_rate"),
+        ("batch_size", "eval.batch_size"),
+        ("train.batchsize", "train.batch_size"),
+        ("train.step", "train.steps"),
+        ("optimiser.name", "optimizer.name"),
+        ("optimizer.lr", "optimizer.learning_rate"),
+        ("model.width", "model.backbone.width"),
+        ("data.root", "dataset.root"),
+        ("weights.heatmap", "loss.weights.heatmap"),
+        ("learning_rat", "optimizer.learning_rate"),
+        ("colour", None),
+        ("train.zzz", None),
+        ("", None),
+    ],
+)
+def test_the_nearest_key_of_the_whole_config(given, meant):
+    assert nearest_key(given, KNOWN) == meant
+
+
+def test_nothing_is_near_where_nothing_is_known():
+    assert nearest_key("train.steps", []) is None

@@ -201,19 +201,19 @@ def other_ids(content):
 
 
 FAULTS = {
-    "short keypoints": ("pred", lambda c: c["annotations"][0]["keypoints"].pop(), "50 keypoint numbers; 51 are needed"),
-    "short scores": ("pred", lambda c: c["annotations"][0]["scores"].pop(), "16 scores; 17 are needed"),
-    "unknown image": ("pred", lambda c: c["annotations"][0].update(image_id=7), "names image 7"),
-    "image twice": ("pred", lambda c: c["images"].append(c["images"][0]), "occurs twice"),
+    "short keypoints": ("pred", lambda c: c["annotations"][0]["keypoints"].pop(), "'keypoints' has 50 numbers, 51"),
+    "short scores": ("pred", lambda c: c["annotations"][0]["scores"].pop(), "'scores' has 16 numbers, 17"),
+    "unknown image": ("pred", lambda c: c["annotations"][0].update(image_id=7), "names image_id 7"),
+    "image twice": ("pred", lambda c: c["images"].append(c["images"][0]), "two images have the id"),
     "track twice": ("pred", lambda c: c["annotations"].append(c["annotations"][0]), "track_id occurs twice"),
     "missing frame": ("pred", drop_image, "9 images, the ground truth"),
     "other ids": ("pred", other_ids, "image ids of the ground truth are absent"),
     "no head box": ("gt", lambda c: c["annotations"][0].pop("bbox_head"), "no head box"),
-    "no image id": ("pred", lambda c: c["annotations"][0].pop("image_id"), "malformed annotation"),
-    "text coordinate": ("pred", lambda c: c["annotations"][0].update(keypoints=["a"] * 51), "no number"),
+    "no image id": ("pred", lambda c: c["annotations"][0].pop("image_id"), "key 'image_id' is missing"),
+    "text coordinate": ("pred", lambda c: c["annotations"][0].update(keypoints=["a"] * 51), "must be a number"),
     "other joints": ("pred", lambda c: c["categories"][0].update(keypoints=["nose"]), "names no joint 'right_ankle'"),
     "another form": ("gt", lambda c: c.clear(), "neither PoseTrack17 form"),
-    "nan": ("pred", lambda c: c["annotations"][0].update(keypoints=[float("nan")] * 51), "not finite"),
+    "nan": ("pred", lambda c: c["annotations"][0].update(keypoints=[float("nan")] * 51), "must be a finite number"),
 }
 
 
@@ -233,7 +233,7 @@ def test_faulty_folders(copied):
     with pytest.raises(InputError, match="holds no .json"):
         posetrack.evaluate(copied / "gt", copied / "empty")
     (copied / "pred" / FIRST).write_text('{"images": [')
-    with pytest.raises(InputError, match="is the file complete"):
+    with pytest.raises(InputError, match="not valid JSON"):
         posetrack.evaluate(copied / "gt", copied / "pred")
     (copied / "pred" / FIRST).rename(copied / "pred" / "other.json")
     with pytest.raises(InputError, match=f"{FIRST} is absent"):

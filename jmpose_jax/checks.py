@@ -54,6 +54,12 @@ def read_json(path: str | os.PathLike) -> Any:
         raise InputError(f"{path}: not valid JSON ({error}); download or copy the file again") from error
 
 
+def begins_with_mark(path: str | os.PathLike) -> bool:
+    """Whether a file begins with the byte-order mark of UTF-8, which `read_json` passes over."""
+    with open(path, "rb") as file:
+        return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+
+
 def field(mapping: Any, key: str, kind: type, where: str, default: Any = _MISSING) -> Any:
     """One typed entry of a JSON object.
 

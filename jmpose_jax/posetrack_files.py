@@ -4,7 +4,6 @@ PoseTrack18 and 21 files hold `images`, `annotations` and `categories`; PoseTrac
 by the names of `categories` where it gives some, else they stand in PoseTrack18's order of 17.
 """
 
-import codecs
 import os
 import pathlib
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 
 from jmpose_jax import checks
 from jmpose_jax.annolist import read_annolist
-from jmpose_jax.checks import field, numbers, read_json, typed
+from jmpose_jax.checks import begins_with_mark, field, numbers, read_json, typed
 from jmpose_jax.errors import InputError
 from jmpose_jax.joint_names import places
 from jmpose_jax.posetrack_entries import AnnotationFile, ImageEntry, PersonEntry
@@ -51,8 +50,7 @@ def read_file(path: str | os.PathLike, predictions: bool = False, unannotated: b
             f"{path}: neither PoseTrack17 form (annolist) nor PoseTrack18 form: key 'images' is missing; "
             "give PoseTrack files, or move this one out of the folder"
         )
-    with open(path, "rb") as file:
-        odd = {MARK} if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else set()
+    odd = {MARK} if begins_with_mark(path) else set()
     if "annolist" in content:
         form = "posetrack17"
         images, people = read_annolist(path, content, predictions)
@@ -135,18 +133,23 @@ def _image(entry: Any, where: str, predictions: bool, odd: set[str]) -> ImageEnt
     file_name = field(entry, "file_name", str, where, **({"default": None} if predictions else {}))
     if not predictions:
         file_name = checks.file_name(file_name, f"{where}: 'file_name'")
-    size = tuple(field(entry, key, int, where, default=None) for key in ("height", "width"))
-    if any(length is not None and length < 1 for length in size):
-        raise InputError(f"{where}: 'height' and 'width' must be positive, found {size[0]} and {size[1]}; correct them")
     return ImageEntry(
         where=where,
         image_id=image_id,
         file_name=file_name,
         is_labeled=field(entry, "is_labeled", bool, where, default=None),
-        size=None if None in size else size,
+        size=stated_size(entry, where),
         ignore_regions=_polygons(entry, where, odd),
         raw=entry,
     )
+
+
+def stated_size(image: Any, where: str) -> tuple[int, int] | None:
+    """(height, width) that an entry of `images` gives; None without."""
+    size = tuple(field(image, key, int, where, default=None) for key in ("height", "width"))
+    if any(length is not None and length < 1 for length in size):
+        raise InputError(f"{where}: 'height' and 'width' must be positive, found {size[0]} and {size[1]}; correct them")
+    return None if None in size else size
 
 
 def _polygons(entry: dict[str, Any], where: str, odd: set[str]) -> tuple[np.ndarray, ...]:

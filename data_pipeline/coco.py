@@ -163,6 +163,11 @@ def to_coco(video: Video) -> dict[str, Any]:
         for region in frame.ignore_regions:
             corner = region.min(axis=0)
             annotations.append(_entry(frame.image_id, [*corner.tolist(), *(region.max(axis=0) - corner).tolist()], 1))
+    free = max((entry.get("id", 0) for entry in annotations), default=0)
+    for entry in annotations:
+        if "id" not in entry:
+            free += 1
+            entry["id"] = free
     category = {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(COCO17.joints)}
     category["skeleton"] = [[a + 1, b + 1] for a, b in COCO17.limbs]
     return {"images": images, "annotations": annotations, "categories": [category]}

@@ -80,8 +80,8 @@ def test_faults_of_the_source(source, tmp_path, damage):
     [
         (["--dataset=posetrack18", "--output={}/out", "--source={}/absent"], "absent: no such folder"),
         (["--dataset=posetrack18", "--output={}/out", "--source={}"], "has no folder annotations/"),
-        (["--dataset=posetrack18", "--output={}/out"], "--source is needed"),
-        (["--dataset=posetrack18", "--source={}/source"], "--output is needed"),
+        (["--dataset=posetrack18", "--output={}/out"], "--source is missing"),
+        (["--dataset=posetrack18", "--source={}/source"], "--output is missing"),
         (["--dataset=mpii", "--source={}", "--output={}/out"], "--dataset"),
         (["--dataset=posetrack18", "--source={}/source", "--output={}/out", "--split=dev"], "--split dev"),
         (

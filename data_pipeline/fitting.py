@@ -10,6 +10,7 @@ from data_pipeline.jpeg import turned_size
 SIZE_MISMATCH = ("refuse", "scale", "ignore")
 ORIENTATION = ("auto", "stored", "upright")
 SHAPE_TOLERANCE = 0.02  # of the ratio of the two scales: sizes are rounded to pixels
+OUTSIDE = 1.1  # joints may lie a little outside their image, not further than this times its size
 # Names of the findings; `source_check.CONSEQUENCES` says what is done about each.
 OTHER_SIZE = "frame of another size than its annotations state"
 UNSETTLED = "frame with an EXIF orientation that its annotations do not settle"
@@ -50,6 +51,7 @@ def fit(
       stored: (height, width) of the pixels in the file.
       orientation: of its EXIF tag, 1 to 8.
       size_mismatch: what becomes of annotations of another size: "refuse", "scale" them, or "ignore" the difference.
+        Not scaled is what has another shape, or joints outside the size that it states.
       turn: the pixels that the annotations mean: "stored", as the file holds them; "upright", as its tag turns them;
         "auto", whichever has the size that the annotations state, a fault where that does not tell.
 
@@ -71,6 +73,11 @@ def fit(
     if size_mismatch == "ignore":
         return Fitted(frame, size, notes=(*notes, IGNORED), facts=facts)
     scale = np.array(size[::-1]) / np.array(frame.stated_size[::-1])
+    reach = _reach(frame)
+    if (reach > OUTSIDE * np.array(frame.stated_size[::-1])).any():
+        # The stated size is the wrong fact then: scaling would move joints that are right.
+        facts += f"; annotated joints reach to {reach[0]:.0f} × {reach[1]:.0f}, beyond the annotated size"
+        return Fitted(frame, size, OTHER_SIZE, notes, facts)
     if size_mismatch == "refuse" or abs(scale[0] / scale[1] - 1) > SHAPE_TOLERANCE:
         return Fitted(frame, size, OTHER_SIZE, notes, facts)
     return Fitted(_scaled(frame, scale, size), size, notes=(*notes, SCALED), facts=facts)
@@ -88,6 +95,12 @@ def _settled(stated: tuple[int, int] | None, stored: tuple[int, int], orientatio
     if stated[0] == stated[1]:
         return None
     return orientation if (stated[0] > stated[1]) == (upright[0] > upright[1]) else 1
+
+
+def _reach(frame: Frame) -> np.ndarray:
+    """float64 [2]: the largest x and y of the annotated joints."""
+    points = [person.keypoints[person.annotated, :2] for person in frame.persons]
+    return np.concatenate([*points, np.zeros((1, 2))]).max(axis=0)
 
 
 def _scaled(frame: Frame, scale: np.ndarray, size: tuple[int, int]) -> Frame:

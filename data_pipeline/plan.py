@@ -20,8 +20,8 @@ CHUNK = 64  # images that a process inspects at a time
 MISSING = "missing on disk"
 ADVICE = {
     fitting.OTHER_SIZE: (
-        "correct the sizes, or give --size_mismatch=scale to scale the annotations (of one shape alone), "
-        "--size_mismatch=ignore to take them as they are"
+        "correct the sizes, or give --size_mismatch=scale where the joints are of that size, "
+        "--size_mismatch=ignore where they are of the file's"
     ),
     fitting.UNSETTLED: (
         "--orientation=stored takes the annotations for the pixels as the file holds them, --orientation=upright for "

@@ -14,6 +14,7 @@ from ml_collections import config_flags
 from experiments import data, hosts
 from experiments.flow_evaluation import describe, evaluate_flow
 from experiments.launch import launch
+from jmpose_jax.checks import read_json
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
 from jmpose_jax.metrics import posetrack
@@ -52,6 +53,7 @@ def evaluate(
     split = config.dataset.eval_split
     annotations = data.dataset_root(config) / "annotations" / split
     if predictions is None:
+        posetrack.read_truth(annotations)  # what cannot be scored is refused before the model runs
         predictions = _predict(config, checkpoint or workdir, workdir / "predictions", annotations, oks_nms_threshold)
     if jax.process_index() != 0:
         return {}  # process 0 has all estimates; it scores and writes
@@ -65,13 +67,14 @@ def score(config, workdir: pathlib.Path, predictions: str | pathlib.Path, crowd_
     found = posetrack.evaluate(annotations, predictions)
     result = {
         "split": split,
-        "boxes": _box_sources(pathlib.Path(predictions)),
+        "boxes": _box_sources(annotations, pathlib.Path(predictions)),
         "predictions": str(predictions),
         "ap": found.ap,
         "mota": found.mota,
         "mean": found.ap["Total"],
         "sequences": found.sequences,
         "frames": found.frames,
+        "unused_predictions": list(found.unused_predictions),
     }
     if crowd_index is not None:
         subset = workdir / "challenging"
@@ -87,9 +90,9 @@ def score(config, workdir: pathlib.Path, predictions: str | pathlib.Path, crowd_
     return result
 
 
-def _box_sources(predictions: pathlib.Path) -> str:
-    """Where the boxes of result files came from, as the files say; "unknown" where one does not."""
-    contents = (json.loads(path.read_text()) for path in sorted(predictions.glob("*.json")))
+def _box_sources(annotations: pathlib.Path, predictions: pathlib.Path) -> str:
+    """Where the boxes of the scored result files came from, as the files say; "unknown" where one does not."""
+    contents = (read_json(predictions / path.name) for path in sorted(annotations.glob("*.json")))
     return ", ".join(sorted({str(content.get("box_source", "unknown")) for content in contents}))
 
 
@@ -132,7 +135,9 @@ def _predict(
     loader = data.eval_loader(config)
     try:
         table = loader.table
-        estimates = estimate_split(lambda batch: {"model": run(variables, batch)}, loader, len(table))["model"]
+        estimates = estimate_split(
+            lambda batch: {"model": run(variables, batch)}, loader, len(table), config.dataset.skeleton
+        )["model"]
     finally:
         loader.close()
     if jax.process_index() == 0:
@@ -191,6 +196,9 @@ def main(argv: list[str] | None = None) -> None:
             return
         for name in ("ap", "mota"):
             print(f"{name:<5}" + json.dumps({k: round(v, 2) for k, v in result[name].items()}))
+        if result["unused_predictions"]:
+            names = result["unused_predictions"]
+            print(f"{len(names)} files of the predictions have no ground truth and were left out, e.g. {names[0]}")
         if "challenging" in result:
             print(f"AP of {result['challenging']['frames']} crowded frames: {result['challenging']['mean']:.2f}")
         print(f"wrote {pathlib.Path(workdir.value) / 'evaluation.json'}")

@@ -41,7 +41,9 @@ def make_validation(config: ConfigDict, mesh: jax.sharding.Mesh) -> Callable[[Tr
         variables = sharding.local_copy({"params": parameters, "batch_stats": state.batch_stats}, mesh)
         loader = data.eval_loader(config)
         try:
-            found = estimate_split(lambda batch: {"model": run(variables, batch)}, loader, len(loader.table))["model"]
+            found = estimate_split(
+                lambda batch: {"model": run(variables, batch)}, loader, len(loader.table), config.dataset.skeleton
+            )["model"]
         finally:
             loader.close()
         return {"ap": float(scorer.ap(found)["Total"])}

@@ -77,12 +77,16 @@ def evaluate(
             f"{prediction_dir}: {missing[0]} is absent ({len(missing)} of {len(truth_files)} videos); "
             f"every video of {ground_truth_dir} needs a file, also one without poses"
         )
-    result = evaluate_sequences(
-        (read_sequence(path, ground_truth=True) for path in truth_files.values()),
-        (read_sequence(prediction_files[name]) for name in truth_files),
-        ties,
-    )
+    # Everything is read before anything is scored, so that a fault in the last file costs no time.
+    truth = read_truth(ground_truth_dir)
+    predicted = [read_sequence(prediction_files[name]) for name in truth_files]
+    result = evaluate_sequences(truth, predicted, ties)
     return dataclasses.replace(result, unused_predictions=tuple(sorted(prediction_files.keys() - truth_files.keys())))
+
+
+def read_truth(folder: pathlib.Path) -> list[Sequence]:
+    """The ground truth of a folder in the order of its files' names; InputError where one of them cannot be scored."""
+    return [read_sequence(path, ground_truth=True) for path in _files(folder).values()]
 
 
 def _files(folder: pathlib.Path) -> dict[str, pathlib.Path]:

@@ -42,6 +42,7 @@ CONSEQUENCES = {
     "joint outside the image": "kept, weight 0 where the crop does not reach it; the evaluator counts it",
     "two people with one track_id": "trained on; evaluate refuses the video's file",
     "clip with a missing neighbour": "kept with repeated frames; dataset.complete_windows leaves it out of training",
+    "no person to estimate": "prepared; train and evaluate refuse the split",
     "number of frames differs": "the frames that are listed count",
     "ignore region of fewer than three points": "ignored",
     "detection on no listed frame": "left out",
@@ -168,6 +169,8 @@ def check(
         if not report.counts["frames_stored"]:
             folder = files[0].parent
             findings.add(split, "split without a labelled frame with people and a readable image", str(folder))
+        elif not report.counts["clips"] and not report.counts["detections"]:
+            findings.add(split, "no person to estimate in the split", str(files[0].parent))
     return findings
 
 

@@ -91,7 +91,7 @@ def typed(value: Any, kind: type, where: str) -> Any:
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool) and _finite(value):
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
-        return int(value)
+        value = int(value)
     if kind is int and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return value
     if kind is bool and isinstance(value, (bool, int)) and value in (0, 1):

@@ -93,7 +93,8 @@ def _read_18(
             raise InputError(
                 f"{where} names image_id {image_id}, which is not in 'images'; add the image or remove the annotation"
             )
-        if category is not None and field(annotation, "category_id", int, where) != category:
+        given = field(annotation, "category_id", int, where, default=category)
+        if category is not None and given != category:
             raise InputError(
                 f"{where}: category_id {annotation['category_id']} is not that of the category person, {category}; "
                 "remove the annotation"

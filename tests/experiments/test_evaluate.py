@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import types
 
@@ -13,10 +14,11 @@ from configs import backbone
 from data_pipeline.clips import ClipTable
 from data_pipeline.prepare import prepare
 from experiments.comparison import crop_motion, score, subsets, true_motion
-from experiments.evaluate import evaluate
+from experiments.evaluate import _box_sources, evaluate
 from experiments.evaluation import Scorer, estimate_split
 from experiments.train import train
 from jmpose_jax.errors import InputError, Preempted
+from jmpose_jax.inference.joint_orders import to_posetrack15
 from jmpose_jax.skeletons import POSETRACK17_TO_15
 
 
@@ -105,6 +107,54 @@ def test_a_model_is_evaluated_into_files(small_backbone, tmp_path):
     for path in (tmp_path / "predictions").glob("*.json"):
         ids = [a["image_id"] for a in json.loads(path.read_text())["annotations"]]
         assert len(set(ids)) == len(ids) > 0
+
+
+def estimated(joints, skeleton, score=0.5):
+    """What `estimate_split` makes of one clip whose joint k lies at (k, 2k)."""
+    keypoints = np.arange(joints)[None, :, None] * np.array([1.0, 2.0])
+    batch = types.SimpleNamespace(index=np.array([0]), valid=np.ones(1))
+    function = {"row": (keypoints, np.full((1, joints), score))}
+    return estimate_split(lambda _: function, [batch], 1, skeleton)["row"][0][0]
+
+
+def test_joints_go_by_the_models_skeleton():
+    """COCO's eyes are no ends of the head."""
+    np.testing.assert_array_equal(estimated(17, "posetrack17")[:, 0], list(POSETRACK17_TO_15))
+    np.testing.assert_array_equal(estimated(15, "posetrack15")[:, 0], np.arange(15))
+    coco = estimated(17, "coco17")
+    expected, _ = to_posetrack15(np.arange(17)[None, :, None] * np.array([1.0, 2.0]), np.ones((1, 17)), "coco17")
+    np.testing.assert_array_equal(coco, expected[0])
+    assert not np.isin(coco[[12, 14], 0], [1, 2]).any() and coco[13, 0] == 0  # neither eye; the nose
+    for joints, skeleton in ((17, "posetrack15"), (15, "coco17"), (16, "posetrack17")):
+        with pytest.raises(InputError, match=f"{joints} joints, its skeleton {skeleton}"):
+            estimated(joints, skeleton)
+
+
+def test_estimates_that_are_not_finite_are_refused():
+    with pytest.raises(InputError, match="1 of 1 clips are not finite"):
+        estimated(15, "posetrack15", float("nan"))
+
+
+def test_foreign_files_among_predictions_are_not_read(prepared, tmp_path):
+    truth = prepared / "annotations" / "val"
+    for path in truth.glob("*.json"):
+        content = json.loads(path.read_text()) | {"box_source": "detector"}
+        (tmp_path / path.name).write_text(json.dumps(content))
+    (tmp_path / "all_results.json").write_text("[]")
+    (tmp_path / "cut.json").write_text('{"images"')
+    assert _box_sources(truth, tmp_path) == "detector"
+
+
+def test_ground_truth_that_cannot_be_scored_is_refused_before_the_model_runs(small_backbone, prepared, tmp_path):
+    shutil.copytree(prepared, tmp_path / "data")
+    path = next((tmp_path / "data" / "annotations" / "val").glob("*.json"))
+    content = json.loads(path.read_text())
+    del content["annotations"][0]["bbox_head"]
+    path.write_text(json.dumps(content))
+    with small_backbone.unlocked():
+        small_backbone.dataset.root = str(tmp_path / "data")
+    with pytest.raises(InputError, match=f"{path.name}: annotations.0.: a person with joints has no head box"):
+        evaluate(small_backbone, tmp_path / "no-checkpoint", None, None)
 
 
 def test_what_is_missing_is_named(small_backbone, tmp_path):

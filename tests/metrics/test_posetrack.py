@@ -259,3 +259,84 @@ def test_no_overlap_is_a_fault_not_zero(copied):
 def test_unused_prediction_files_are_reported(copied):
     shutil.copy(copied / "pred" / FIRST, copied / "pred" / "extra.json")
     assert posetrack.evaluate(copied / "gt", copied / "pred").unused_predictions == ("extra.json",)
+
+
+FOREIGN = {
+    "list.json": b"[1, 2]",
+    "object.json": b'{"mean": 3}',
+    "cut.json": b'{"images": [',
+    "latin.json": b"\xff\xfe{}",
+    "deep.json": b"[" * 100_000,
+}
+
+
+def test_foreign_files_among_predictions_are_left_out_and_named(copied, folder):
+    for name, content in FOREIGN.items():
+        (copied / "pred" / name).write_bytes(content)
+    (copied / "pred" / "folder.json").mkdir()
+    result = posetrack.evaluate(copied / "gt", copied / "pred")
+    assert result.unused_predictions == tuple(sorted((*FOREIGN, "folder.json")))
+    assert result.ap == posetrack.evaluate(folder / "gt", folder / "pred").ap
+
+
+@pytest.mark.parametrize("side", ["gt", "pred"])
+@pytest.mark.parametrize("name", [*FOREIGN, "folder.json"])
+def test_unreadable_files_are_refused_before_anything_is_scored(copied, monkeypatch, side, name):
+    last = sorted((copied / side).glob("*.json"))[-1]
+    last.unlink()
+    last.write_bytes(FOREIGN[name]) if name in FOREIGN else last.mkdir()
+    monkeypatch.setattr(posetrack, "match", None)  # nothing comes that far
+    with pytest.raises(InputError) as error:
+        posetrack.evaluate(copied / "gt", copied / "pred")
+    assert str(last) in str(error.value) and "\n" not in str(error.value)
+
+
+PLACES = {
+    "keypoint": ("annotations", 0, "keypoints", 0),
+    "visibility": ("annotations", 0, "keypoints", 2),
+    "score": ("annotations", 0, "scores", 3),
+    "box": ("annotations", 0, "bbox", 1),
+    "head box": ("annotations", 0, "bbox_head", 2),
+    "polygon": ("images", 0, "ignore_regions_x", 0, 0),
+}
+
+
+@pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400, "1e300"])
+@pytest.mark.parametrize("side", ["gt", "pred"])
+def test_what_is_not_finite_is_refused_where_it_enters(copied, side, token):
+    path = copied / side / FIRST
+    content = json.loads(path.read_text())
+    person, image = content["annotations"][0], content["images"][0]
+    person |= {"scores": [0.5] * 17, "bbox": [1, 2, 3, 4], "bbox_head": [1, 2, 3, 4]}
+    image |= {"ignore_regions_x": [[0, 1, 1]], "ignore_regions_y": [[0, 0, 1]]}
+    for place in PLACES.values():
+        changed = json.loads(json.dumps(content))
+        owner = changed
+        for key in place[:-1]:
+            owner = owner[key]
+        owner[place[-1]] = "@"
+        path.write_text(json.dumps(changed).replace('"@"', token))
+        with pytest.raises(InputError, match=f"{FIRST}: {place[0]}.0.: '{place[2]}'.* must be a") as error:
+            posetrack.evaluate(copied / "gt", copied / "pred")
+        assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+def test_in_memory_scores_must_be_finite():
+    images = ({"id": 1, "file_name": "1.jpg"},)
+    arrays = np.zeros((1, 15, 2)), np.full((1, 15), np.nan), np.zeros((1, 4)), np.zeros(1, np.int64)
+    with pytest.raises(InputError, match="scores are not all finite"):
+        from_predictions(Predictions("v", images, np.array([1]), *arrays))
+
+
+def test_tracks_that_are_unknown_get_numbers_of_their_own(copied):
+    def unknown(content):
+        for number, annotation in enumerate(content["annotations"]):
+            annotation["track_id"] = -1 if number % 2 else 0
+            if number % 3 == 0:
+                del annotation["track_id"]
+        content["annotations"] = content["annotations"][:3]
+        for annotation in content["annotations"]:
+            annotation["image_id"] = content["images"][0]["id"]
+
+    change(copied / "pred" / FIRST, unknown)
+    assert sorted(read_sequence(copied / "pred" / FIRST).track_ids.tolist()) == [0, 1, 2]

@@ -53,7 +53,8 @@ def evaluate(
     split = config.dataset.eval_split
     annotations = data.dataset_root(config) / "annotations" / split
     if predictions is None:
-        posetrack.read_truth(annotations)  # what cannot be scored is refused before the model runs
+        # What cannot be scored is refused before the model runs. Of a test split the predictions alone are wanted.
+        posetrack.read_truth(annotations, unannotated=True)
         predictions = _predict(config, checkpoint or workdir, workdir / "predictions", annotations, oks_nms_threshold)
     if jax.process_index() != 0:
         return {}  # process 0 has all estimates; it scores and writes

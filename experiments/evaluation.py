@@ -111,7 +111,7 @@ def to_predictions(
     video_of_clip = np.asarray(table.videos)[table.clips["video"]]
     result = []
     for path in sorted(annotations.glob("*.json")):
-        images = read_file(path).images
+        images = read_file(path, unannotated=True).images
         rows = np.flatnonzero(video_of_clip == path.stem)
         person = table.clips["person_index"][rows]
         track = table.clips["track_id"][rows]

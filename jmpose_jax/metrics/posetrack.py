@@ -15,9 +15,10 @@ from jmpose_jax.errors import InputError
 from jmpose_jax.metrics.average_precision import TIE_ORDERS, area_under_envelope, precision_recall
 from jmpose_jax.metrics.ignore_regions import remove_ignored
 from jmpose_jax.metrics.matching import match
-from jmpose_jax.metrics.reading import read_sequence
+from jmpose_jax.metrics.reading import read_sequence, to_sequence
 from jmpose_jax.metrics.sequence import Sequence, align_frames, keep_frames
 from jmpose_jax.metrics.tracking import TrackingCounts, count_tracking
+from jmpose_jax.posetrack_files import read_file
 from jmpose_jax.skeletons import JOINT_GROUPS
 
 
@@ -84,9 +85,19 @@ def evaluate(
     return dataclasses.replace(result, unused_predictions=tuple(sorted(prediction_files.keys() - truth_files.keys())))
 
 
-def read_truth(folder: pathlib.Path) -> list[Sequence]:
-    """The ground truth of a folder in the order of its files' names; InputError where one of them cannot be scored."""
-    return [read_sequence(path, ground_truth=True) for path in _files(folder).values()]
+def read_truth(folder: pathlib.Path, unannotated: bool = False) -> list[Sequence]:
+    """The ground truth of a folder in the order of its files' names.
+
+    Args:
+      folder: of the per-video files.
+      unannotated: accept files without annotations, as test splits are published.
+
+    Raises:
+      InputError: naming the first file that cannot be scored, and what is wrong with it.
+    """
+    return [
+        to_sequence(read_file(path, unannotated=unannotated), ground_truth=True) for path in _files(folder).values()
+    ]
 
 
 def _files(folder: pathlib.Path) -> dict[str, pathlib.Path]:

@@ -15,10 +15,11 @@ from data_pipeline.clips import ClipTable
 from data_pipeline.prepare import prepare
 from experiments.comparison import crop_motion, score, subsets, true_motion
 from experiments.evaluate import _box_sources, evaluate
-from experiments.evaluation import Scorer, estimate_split
+from experiments.evaluation import Scorer, estimate_split, to_predictions
 from experiments.train import train
 from jmpose_jax.errors import InputError, Preempted
 from jmpose_jax.inference.joint_orders import to_posetrack15
+from jmpose_jax.metrics import posetrack
 from jmpose_jax.skeletons import POSETRACK17_TO_15
 
 
@@ -176,3 +177,19 @@ def test_the_official_posetrack18_sample_trains_and_evaluates(shared, shrink, tm
     assert 0 <= result["mean"] <= 100
     images = json.loads(next((tmp_path / "shards" / "annotations" / "val").glob("*.json")).read_text())["images"]
     assert any(image.get("ignore_regions_x") for image in images)
+
+
+def test_a_test_split_without_annotations_gets_its_predictions(prepared, tmp_path):
+    """They go to the benchmark's server; there is nothing to score them against here."""
+    shutil.copytree(prepared / "annotations" / "val", tmp_path / "test")
+    table = ClipTable.load(prepared, "val")
+    before = to_predictions(table, exact(table), tmp_path / "test")
+    for path in (tmp_path / "test").glob("*.json"):
+        content = json.loads(path.read_text())
+        del content["annotations"]
+        path.write_text(json.dumps(content))
+    after = to_predictions(table, exact(table), tmp_path / "test")
+    assert [p.images for p, _ in after] == [p.images for p, _ in before]
+    assert len(posetrack.read_truth(tmp_path / "test", unannotated=True)) == len(after)
+    with pytest.raises(InputError, match="'annotations' is missing"):
+        posetrack.read_truth(tmp_path / "test")

@@ -17,10 +17,10 @@ class Person:
     """One annotated person in one frame.
 
     Attributes:
-      keypoints: float32 [17, 3], (x, y, visibility) in image pixels, order of `skeletons.POSETRACK17`; zeros where a
+      keypoints: float64 [17, 3], (x, y, visibility) in image pixels, order of `skeletons.POSETRACK17`; zeros where a
         joint is not annotated.
-      box: float32 [4], (x, y, width, height) as annotated: it may leave the image.
-      head_box: float32 [4], (x, y, width, height); zeros where there is none.
+      box: float64 [4], (x, y, width, height) as annotated: it may leave the image.
+      head_box: float64 [4], (x, y, width, height); zeros where there is none.
       track_id: identity within the video, -1 where unknown.
       annotation_id: the annotation's own id, -1 where unknown.
       extras: further per-person values of the file, e.g. "joint_cause" and "joint_speed" of the embedded data set.
@@ -50,8 +50,10 @@ class Frame:
       number: position in time; neighbours differ by 1.
       is_labeled: whether the annotators worked on this frame.
       persons: the people, in the order of the file.
-      ignore_regions: polygons, each float32 [N, 2] in image pixels.
+      ignore_regions: polygons, each float64 [N, 2] in image pixels.
       extras: further per-frame values of the file.
+      stated_size: (height, width) that the annotations give, or None.
+      turn: EXIF orientation by which the image is turned upright when it is stored; 1 leaves the file as it is.
     """
 
     file_name: str
@@ -62,6 +64,8 @@ class Frame:
     persons: tuple[Person, ...] = ()
     ignore_regions: tuple[np.ndarray, ...] = ()
     extras: dict[str, Any] = dataclasses.field(default_factory=dict)
+    stated_size: tuple[int, int] | None = None
+    turn: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,16 +77,19 @@ class Video:
       annotation_file: where the annotations came from.
       frames: in the order of time.
       extras: further values that hold for the whole video.
+      oddities: in what its file departs from the published form; `prepare` writes the usual one.
     """
 
     name: str
     annotation_file: pathlib.Path
     frames: tuple[Frame, ...]
     extras: dict[str, Any] = dataclasses.field(default_factory=dict)
+    oddities: tuple[str, ...] = ()
 
 
 def box_of_keypoints(keypoints: np.ndarray) -> np.ndarray:
     """PoseTrack18's person box of keypoints [17, 3]: their extent times 1.3 about its centre; zeros without any."""
+    keypoints = np.asarray(keypoints, np.float32)
     points = keypoints[np.any(keypoints[:, :2] != 0, axis=1), :2]
     if not len(points):
         return np.zeros(4, np.float32)
@@ -92,16 +99,22 @@ def box_of_keypoints(keypoints: np.ndarray) -> np.ndarray:
 
 
 def to_posetrack18(video: Video) -> dict[str, Any]:
-    """The video in the form of a PoseTrack18 annotation file, for readers that came in another form."""
+    """The video in the form of a PoseTrack18 annotation file, for files that came in another one.
+
+    What is not known (head box, track) is left out, so that nobody takes zeros for it.
+    """
     images, annotations = [], []
     for frame in video.frames:
+        size = {} if frame.stated_size is None else dict(zip(("height", "width"), frame.stated_size))
         images.append(
             {
+                "vid_id": video.name.split("_")[0],
+                "nframes": len(video.frames),
+                **frame.extras,
+                **size,
                 "file_name": frame.file_name,
                 "id": frame.image_id,
                 "frame_id": frame.image_id,
-                "vid_id": video.name.split("_")[0],
-                "nframes": len(video.frames),
                 "is_labeled": frame.is_labeled,
                 "ignore_regions_x": [region[:, 0].tolist() for region in frame.ignore_regions],
                 "ignore_regions_y": [region[:, 1].tolist() for region in frame.ignore_regions],
@@ -109,19 +122,20 @@ def to_posetrack18(video: Video) -> dict[str, Any]:
         )
         for index, person in enumerate(frame.persons):
             identity = person.annotation_id if person.annotation_id >= 0 else frame.image_id * 100 + index
-            annotations.append(
-                {
-                    "id": identity,
-                    "image_id": frame.image_id,
-                    "category_id": 1,
-                    "track_id": person.track_id,
-                    "bbox": person.box.tolist(),
-                    "bbox_head": person.head_box.tolist(),
-                    "keypoints": person.keypoints.ravel().tolist(),
-                    "scores": [],
-                    **person.extras,
-                }
-            )
+            annotation = {
+                "id": identity,
+                "image_id": frame.image_id,
+                "category_id": 1,
+                "bbox": person.box.tolist(),
+                "keypoints": person.keypoints.ravel().tolist(),
+                "scores": [],
+                **person.extras,
+            }
+            if person.track_id >= 0:
+                annotation["track_id"] = person.track_id
+            if person.head_box.any():
+                annotation["bbox_head"] = person.head_box.tolist()
+            annotations.append(annotation)
     category = {
         "supercategory": "person",
         "id": 1,
@@ -129,4 +143,4 @@ def to_posetrack18(video: Video) -> dict[str, Any]:
         "keypoints": list(POSETRACK17.joints),
         "skeleton": [[a + 1, b + 1] for a, b in POSETRACK17.limbs],
     }
-    return {"images": images, "annotations": annotations, "categories": [category]}
+    return {**video.extras, "images": images, "annotations": annotations, "categories": [category]}

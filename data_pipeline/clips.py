@@ -54,6 +54,9 @@ class ClipTable:
         """
         path = cls.path(folder, split)
         if not path.is_file():
+            if not path.parent.is_dir():
+                what = "is a file, not a folder" if path.parent.exists() else "does not exist"
+                raise InputError(f"{path.parent}: {what}; give the folder that `jmpose prepare` wrote")
             found = sorted(p.stem.removeprefix("clips-") for p in path.parent.glob("clips-*.npz"))
             hint = f"it has {', '.join(found)}" if found else "run `jmpose prepare` to make it"
             raise InputError(f"{path.parent}: no prepared split {split!r}; {hint}")

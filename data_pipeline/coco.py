@@ -10,6 +10,8 @@ from data_pipeline.annotations import Frame, Person, Video
 from jmpose_jax import checks
 from jmpose_jax.checks import field, numbers, read_json, typed
 from jmpose_jax.errors import InputError
+from jmpose_jax.joint_names import places
+from jmpose_jax.posetrack_files import MARK, ORDER, stated_size
 from jmpose_jax.skeletons import COCO17
 
 SPLITS = ("train", "val")
@@ -75,16 +77,18 @@ def read_split(source: pathlib.Path, files: list[pathlib.Path], split: str) -> l
     annotations = field(content, "annotations", list, str(path))
     if not images or len(images) > MAX_IMAGES:
         raise InputError(f"{path}: 'images' has {len(images)} entries; 1 to {MAX_IMAGES} can be read")
-    category = _person_category(content, str(path))
-    people, crowds = _people(path, annotations, category)
+    category, slots = _person_category(content, str(path))
+    people, crowds = _people(path, annotations, category, slots)
     folder = next((folder for folder in image_folders(source, path) if folder.is_dir()), source / path.stem)
     by_id: dict[int, str] = {}
+    sizes: dict[int, tuple[int, int] | None] = {}
     for i, image in enumerate(images):
         where = f"{path}: images[{i}]"
         identity = field(image, "id", int, where)
         if identity in by_id:
             raise InputError(f"{where}: the id {identity} is that of another image too; ids must be unique")
         by_id[identity] = checks.file_name(field(image, "file_name", str, where), f"{where}: 'file_name'")
+        sizes[identity] = stated_size(image, where)
     unknown = next((identity for identity in (*people, *crowds) if identity not in by_id), None)
     if unknown is not None:
         raise InputError(f"{path}: an annotation names image_id {unknown}, which is not in 'images'; remove it")
@@ -99,25 +103,27 @@ def read_split(source: pathlib.Path, files: list[pathlib.Path], split: str) -> l
                 is_labeled=True,
                 persons=tuple(people.get(identity, ())),
                 ignore_regions=tuple(crowds.get(identity, ())),
+                stated_size=sizes[identity],
             )
         )
-    return [Video(path.stem, path, tuple(frames))]
+    odd = (MARK, checks.begins_with_mark(path)), (ORDER, slots != list(range(17)))
+    return [Video(path.stem, path, tuple(frames), oddities=tuple(text for text, found in odd if found))]
 
 
-def _person_category(content: Any, where: str) -> int:
-    """The id of the category whose keypoints are COCO's 17."""
+def _person_category(content: Any, where: str) -> tuple[int, list[int]]:
+    """The id of the category whose keypoints are COCO's 17, and the place of each of them in its list."""
     categories = field(content, "categories", list, where)
     for i, category in enumerate(categories):
         at = f"{where}: categories[{i}]"
         if field(category, "name", str, at) == "person":
-            if tuple(field(category, "keypoints", list, at)) != COCO17.joints:
-                raise InputError(f"{at}: its 'keypoints' are not COCO's 17 joints; is this a keypoint file of COCO?")
-            return field(category, "id", int, at)
+            names = field(category, "keypoints", list, at)
+            slots = places(names, COCO17, COCO17.joints, f"{at}: 'keypoints'")
+            return field(category, "id", int, at), list(slots)
     raise InputError(f"{where}: 'categories' has no person; is this a keypoint file of COCO?")
 
 
 def _people(
-    path: pathlib.Path, annotations: list[Any], category: int
+    path: pathlib.Path, annotations: list[Any], category: int, slots: list[int]
 ) -> tuple[dict[int, list[Person]], dict[int, list[np.ndarray]]]:
     people: dict[int, list[Person]] = {}
     crowds: dict[int, list[np.ndarray]] = {}
@@ -126,18 +132,47 @@ def _people(
         image_id = field(annotation, "image_id", int, where)
         if field(annotation, "category_id", int, where, default=category) != category:
             continue
-        box = np.asarray(numbers(field(annotation, "bbox", list, where), 4, f"{where}: 'bbox'"), np.float32)
+        box = np.asarray(numbers(field(annotation, "bbox", list, where), 4, f"{where}: 'bbox'"))
         if field(annotation, "iscrowd", bool, where, default=False):
             (x, y, w, h) = box
-            crowds.setdefault(image_id, []).append(
-                np.asarray([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], np.float32)
-            )
+            crowds.setdefault(image_id, []).append(np.asarray([[x, y], [x + w, y], [x + w, y + h], [x, y + h]]))
             continue
         raw = numbers(field(annotation, "keypoints", list, where), 3 * COCO17.num_joints, f"{where}: 'keypoints'")
-        keypoints = np.asarray(raw, np.float32).reshape(-1, 3)
+        keypoints = np.asarray(raw).reshape(-1, 3)[slots]
         keypoints[keypoints[:, 2] == 0] = 0  # COCO: not labelled, whatever the position says
         extras = {"area": typed(annotation["area"], float, f"{where}: 'area'")} if "area" in annotation else {}
         identity = field(annotation, "id", int, where, default=-1)
-        person = Person(keypoints, box, np.zeros(4, np.float32), -1, identity, extras)
+        person = Person(keypoints, box, np.zeros(4), -1, identity, extras)
         people.setdefault(image_id, []).append(person)
     return people, crowds
+
+
+def to_coco(video: Video) -> dict[str, Any]:
+    """The images of a split as a COCO keypoint file, for files that came in another order, or were scaled."""
+    images, annotations = [], []
+    for frame in video.frames:
+        size = {} if frame.stated_size is None else dict(zip(("height", "width"), frame.stated_size))
+        name = frame.file_name.split("/", 1)[1]  # without the folder of the split
+        images.append({"id": frame.image_id, "file_name": name, **size})
+        for person in frame.persons:
+            entry = _entry(frame.image_id, person.box.tolist(), 0)
+            entry |= {"keypoints": person.keypoints.ravel().tolist(), "num_keypoints": int(person.annotated.sum())}
+            annotations.append(
+                entry | person.extras | ({"id": person.annotation_id} if person.annotation_id >= 0 else {})
+            )
+        for region in frame.ignore_regions:
+            corner = region.min(axis=0)
+            annotations.append(_entry(frame.image_id, [*corner.tolist(), *(region.max(axis=0) - corner).tolist()], 1))
+    free = max((entry.get("id", 0) for entry in annotations), default=0)
+    for entry in annotations:
+        if "id" not in entry:
+            free += 1
+            entry["id"] = free
+    category = {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(COCO17.joints)}
+    category["skeleton"] = [[a + 1, b + 1] for a, b in COCO17.limbs]
+    return {"images": images, "annotations": annotations, "categories": [category]}
+
+
+def _entry(image_id: int, box: list[float], crowd: int) -> dict[str, Any]:
+    entry = {"image_id": image_id, "category_id": 1, "iscrowd": crowd, "bbox": box, "area": box[2] * box[3]}
+    return entry | ({"keypoints": [0] * (3 * COCO17.num_joints), "num_keypoints": 0} if crowd else {})

@@ -14,6 +14,18 @@ TAIL_BYTES = 4096
 # Start-of-frame markers (C0..CF without the Huffman, arithmetic and reserved ones): they carry the size.
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
+_ORIENTATION_TAG = 0x0112
+_TURNS = {
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: np.rot90(image),
+}
+
 
 def size_of(data: bytes) -> tuple[int, int] | None:
     """(height, width) that the header of a JPEG gives, or None where `data` does not reach it or is no JPEG."""
@@ -32,6 +44,53 @@ def size_of(data: bytes) -> tuple[int, int] | None:
         else:
             position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return None
+
+
+def orientation_of(data: bytes) -> int:
+    """How a JPEG's EXIF tag says that its pixels are to be turned to stand upright, 1 (as they are) to 8."""
+    position = 2
+    while data[:2] == START and position + 4 <= len(data) and data[position] == 0xFF:
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        if marker in (0xDA, 0xD9):  # the compressed data begin, or there are none
+            break
+        if marker == 0xE1 and data[position + 4 : position + 10] == b"Exif\0\0":
+            return _tiff_orientation(data[position + 10 : position + 2 + length])
+        position += 2 + length
+    return 1
+
+
+def _tiff_orientation(tiff: bytes) -> int:
+    order = {b"II": "little", b"MM": "big"}.get(tiff[:2])
+    if order is None:
+        return 1
+    start = int.from_bytes(tiff[4:8], order)
+    for i in range(int.from_bytes(tiff[start : start + 2], order)):
+        entry = tiff[start + 2 + 12 * i : start + 14 + 12 * i]
+        if len(entry) == 12 and int.from_bytes(entry[:2], order) == _ORIENTATION_TAG:
+            value = int.from_bytes(entry[8:10], order)
+            return value if 1 <= value <= 8 else 1
+    return 1
+
+
+def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """(height, width) of an image once it is turned upright."""
+    return size[::-1] if orientation >= 5 else size
+
+
+def turned(data: bytes, orientation: int) -> bytes:
+    """A JPEG whose pixels stand upright without a tag: decoded, turned, and encoded anew in high quality.
+
+    Raises:
+      ValueError: the file cannot be decoded.
+    """
+    image = decode(data)
+    if image is None:
+        raise ValueError("cannot be decoded")
+    image = _TURNS[orientation](image)
+    return cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 97])[1].tobytes()
 
 
 def inspect(path: pathlib.Path, decoded: bool = False) -> tuple[tuple[int, int] | None, str]:

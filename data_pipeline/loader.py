@@ -180,13 +180,20 @@ def make_loader(
             raise InputError("boxes: training needs boxes=ground_truth, detections have no keypoints")
         file = folder / f"boxes-{split}.json" if str(boxes) == "detections" else pathlib.Path(boxes)
         table = table.with_detections(read_detections(file, box_threshold), str(file))
+    if not len(table):
+        raise InputError(f"{folder}: split {split!r} has no clips; choose another split or give detector boxes")
     if complete_windows:
         if not train:
             raise InputError("complete_windows: evaluation takes every clip; use it in training only")
         _, offsets = table.windows(delta)
-        table = table.select(np.flatnonzero((offsets == np.arange(-delta, delta + 1)).all(axis=1)))
-    if not len(table):
-        raise InputError(f"{folder}: split {split!r} has no clips; choose another split or give detector boxes")
+        whole = table.select(np.flatnonzero((offsets == np.arange(-delta, delta + 1)).all(axis=1)))
+        if not len(whole):
+            raise InputError(
+                f"{folder}: dataset.complete_windows=True leaves out all {len(table)} clips of split {split!r}: none "
+                f"has all its neighbours, dataset.delta={delta} on each side; set dataset.complete_windows=False or a "
+                "smaller dataset.delta"
+            )
+        table = whole
     records = open_shards(folder, split, len(table.frames["frame_video"]))
     joints = SKELETONS[skeleton]
     size = (int(input_size[1]), int(input_size[0]))
@@ -231,10 +238,17 @@ def open_shards(folder: pathlib.Path, split: str, num_frames: int) -> Records:
     paths = sorted(folder.glob(f"{DATASET_NAME}-{split}.{file_format}-?????-of-?????"))
     expected = {path.name.rsplit("-", 1)[1] for path in paths}
     if len(expected) != 1 or int(next(iter(expected))) != len(paths):
-        absent = _absent(paths, next(iter(expected))) if len(expected) == 1 else "none, or of several runs"
+        names = f"{DATASET_NAME}-{split}.{file_format}-*"
+        if not paths:
+            raise InputError(
+                f"{folder}: the shards of split {split!r} are incomplete (0 found, no file {names}); "
+                "prepare the data set again"
+            )
+        if len(expected) > 1:
+            raise InputError(f"{folder}: the shards {names} are of several runs; prepare the data set again")
         raise InputError(
-            f"{folder}: the shards of split {split!r} are incomplete ({len(paths)} found; missing: {absent}); "
-            "prepare the data set again"
+            f"{folder}: the shards of split {split!r} are incomplete ({len(paths)} found; missing: "
+            f"{_absent(paths, next(iter(expected)))}); prepare the data set again"
         )
     records = TFRecordSource(paths) if file_format == "tfrecord" else ArrayRecordSource(paths, lengths)
     if len(records) != num_frames:

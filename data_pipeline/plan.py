@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data_pipeline import jpeg, workers
+from data_pipeline import fitting, jpeg, workers
 from data_pipeline.annotations import NUM_KEYPOINTS, Frame, Person, Video
 from data_pipeline.boxes import Detection, clip_box, match_detections
 from data_pipeline.clips import ClipTable
@@ -18,6 +18,16 @@ from jmpose_jax.skeletons import POSETRACK17, Skeleton
 MAX_EXAMPLES = 20  # of each reason, in the summary
 CHUNK = 64  # images that a process inspects at a time
 MISSING = "missing on disk"
+ADVICE = {
+    fitting.OTHER_SIZE: (
+        "correct the sizes, or give --size_mismatch=scale where the joints are of that size, "
+        "--size_mismatch=ignore where they are of the file's"
+    ),
+    fitting.UNSETTLED: (
+        "--orientation=stored takes the annotations for the pixels as the file holds them, --orientation=upright for "
+        "those that its tag turns"
+    ),
+}
 
 
 @dataclasses.dataclass
@@ -26,21 +36,38 @@ class Report:
 
     counts: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     skipped: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    noted: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # kept, and worth knowing
     examples: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def skip(self, reason: str, example: str) -> None:
-        self.skipped[reason] += 1
+        self._count(self.skipped, reason, example)
+
+    def note(self, finding: str, example: str) -> None:
+        self._count(self.noted, finding, example)
+
+    def _count(self, counter: collections.Counter, reason: str, example: str) -> None:
+        counter[reason] += 1
         examples = self.examples.setdefault(reason, [])
         if len(examples) < MAX_EXAMPLES:
             examples.append(example)
 
     def to_dict(self) -> dict[str, Any]:
-        return {**self.counts, "skipped": dict(self.skipped), "skipped_examples": self.examples}
+        examples = {
+            name: {reason: self.examples[reason] for reason in counter}
+            for name, counter in (("skipped", self.skipped), ("noted", self.noted))
+        }
+        return {
+            **self.counts,
+            "skipped": dict(self.skipped),
+            "skipped_examples": examples["skipped"],
+            "noted": dict(self.noted),
+            "noted_examples": examples["noted"],
+        }
 
 
 @dataclasses.dataclass(frozen=True)
 class StoredFrame:
-    """A frame that becomes a record: the video it is of, and its (height, width)."""
+    """A frame that becomes a record: the video it is of, and the (height, width) of its pixels as they are stored."""
 
     video: Video
     frame: Frame
@@ -57,6 +84,8 @@ def plan_split(
     num_processes: int = 1,
     skeleton: Skeleton = POSETRACK17,
     strict: bool = True,
+    size_mismatch: str = "refuse",
+    orientation: str = "auto",
 ) -> tuple[list[StoredFrame], ClipTable]:
     """Choose the records of a split and build its clip table.
 
@@ -70,24 +99,30 @@ def plan_split(
       num_processes: that inspect the images.
       skeleton: order of the stored joints.
       strict: False reports what otherwise is an error.
+      size_mismatch: what becomes of annotations of another size than the image's, see `fitting.fit`.
+      orientation: what an image's EXIF orientation means for its annotations, see `fitting.fit`.
 
     Returns:
       The stored frames by video and time, and the table.
 
     Raises:
-      InputError: where a frame with annotated people is missing on disk, or nothing is left.
+      InputError: where a frame with annotated people is missing on disk, annotations and image differ, or nothing is
+        left.
     """
     detected = _detected_frames(videos, detections, report)
     candidates: list[tuple[Video, Frame]] = []
     for video in videos:
         report.counts["videos"] += 1
+        for oddity in video.oddities:
+            report.note(oddity, str(video.annotation_file))
         report.counts["frames_listed"] += len(video.frames)
         report.counts["frames_labeled"] += sum(frame.is_labeled for frame in video.frames)
         keys = [f.number for f in video.frames if f.is_labeled and (f.persons or f.image_id in detected)]
         needed = {number + d for number in keys for d in range(-max_delta, max_delta + 1)}
         report.counts["frames_not_needed"] += sum(frame.number not in needed for frame in video.frames)
         candidates += [(video, frame) for frame in video.frames if frame.number in needed]
-    stored = _checked(candidates, report, show_progress, decoded, num_processes, strict)
+    policies = size_mismatch, orientation
+    stored = _checked(candidates, report, show_progress, decoded, num_processes, strict, policies)
     report.counts["frames_stored"] = len(stored)
     table = _table(stored, report, skeleton)
     report.counts["clips"] = len(table)
@@ -117,15 +152,19 @@ def _checked(
     decoded: bool,
     num_processes: int,
     strict: bool,
+    policies: tuple[str, str],
 ) -> list[StoredFrame]:
-    """Those whose image is there and whole."""
+    """Those whose image is there and whole, with annotations of its pixels."""
     paths = [frame.path for _, frame in candidates]
     parts = [(paths[start : start + CHUNK], decoded) for start in range(0, len(paths), CHUNK)]
     found = workers.run(inspect_files, parts, len(paths), "checking frames", num_processes, show_progress)
     stored = []
-    for (video, frame), (size, fault) in zip(candidates, (result for part in found for result in part)):
+    results = (result for part in found for result in part)
+    for (video, frame), (size, fault, orientation) in zip(candidates, results):
         if size is not None:
-            stored.append(StoredFrame(video, frame, size))
+            fitted = fitting.fit(frame, size, orientation, *policies)
+            _tell(video, fitted, report, strict)
+            stored.append(StoredFrame(video, fitted.frame, fitted.size))
             continue
         people = len(frame.persons) if frame.is_labeled else 0
         if fault != MISSING:
@@ -144,15 +183,31 @@ def _checked(
     return stored
 
 
-def inspect_files(part: tuple[list[pathlib.Path], bool]) -> list[tuple[tuple[int, int] | None, str]]:
-    """What `jpeg.inspect` says of some files, whether they exist or not."""
+def _tell(video: Video, fitted: fitting.Fitted, report: Report, strict: bool) -> None:
+    """Count what was done to bring annotations and pixels together; raise or count what does not fit."""
+    place = f"{fitted.frame.path}: {fitted.facts}"
+    for note in fitted.notes:
+        report.note(note, place)
+    if fitted.fault and strict:
+        raise InputError(f"{video.annotation_file}: {place}; {ADVICE[fitted.fault]}")
+    if fitted.fault:
+        report.skip(fitted.fault, place)
+
+
+def inspect_files(part: tuple[list[pathlib.Path], bool]) -> list[tuple[tuple[int, int] | None, str, int]]:
+    """What `jpeg.inspect` says of some files, whether they exist or not, and their EXIF orientation."""
     paths, decoded = part
     results = []
     for path in paths:
         try:
-            results.append(jpeg.inspect(path, decoded) if path.is_file() else (None, MISSING))
+            if path.is_file():
+                with open(path, "rb") as file:
+                    orientation = jpeg.orientation_of(file.read(jpeg.HEAD_BYTES))
+                results.append((*jpeg.inspect(path, decoded), orientation))
+            else:
+                results.append((None, MISSING, 1))
         except OSError as error:
-            results.append((None, f"cannot be read ({error.strerror})"))
+            results.append((None, f"cannot be read ({error.strerror})", 1))
         workers.count()
     return results
 
@@ -173,7 +228,7 @@ def _table(stored: list[StoredFrame], report: Report, skeleton: Skeleton) -> Cli
         for index, person in enumerate(item.frame.persons):
             report.counts["persons"] += 1
             place = f"{item.frame.file_name} person {index}"
-            box = clip_box(person.box, item.size[1], item.size[0])
+            box = clip_box(person.box.astype(np.float32), item.size[1], item.size[0])
             if not item.frame.is_labeled:
                 report.skip("person in a frame that is not labelled", place)
             elif not person.annotated.any():

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from data_pipeline.annotations import NUM_KEYPOINTS, Frame, Person, Video, box_of_keypoints
-from jmpose_jax import checks
-from jmpose_jax.checks import field, numbers, read_json, typed
+from data_pipeline.annotations import Frame, Person, Video, box_of_keypoints
+from jmpose_jax import posetrack_files
+from jmpose_jax.checks import finite
 from jmpose_jax.errors import InputError
+from jmpose_jax.posetrack_entries import AnnotationFile, ImageEntry, PersonEntry
 
 ANNOTATION_FOLDERS = {
     "posetrack17": "annotations",
@@ -20,6 +21,7 @@ ANNOTATION_FOLDERS = {
 SPLITS = ("train", "val", "test")
 PERSON_EXTRAS = ("joint_cause", "joint_speed", "joint_motion", "box_height", "blurred", "speed_regime")
 FRAME_EXTRAS = ("blurred", "speed_regime", "has_no_densepose", "vid_id", "nframes")
+VIDEO_EXTRAS = ("speed_regime",)
 
 
 def find_splits(source: pathlib.Path, dataset: str) -> dict[str, list[pathlib.Path]]:
@@ -88,69 +90,63 @@ def read_file(source: pathlib.Path, path: pathlib.Path, unannotated: bool = Fals
     Raises:
       InputError: naming file, key and index of the first fault.
     """
-    content = read_json(path)
-    images = field(content, "images", list, str(path))
-    annotations = field(content, "annotations", list, str(path), **({"default": []} if unannotated else {}))
-    if not images:
-        raise InputError(f"{path}: 'images' is empty; remove the file or restore its content")
-    persons = _persons_by_image(path, annotations)
+    file = of_form(posetrack_files.read_file(path, unannotated=unannotated), "posetrack18")
+    persons = persons_by_image(file)
     frames: dict[str, list[Frame]] = {}
-    for i, image in enumerate(images):
-        frame = _frame(source, image, persons, i, f"{path}: images[{i}]")
+    for i, image in enumerate(file.images):
+        frame = _frame(source, image, tuple(persons.get(i, ())), i)
         frames.setdefault(str(pathlib.PurePosixPath(frame.file_name).parent), []).append(frame)
-    ids = [frame.image_id for group in frames.values() for frame in group]
-    _check_references(path, ids, annotations)
     # The official file is named like its folder of images. Names of a merged file's videos come from the folders.
     names = [path.stem] if len(frames) == 1 and not path.stem.startswith("posetrack") else map(_last_part, frames)
-    extras = {key: content[key] for key in ("speed_regime",) if key in content}
-    return [Video(name, path, in_time_order(path, group), extras) for name, group in zip(names, frames.values())]
+    extras = {key: finite(file.content[key], f"{path}: {key!r}") for key in VIDEO_EXTRAS if key in file.content}
+    return [
+        Video(name, path, in_time_order(path, group), extras, file.oddities)
+        for name, group in zip(names, frames.values())
+    ]
 
 
-def _persons_by_image(path: pathlib.Path, annotations: list[Any]) -> dict[int, list[Person]]:
+def of_form(file: AnnotationFile, form: str) -> AnnotationFile:
+    """The file, which must be of the form that the data set's name says."""
+    if file.form != form:
+        raise InputError(f"{file.path}: is of the form of {file.form}; use --dataset {file.form}")
+    return file
+
+
+def persons_by_image(file: AnnotationFile) -> dict[int, list[Person]]:
+    """The people of a file by the place of their image, in the order of the file."""
     persons: dict[int, list[Person]] = {}
-    for i, annotation in enumerate(annotations):
-        where = f"{path}: annotations[{i}]"
-        image_id = field(annotation, "image_id", int, where)
-        persons.setdefault(image_id, []).append(read_person(annotation, where))
+    for entry in file.people:
+        persons.setdefault(entry.image, []).append(_person(entry))
     return persons
 
 
-def read_person(annotation: dict[str, Any], where: str) -> Person:
-    """One entry of `annotations`; `where` starts the message of a fault."""
-    raw = numbers(field(annotation, "keypoints", list, where), 3 * NUM_KEYPOINTS, f"{where}: 'keypoints'")
-    keypoints = np.asarray(raw, np.float32).reshape(NUM_KEYPOINTS, 3)
-    box = annotation.get("bbox")
-    head = annotation.get("bbox_head", annotation.get("head_box"))
+def _person(entry: PersonEntry) -> Person:
     return Person(
-        keypoints=keypoints,
-        box=box_of_keypoints(keypoints) if box is None else _box(box, f"{where}: 'bbox'"),
-        head_box=np.zeros(4, np.float32) if head is None else _box(head, f"{where}: 'bbox_head'"),
-        track_id=field(annotation, "track_id", int, where, default=-1),
-        annotation_id=field(annotation, "id", int, where, default=-1),
-        extras={key: annotation[key] for key in PERSON_EXTRAS if key in annotation},
+        keypoints=entry.keypoints,
+        box=box_of_keypoints(entry.keypoints) if entry.box is None else entry.box,
+        head_box=np.zeros(4) if entry.head_box is None else entry.head_box,
+        track_id=-1 if entry.track_id is None else entry.track_id,
+        annotation_id=-1 if entry.identity is None else entry.identity,
+        extras=_extras(entry, PERSON_EXTRAS),
     )
 
 
-def _box(value: Any, where: str) -> np.ndarray:
-    return np.asarray(numbers(value, 4, where), np.float32)
+def _extras(entry: PersonEntry | ImageEntry, names: tuple[str, ...]) -> dict[str, Any]:
+    return {key: finite(entry.raw[key], f"{entry.where}: {key!r}") for key in names if key in entry.raw}
 
 
-def _frame(source: pathlib.Path, image: Any, persons: dict[int, list[Person]], index: int, where: str) -> Frame:
-    file_name = checks.file_name(field(image, "file_name", str, where), f"{where}: 'file_name'")
-    image_id = field(image, "id", int, where, default=None)
-    if image_id is None:
-        image_id = field(image, "frame_id", int, where)
-    people = tuple(persons.get(image_id, ()))
-    stem = pathlib.PurePosixPath(file_name).stem
+def _frame(source: pathlib.Path, image: ImageEntry, people: tuple[Person, ...], index: int) -> Frame:
+    stem = pathlib.PurePosixPath(image.file_name).stem
     return Frame(
-        file_name=file_name,
-        path=image_path(source, file_name),
-        image_id=image_id,
+        file_name=image.file_name,
+        path=image_path(source, image.file_name),
+        image_id=image.image_id,
         number=int(stem) if re.fullmatch("[0-9]{1,9}", stem) else index,
-        is_labeled=field(image, "is_labeled", bool, where, default=bool(people)),
+        is_labeled=bool(people) if image.is_labeled is None else image.is_labeled,
         persons=people,
-        ignore_regions=_ignore_regions(image, where),
-        extras={key: image[key] for key in FRAME_EXTRAS if key in image},
+        ignore_regions=image.ignore_regions,
+        extras=_extras(image, FRAME_EXTRAS),
+        stated_size=image.size,
     )
 
 
@@ -158,32 +154,6 @@ def image_path(source: pathlib.Path, file_name: str) -> pathlib.Path:
     """Where the image lies: relative to the folder, or, as in files of the DCPose lineage, to its images/."""
     path = source / file_name
     return path if path.exists() or not (source / "images" / file_name).exists() else source / "images" / file_name
-
-
-def _ignore_regions(image: dict[str, Any], where: str) -> tuple[np.ndarray, ...]:
-    axes = []
-    for key in ("ignore_regions_x", "ignore_regions_y"):
-        polygons = field(image, key, list, where, default=[])
-        # A single polygon is sometimes written without the outer list.
-        polygons = [polygons] if polygons and not isinstance(polygons[0], list) else polygons
-        axes.append([numbers(polygon, None, f"{where}: {key!r}[{i}]") for i, polygon in enumerate(polygons)])
-    if [len(polygon) for polygon in axes[0]] != [len(polygon) for polygon in axes[1]]:
-        raise InputError(f"{where}: 'ignore_regions_x' and 'ignore_regions_y' differ in length; correct the polygons")
-    return tuple(np.stack([x, y], axis=1).astype(np.float32) for x, y in zip(*axes) if x)
-
-
-def _check_references(path: pathlib.Path, ids: list[int], annotations: list[Any]) -> None:
-    known = set(ids)
-    if len(known) != len(ids):
-        double = next(i for i in ids if ids.count(i) > 1)
-        raise InputError(f"{path}: two images have the id {double}; ids must be unique")
-    for i, annotation in enumerate(annotations):
-        image_id = typed(annotation["image_id"], int, f"{path}: annotations[{i}]: 'image_id'")
-        if image_id not in known:
-            raise InputError(
-                f"{path}: annotations[{i}] names image_id {image_id}, which is not in 'images'; "
-                "add the image or remove the annotation"
-            )
 
 
 def in_time_order(path: pathlib.Path, frames: list[Frame]) -> tuple[Frame, ...]:

@@ -2,16 +2,11 @@
 
 import pathlib
 import re
-from typing import Any
 
-import numpy as np
-
-from data_pipeline.annotations import NUM_KEYPOINTS, Frame, Person, Video, box_of_keypoints
-from data_pipeline.posetrack import image_path, in_time_order, unique_names
-from jmpose_jax import checks
-from jmpose_jax.checks import field, read_json, typed
+from data_pipeline.annotations import Frame, Video
+from data_pipeline.posetrack import image_path, in_time_order, of_form, persons_by_image, unique_names
+from jmpose_jax import posetrack_files
 from jmpose_jax.errors import InputError
-from jmpose_jax.skeletons import POSETRACK17_TO_15
 
 # PoseTrack18's number of the source of a video in its image ids; 9 is ours, for folders named otherwise.
 SOURCES = {"mpii": 1, "bonn": 2, "mpiinew": 3}
@@ -56,31 +51,25 @@ def read_file(source: pathlib.Path, path: pathlib.Path, place: int = 0) -> Video
     Raises:
       InputError: naming file, key and index of the first fault.
     """
-    entries = field(read_json(path), "annolist", list, str(path))
-    if not entries:
-        raise InputError(f"{path}: 'annolist' is empty; remove the file or restore its content")
-    names = [_file_name(entry, f"{path}: annolist[{i}]") for i, entry in enumerate(entries)]
-    stems = [pathlib.PurePosixPath(name).stem for name in names]
+    file = of_form(posetrack_files.read_file(path), "posetrack17")
+    persons = persons_by_image(file)
+    stems = [pathlib.PurePosixPath(image.file_name).stem for image in file.images]
     numbered = all(re.fullmatch("[0-9]{1,9}", stem) for stem in stems)
     frames = []
-    for i, (entry, name) in enumerate(zip(entries, names)):
-        where = f"{path}: annolist[{i}]"
-        people = tuple(
-            _person(rect, f"{where}: annorect[{j}]") for j, rect in enumerate(_items(entry, "annorect", where))
-        )
+    for i, image in enumerate(file.images):
         number = int(stems[i]) if numbered else i
         frames.append(
             Frame(
-                file_name=name,
-                path=image_path(source, name),
-                image_id=image_id(name, number, place),
+                file_name=image.file_name,
+                path=image_path(source, image.file_name),
+                image_id=image_id(image.file_name, number, place),
                 number=number,
-                is_labeled=bool(_leaf(entry, "is_labeled", int, where, int(bool(people)))),
-                persons=people,
-                ignore_regions=_regions(entry, where),
+                is_labeled=bool(image.is_labeled),
+                persons=tuple(persons.get(i, ())),
+                ignore_regions=image.ignore_regions,
             )
         )
-    return Video(path.stem, path, in_time_order(path, frames))
+    return Video(path.stem, path, in_time_order(path, frames), oddities=file.oddities)
 
 
 def image_id(file_name: str, number: int, place: int) -> int:
@@ -88,58 +77,3 @@ def image_id(file_name: str, number: int, place: int) -> int:
     match = re.match("([0-9]{1,6})_(mpiinew|mpii|bonn)", pathlib.PurePosixPath(file_name).parent.name)
     kind, sequence = (SOURCES[match[2]], int(match[1])) if match else (OTHER_SOURCE, place)
     return kind * 10**10 + sequence * 10**4 + number
-
-
-def _file_name(entry: Any, where: str) -> str:
-    images = field(entry, "image", list, where)
-    if not images:
-        raise InputError(f"{where}: 'image' is empty; every entry must name its image")
-    return checks.file_name(_leaf(images[0], "name", str, f"{where}: 'image'"), f"{where}: 'image': 'name'")
-
-
-def _items(mapping: Any, key: str, where: str) -> list[Any]:
-    """A list that may be missing, or, where there is one item, be the item itself."""
-    value = mapping.get(key) if isinstance(mapping, dict) else None
-    if isinstance(value, dict):
-        return [value]
-    return typed(value or [], list, f"{where}: {key!r}")
-
-
-def _leaf(mapping: Any, key: str, kind: type, where: str, default: Any = None) -> Any:
-    """A value in its list of one; missing and empty lists give the default where there is one."""
-    value = mapping.get(key) if isinstance(mapping, dict) else None
-    if isinstance(value, list):
-        value = value[0] if value else None
-    if value is None:
-        if default is None:
-            raise InputError(f"{where}: key {key!r} is missing or empty; the file is not of the annolist form")
-        return default
-    return typed(value, kind, f"{where}: {key!r}")
-
-
-def _person(rect: Any, where: str) -> Person:
-    keypoints = np.zeros((NUM_KEYPOINTS, 3), np.float32)
-    for group in _items(rect, "annopoints", where):
-        for i, point in enumerate(_items(group, "point", where)):
-            at = f"{where}: point[{i}]"
-            joint = _leaf(point, "id", int, at)
-            if not 0 <= joint < len(POSETRACK17_TO_15):
-                raise InputError(f"{at}: joint id {joint} is not one of 0 to {len(POSETRACK17_TO_15) - 1}; correct it")
-            visible = _leaf(point, "is_visible", float, at, 1.0)
-            position = _leaf(point, "x", float, at), _leaf(point, "y", float, at)
-            keypoints[POSETRACK17_TO_15[joint]] = (*position, visible)
-    corners = [_leaf(rect, key, float, where, float("nan")) for key in ("x1", "y1", "x2", "y2")]
-    head = np.zeros(4, np.float32)
-    if not np.isnan(corners).any():
-        head = np.asarray([*corners[:2], corners[2] - corners[0], corners[3] - corners[1]], np.float32)
-    return Person(keypoints, box_of_keypoints(keypoints), head, _leaf(rect, "track_id", int, where, -1))
-
-
-def _regions(entry: Any, where: str) -> tuple[np.ndarray, ...]:
-    regions = []
-    for i, region in enumerate(_items(entry, "ignore_regions", where)):
-        at = f"{where}: ignore_regions[{i}]"
-        points = [[_leaf(point, key, float, at) for key in ("x", "y")] for point in _items(region, "point", at)]
-        if points:
-            regions.append(np.asarray(points, np.float32))
-    return tuple(regions)

@@ -1,5 +1,6 @@
 """From a data set as it is published to the folder that training reads: shards, clip tables, summary."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -9,12 +10,15 @@ from typing import Any
 from data_pipeline import schema
 from data_pipeline.annotations import Video, to_posetrack18
 from data_pipeline.boxes import SCORE_THRESHOLD, Detection, read_detections
+from data_pipeline.coco import to_coco
 from data_pipeline.datasets import DATASETS, find_splits, read_split, skeleton_of
+from data_pipeline.fitting import ORIENTATION, SIZE_MISMATCH
 from data_pipeline.flow_files import flow_folder
-from data_pipeline.plan import Report, plan_split
+from data_pipeline.plan import Report, StoredFrame, plan_split
 from data_pipeline.shards import FORMATS, write_shards
 from data_pipeline.staging import DONE_SUFFIX, SUMMARY, fingerprint, staged
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import check_inputs_kept, write_json
 
 MAX_DELTA = 2
 
@@ -33,6 +37,8 @@ def prepare(
     num_processes: int = 1,
     decoded: bool = True,
     flow: bool = False,
+    size_mismatch: str = "refuse",
+    orientation: str = "auto",
 ) -> dict[str, Any]:
     """Read a data set's annotations and frames and write the prepared folder.
 
@@ -55,6 +61,9 @@ def prepare(
       num_processes: processes that inspect images and write shards.
       decoded: decode every image once, to find damage in its compressed data; False checks the markers alone.
       flow: render with the exact optical flow, for "synthetic" without a source.
+      size_mismatch: what becomes of annotations of another size than the image's: "refuse", "scale", "ignore".
+      orientation: the pixels that annotations of an image with an EXIF orientation mean: "stored", "upright", or
+        "auto", those of the annotated size. See `fitting.fit`.
 
     Returns:
       The summary, which is also written as summary.json: per split what was read, stored and skipped, and why.
@@ -75,14 +84,23 @@ def prepare(
         raise InputError("--flow is for --dataset synthetic without --source: flow beside a source is taken as it is")
     if source is None and dataset != "synthetic":
         raise InputError(f"--source is needed for {dataset}: the folder that holds its images and annotations")
+    for name, value, known in (
+        ("size_mismatch", size_mismatch, SIZE_MISMATCH),
+        ("orientation", orientation, ORIENTATION),
+    ):
+        if value not in known:
+            raise InputError(f"--{name}={value} is not known; use one of {', '.join(known)}")
+    output = _place(pathlib.Path(output), [path for path in (source, boxes) if path is not None])
     detections = read_detections(pathlib.Path(boxes), box_threshold) if boxes is not None else []
     settings = {
         "dataset": dataset,
         "boxes": str(boxes) if boxes else "ground_truth",
         "max_delta": max_delta,
         "format": file_format,
+        "size_mismatch": size_mismatch,
+        "orientation": orientation,
     }
-    with staged(pathlib.Path(output)) as stage:
+    with staged(output) as stage:
         if source is None:
             source = _render(stage.folder / ("source_with_flow" if flow else "source"), flow, progress)
         source = pathlib.Path(source)
@@ -96,7 +114,16 @@ def prepare(
             plans[split] = (
                 report,
                 *plan_split(
-                    videos[split], detections, max_delta, report, progress, decoded, num_processes, skeleton_of(dataset)
+                    videos[split],
+                    detections,
+                    max_delta,
+                    report,
+                    progress,
+                    decoded,
+                    num_processes,
+                    skeleton_of(dataset),
+                    size_mismatch=size_mismatch,
+                    orientation=orientation,
                 ),
             )
         stage.resume(fingerprint(settings, num_shards, found, {split: plan[1] for split, plan in plans.items()}))
@@ -109,7 +136,7 @@ def prepare(
             )
             report.counts["bytes"] = shards[split][1]
             table.save(stage.folder, split)
-            _copy_annotations(videos[split], stage.folder / "annotations" / split, dataset)
+            _write_annotations(videos[split], stored, stage.folder / "annotations" / split, dataset)
             if detections:
                 _write_detections(stage.folder / f"boxes-{split}.json", detections)
             summary["splits"][split] = report.to_dict()
@@ -134,15 +161,38 @@ def _render(folder: pathlib.Path, flow: bool, progress: bool) -> pathlib.Path:
     return folder
 
 
-def _copy_annotations(videos: list[Video], folder: pathlib.Path, dataset: str) -> None:
-    """One file a video in PoseTrack18 form: the original where it has that form already. COCO's file as it is."""
+def _place(output: pathlib.Path, inputs: list[str | os.PathLike]) -> pathlib.Path:
+    """Where the prepared folder goes; InputError where that would replace what is read."""
+    if output.is_symlink():
+        output = output.resolve()  # what it leads to is replaced, not the link
+    check_inputs_kept(inputs, [output])
+    if output.is_dir():
+        for path in inputs:
+            if output.resolve() in pathlib.Path(path).resolve().parents:
+                raise InputError(f"--output={output}: would be replaced with {path} in it, which is read; move one")
+    return output
+
+
+def _write_annotations(videos: list[Video], stored: list[StoredFrame], folder: pathlib.Path, dataset: str) -> None:
+    """One file a video in PoseTrack18 form, for COCO one in COCO's: the original where nothing is to be changed."""
     folder.mkdir(parents=True)
+    fitted = {(item.video.name, item.frame.image_id): item.frame for item in stored}
     for video in videos:
         target = folder / f"{video.name}.json"
-        if dataset != "posetrack17" and video.annotation_file.name == target.name:
+        frames = tuple(fitted.get((video.name, frame.image_id), frame) for frame in video.frames)
+        scaled = any(new.stated_size != old.stated_size for new, old in zip(frames, video.frames))
+        changed = scaled or video.oddities or dataset == "posetrack17" or video.annotation_file.name != target.name
+        if not changed and not _holds_nan(video.annotation_file):
             shutil.copyfile(video.annotation_file, target)
-        else:
-            target.write_text(json.dumps(to_posetrack18(video)))
+            continue
+        video = dataclasses.replace(video, frames=frames)
+        write_json(target, to_coco(video) if dataset == "coco" else to_posetrack18(video), indent=None)
+
+
+def _holds_nan(path: pathlib.Path) -> bool:
+    """Whether a file may hold, in a place that is not read, what is no JSON."""
+    content = path.read_bytes()
+    return b"NaN" in content or b"Infinity" in content
 
 
 def _write_detections(path: pathlib.Path, detections: list[Detection]) -> None:
@@ -150,4 +200,4 @@ def _write_detections(path: pathlib.Path, detections: list[Detection]) -> None:
     for detection in detections:
         name = {"image_name": detection.image_name} if detection.image_name else {"image_id": detection.image_id}
         entries.append({**name, "bbox": detection.box.tolist(), "score": detection.score, "category_id": 1})
-    path.write_text(json.dumps(entries))
+    write_json(path, entries, indent=None)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_pipeline import schema, workers
+from data_pipeline import jpeg, schema, workers
 from data_pipeline.annotations import Frame
 from data_pipeline.array_record import write_array_record
 from data_pipeline.flow_files import read_frame_flow
@@ -103,5 +103,16 @@ def _done(path: pathlib.Path) -> pathlib.Path:
 def _records(task: ShardTask) -> Iterator[bytes]:
     for frame, size, video, nframes in task.frames:
         arrays = None if task.flow is None else read_frame_flow(task.flow / video, frame.number)
-        yield schema.encode_frame(frame, frame.path.read_bytes(), size, video, nframes, arrays)
+        yield schema.encode_frame(frame, image_bytes(frame), size, video, nframes, arrays)
         workers.count()
+
+
+def image_bytes(frame: Frame) -> bytes:
+    """The JPEG to store: the file's bytes untouched, but for an image that its EXIF tag turns upright."""
+    data = frame.path.read_bytes()
+    if frame.turn == 1:
+        return data
+    try:
+        return jpeg.turned(data, frame.turn)
+    except ValueError as error:
+        raise InputError(f"{frame.path}: {error}, so that it cannot be turned upright; remove the image") from error

@@ -7,11 +7,12 @@ import pathlib
 import numpy as np
 
 from data_pipeline import boxes as box_files
-from data_pipeline import jpeg
+from data_pipeline import fitting, jpeg
 from data_pipeline.annotations import Frame, Video
 from data_pipeline.datasets import find_splits, read_split, skeleton_of
-from data_pipeline.plan import MAX_EXAMPLES, Report, plan_split
+from data_pipeline.plan import MAX_EXAMPLES, Report, StoredFrame, plan_split
 from jmpose_jax.errors import InputError
+from jmpose_jax.posetrack_entries import head_size
 
 STOPS = "preparation stops here"
 # What is done about a defect, by the beginning of its name. The first that fits counts.
@@ -21,15 +22,27 @@ CONSEQUENCES = {
     "split": f"{STOPS}: leave the split out with --split, or give detections with --boxes",
     "frame with annotated people missing on disk": f"{STOPS}: add the image, or leave the split out with --split",
     "frame missing on disk": "clips repeat the key frame or the nearest neighbour in its place",
+    fitting.OTHER_SIZE: f"{STOPS}: correct the sizes, or prepare with --size_mismatch=scale or ignore",
+    fitting.UNSETTLED: f"{STOPS}: say with --orientation=stored or upright which pixels the annotations mean",
+    "EXIF orientation: frame turned upright": "the image is encoded anew, upright, as its annotations mean it",
+    "EXIF orientation: frame taken as stored": "its tag is not applied: the annotations mean the pixels as they are",
+    "size: annotations scaled": "joints, boxes and regions are stored in the pixels of the image",
+    "size: difference": "joints may lie beside the people: you asked to ignore it",
+    "file that begins with a byte-order mark": "read without it; the prepared folder gets the file without it",
+    "file whose joints stand in another order": "joints go by their names; the prepared folder has the usual order",
+    "file with frame_id": "read; the prepared folder gets the usual name",
+    "file with head_box": "read; the prepared folder gets the usual name",
+    "file with a polygon": "read; the prepared folder gets the usual form",
     "frame": "left out; its people are not trained on, and clips that need it repeat another frame",
-    "person in a frame that is not labelled": "left out of training and evaluation",
+    "person in a frame that is not labelled": "left out of training; evaluate counts its joints as missed",
     "person without annotated joints": "left out of training; the official evaluator drops them too",
     "person's box is empty": "left out of training; evaluation from annotated boxes does not estimate them",
     "person's box leaves the image": "clipped to the image",
-    "person without a head box": "trained on; PoseTrack AP needs the head box and refuses the video's file",
+    "person without a head box": "trained on; PoseTrack AP needs the head box: evaluate refuses the video's file",
     "joint outside the image": "kept, weight 0 where the crop does not reach it; the evaluator counts it",
-    "two people with one track_id": "trained on; the evaluation of tracks refuses the video's file",
+    "two people with one track_id": "trained on; evaluate refuses the video's file",
     "clip with a missing neighbour": "kept with repeated frames; dataset.complete_windows leaves it out of training",
+    "no person to estimate": "prepared; train and evaluate refuse the split",
     "number of frames differs": "the frames that are listed count",
     "ignore region of fewer than three points": "ignored",
     "detection on no listed frame": "left out",
@@ -95,13 +108,16 @@ def check(
     decoded: bool = True,
     num_processes: int = 1,
     progress: bool = True,
+    size_mismatch: str = "refuse",
+    orientation: str = "auto",
 ) -> Findings:
     """Read a source folder as `prepare` would, writing nothing and going on after a fault.
 
     In an annotation file that cannot be read, the first fault is named: what follows it cannot be trusted.
 
     Args:
-      dataset, source, splits, boxes, box_threshold, max_delta, decoded, num_processes, progress: as for `prepare`.
+      dataset, source, splits, boxes, box_threshold, max_delta, decoded, num_processes, progress, size_mismatch,
+        orientation: as for `prepare`.
 
     Raises:
       InputError: where the folder holds no annotations of that data set at all.
@@ -117,9 +133,20 @@ def check(
     for split, files in find_splits(source, dataset, splits).items():
         videos = _readable(dataset, source, split, files, findings)
         report = Report()
+        stored: list[StoredFrame] = []
         if videos:
-            _, table = plan_split(
-                videos, detections, max_delta, report, progress, decoded, num_processes, skeleton_of(dataset), False
+            stored, table = plan_split(
+                videos,
+                detections,
+                max_delta,
+                report,
+                progress,
+                decoded,
+                num_processes,
+                skeleton_of(dataset),
+                False,
+                size_mismatch,
+                orientation,
             )
             _, offsets = table.windows(max_delta)
             broken = np.flatnonzero((offsets != np.arange(-max_delta, max_delta + 1)).any(axis=1))
@@ -129,18 +156,21 @@ def check(
                     split, "clip with a missing neighbour", f"{name} person {table.clips['person_index'][row]}"
                 )
         findings.counts[split] = {name: int(n) for name, n in report.counts.items() if name != "boxes_clipped"}
-        for reason, number in report.skipped.items():
+        for reason, number in (report.skipped + report.noted).items():
             for place in report.examples[reason]:
                 findings.add(split, reason, place)
             findings.defects[split][reason] += number - len(report.examples[reason])
         if report.counts["detections_on_no_listed_frame"]:
             number = report.counts["detections_on_no_listed_frame"]
             findings.add(split, "detection on no listed frame", str(boxes), number)
+        fitted = {(item.video.name, item.frame.image_id): item for item in stored}
         for video in videos:
-            _video(split, video, findings, head_boxes=dataset != "coco")
+            _video(split, video, fitted, findings, head_boxes=dataset != "coco")
         if not report.counts["frames_stored"]:
             folder = files[0].parent
             findings.add(split, "split without a labelled frame with people and a readable image", str(folder))
+        elif not report.counts["clips"] and not report.counts["detections"]:
+            findings.add(split, "no person to estimate in the split", str(files[0].parent))
     return findings
 
 
@@ -163,7 +193,9 @@ def _readable(
         return [unique[name] for name in sorted(unique)]
 
 
-def _video(split: str, video: Video, findings: Findings, head_boxes: bool) -> None:
+def _video(
+    split: str, video: Video, fitted: dict[tuple[str, int], StoredFrame], findings: Findings, head_boxes: bool
+) -> None:
     listed = video.frames[0].extras.get("nframes")
     if isinstance(listed, int) and listed != len(video.frames):
         place = f"{video.annotation_file}: nframes {listed}, {len(video.frames)} images"
@@ -175,18 +207,20 @@ def _video(split: str, video: Video, findings: Findings, head_boxes: bool) -> No
         tracks = [person.track_id for person in frame.persons if person.track_id >= 0]
         if len(set(tracks)) < len(tracks):
             findings.add(split, "two people with one track_id in a frame", frame.file_name)
-        _people(split, frame, findings, head_boxes)
+        item = fitted.get((video.name, frame.image_id))
+        if item is not None:
+            _people(split, item.frame, item.size, findings, head_boxes)
+        elif frame.persons:
+            _people(split, frame, _size(frame), findings, head_boxes)
 
 
-def _people(split: str, frame: Frame, findings: Findings, head_boxes: bool) -> None:
-    size = _size(frame) if frame.persons else None
+def _people(split: str, frame: Frame, size: tuple[int, int] | None, findings: Findings, head_boxes: bool) -> None:
     for index, person in enumerate(frame.persons):
         place = f"{frame.file_name} person {index}"
-        if not person.annotated.any():
-            continue
-        if head_boxes and min(person.head_box[2:]) <= 0:
+        # As the evaluator judges it: a joint counts where any of its three numbers is not 0.
+        if head_boxes and person.keypoints.any() and np.isnan(head_size(person.head_box)):
             findings.add(split, "person without a head box", place)
-        if size is None:
+        if size is None or not person.annotated.any():
             continue
         box = box_files.clip_box(person.box, size[1], size[0])
         if box is not None and not np.allclose(box, person.box, atol=1e-3):

@@ -13,6 +13,7 @@ from typing import Any
 from data_pipeline.plan import StoredFrame
 from data_pipeline.schema import VERSION
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import put_in_place
 
 SUMMARY = "summary.json"
 PLAN = "plan.json"
@@ -75,14 +76,7 @@ def staged(output: pathlib.Path) -> Iterator[Stage]:
             ) from error
         yield Stage(folder)
         (folder / PLAN).unlink(missing_ok=True)
-        if output.exists():
-            old = output.with_name(f"{output.name}.replaced")
-            shutil.rmtree(old, ignore_errors=True)
-            os.replace(output, old)
-            os.replace(folder, output)
-            shutil.rmtree(old)
-        else:
-            os.replace(folder, output)
+        put_in_place(folder, output)
     except BaseException as error:
         stopped = not isinstance(error, InputError) or isinstance(error.__cause__, OSError)
         if not (stopped and _worth_keeping(folder)):

@@ -16,6 +16,7 @@ from etils import epath
 
 from data_pipeline import datasets, example, schema
 from data_pipeline.plan import Report, plan_split
+from data_pipeline.shards import image_bytes
 
 MAX_DELTA = 2
 CONFIGS = tuple(name for name in datasets.DATASETS if name != "synthetic")
@@ -46,9 +47,7 @@ class Posetrack(tfds.core.GeneratorBasedBuilder):
         stored, _ = plan_split(videos, [], MAX_DELTA, Report(), False, skeleton=datasets.skeleton_of(dataset))
         for item in stored:
             frame = item.frame
-            data = schema.encode_frame(
-                frame, frame.path.read_bytes(), item.size, item.video.name, len(item.video.frames)
-            )
+            data = schema.encode_frame(frame, image_bytes(frame), item.size, item.video.name, len(item.video.frames))
             yield frame.image_id, nested(example.decode(data))
 
 

@@ -106,7 +106,10 @@ def compare(
     loader = data.eval_loader(config, split)
     try:
         estimates = estimate_split(
-            lambda batch: rows(variables, longer_variables, batch, crop_motion(motion, batch)), loader, len(table)
+            lambda batch: rows(variables, longer_variables, batch, crop_motion(motion, batch)),
+            loader,
+            len(table),
+            config["dataset"]["skeleton"],
         )
     finally:
         loader.close()

@@ -73,7 +73,8 @@ def evaluate(
         if workdir is not None:
             check_writable(workdir, "--workdir")
             check_place(workdir, names, if_exists, [annotations])
-        scores.check_truth(annotations, crowd_index)
+        # Of a test split, whose annotations are not published, the predictions alone are wanted.
+        annotated = scores.check_truth(annotations, crowd_index, unannotated=predictions is None)
     estimated = None
     if predictions is None:
         estimated = _estimate(config, checkpoint or workdir, quiet or not first)
@@ -85,6 +86,12 @@ def evaluate(
         if estimated is not None:
             _write_files(config, *estimated, annotations, stage / POSES, oks_nms_threshold)
             distributed.barrier("predictions are written")
+        if not annotated:
+            publish(stage, workdir, [POSES], if_exists)
+            raise InputError(
+                f"{annotations}: holds no annotated joint, so that nothing can be scored; "
+                f"the predictions are in {workdir / POSES}"
+            )
         if not quiet:
             say("scoring …")
         poses = stage / POSES if estimated is not None else pathlib.Path(predictions)
@@ -141,7 +148,9 @@ def _estimate(config, checkpoint: str | pathlib.Path, quiet: bool) -> tuple:
     try:
         table = loader.table
         batches = reported(loader, "evaluate", enabled=not quiet)
-        estimates = estimate_split(lambda batch: {"model": run(variables, batch)}, batches, len(table))["model"]
+        estimates = estimate_split(
+            lambda batch: {"model": run(variables, batch)}, batches, len(table), config.dataset.skeleton
+        )["model"]
     finally:
         loader.close()
     check_finite(estimates, f"checkpoint {checkpoint}")

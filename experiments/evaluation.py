@@ -1,6 +1,5 @@
 """Estimates of every clip of a split, and their PoseTrack AP: shared by `evaluate`, `quickstart` and the studies."""
 
-import json
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -12,11 +11,13 @@ import numpy as np
 from data_pipeline.clips import ClipTable
 from jmpose_jax.errors import InputError, Preempted
 from jmpose_jax.inference.estimate import Variables, estimator, model_heatmaps
+from jmpose_jax.inference.joint_orders import to_posetrack15
 from jmpose_jax.metrics import posetrack
 from jmpose_jax.metrics.reading import read_sequence
 from jmpose_jax.metrics.sequence import Sequence, from_predictions
+from jmpose_jax.posetrack_files import read_file
 from jmpose_jax.records import ClipBatch, Predictions
-from jmpose_jax.skeletons import POSETRACK17_TO_15, SKELETONS
+from jmpose_jax.skeletons import POSETRACK15, SKELETONS
 from jmpose_jax.train import distributed
 from jmpose_jax.train.preemption import PreemptionNotice
 
@@ -37,7 +38,10 @@ def configured_estimator(
 
 
 def estimate_split(
-    function: Callable[[ClipBatch], Mapping[str, Any]], loader: Iterable[ClipBatch], count: int
+    function: Callable[[ClipBatch], Mapping[str, Any]],
+    loader: Iterable[ClipBatch],
+    count: int,
+    skeleton: str = POSETRACK15.name,
 ) -> dict[str, Estimates]:
     """Run some estimators over one pass of a split.
 
@@ -46,13 +50,13 @@ def estimate_split(
       loader: one pass in fixed order over this process's share; padding has `valid` 0. Every process gives the same
         number of batches.
       count: clips of the split.
+      skeleton: the joints that the function gives: "posetrack15", "posetrack17" or "coco17".
 
     Returns:
-      Row name -> keypoints and scores of all clips, in the order of the clip table; 17 joints are brought to the 15
-      that are scored.
+      Row name -> keypoints and scores of all clips, in the order of the clip table, of the 15 joints that are scored.
 
     Raises:
-      InputError: the loader lost a clip.
+      InputError: the loader lost a clip, the joints are not those of the skeleton, or an estimate is not finite.
       Preempted: SIGTERM came; all processes stop at the same batch.
       HostLost: another process died or cannot be reached.
     """
@@ -75,11 +79,9 @@ def estimate_split(
     if sorted(order.tolist()) != list(range(count)):
         raise InputError(f"the split has {count} clips, the loader gave {len(order)}: prepare the data set again")
     back = np.argsort(order)
-    return {name: tuple(_to_15(column[keep][back]) for column in columns) for name, columns in joined.items()}
-
-
-def _to_15(array: np.ndarray) -> np.ndarray:
-    return array[:, list(POSETRACK17_TO_15)] if array.shape[1] == 17 else array
+    return {
+        name: to_posetrack15(*(column[keep][back] for column in columns), skeleton) for name, columns in joined.items()
+    }
 
 
 def to_predictions(
@@ -100,7 +102,7 @@ def to_predictions(
     video_of_clip = np.asarray(table.videos)[table.clips["video"]]
     result = []
     for path in sorted(annotations.glob("*.json")):
-        images = json.loads(path.read_text())["images"]
+        images = read_file(path, unannotated=True).images
         rows = np.flatnonzero(video_of_clip == path.stem)
         person = table.clips["person_index"][rows]
         track = table.clips["track_id"][rows]
@@ -108,7 +110,7 @@ def to_predictions(
         track = np.where(track >= 0, track, _place_in_frame(table.clips["image_id"][rows]))
         predictions = Predictions(
             video=path.stem,
-            images=tuple({"file_name": i["file_name"], "id": i["id"], "frame_id": i["id"]} for i in images),
+            images=tuple({"file_name": i.file_name, "id": i.image_id, "frame_id": i.image_id} for i in images),
             image_id=table.clips["image_id"][rows],
             keypoints=keypoints[rows],
             scores=scores[rows],

@@ -329,7 +329,7 @@ def _evaluate(
     loader = data.eval_loader(config)
     try:
         table: ClipTable = loader.table
-        estimates = estimate_split(by_cell, loader, len(table))
+        estimates = estimate_split(by_cell, loader, len(table), config.dataset.skeleton)
     finally:
         loader.close()
     annotations = data.dataset_root(config) / "annotations" / config.dataset.eval_split

@@ -10,11 +10,15 @@ from absl import flags
 
 from data_pipeline import workers
 from data_pipeline.datasets import DATASETS
+from data_pipeline.fitting import ORIENTATION, SIZE_MISMATCH
 from data_pipeline.prepare import prepare
 from data_pipeline.shards import FORMATS
 from data_pipeline.source_check import check
-from experiments.launch import launch
+from data_pipeline.staging import SUMMARY
+from experiments.launch import launch, required
+from experiments.outputs import define_if_exists
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import place_results
 
 FLAGS = flags.FLAGS
 
@@ -32,6 +36,20 @@ def define_flags() -> None:
     flags.DEFINE_boolean("check", False, "Only explain the source's defects, and what training does about each.")
     flags.DEFINE_enum("format", "tfrecord", FORMATS, "Form of the shards.")
     flags.DEFINE_integer("processes", None, "Processes that work at the same time; by default one a core.", 1)
+    flags.DEFINE_enum(
+        "size_mismatch",
+        "refuse",
+        list(SIZE_MISMATCH),
+        "Annotations that state another size than the image has: refuse; scale them to it; ignore the difference.",
+    )
+    flags.DEFINE_enum(
+        "orientation",
+        "auto",
+        list(ORIENTATION),
+        "Which pixels annotations mean where an image has an EXIF orientation: as they are stored; turned upright (the "
+        "image is then encoded anew); auto: those of the annotated size, refused where that does not tell.",
+    )
+    define_if_exists()
     flags.DEFINE_boolean("decode", True, "Decode every image once, to find damage inside; without it markers alone.")
 
 
@@ -39,12 +57,13 @@ def run() -> None:
     if FLAGS.check:
         _check()
         return
-    if FLAGS.output is None:
-        raise InputError("--output is needed: the folder to write")
+    needed = ["output"] if FLAGS.dataset == "synthetic" else ["source", "output"]
+    required(*(FLAGS[name] for name in needed))
+    output = place_results(FLAGS.output, (SUMMARY,), FLAGS.if_exists)
     summary = prepare(
         FLAGS.dataset,
         FLAGS.source,
-        FLAGS.output,
+        output,
         splits=FLAGS.split,
         boxes=FLAGS.boxes,
         flow=FLAGS.flow,
@@ -54,14 +73,15 @@ def run() -> None:
         file_format=FLAGS.format,
         num_processes=FLAGS.processes or workers.usable_cores(),
         decoded=FLAGS.decode,
+        size_mismatch=FLAGS.size_mismatch,
+        orientation=FLAGS.orientation,
     )
     print(describe(summary))
-    print(f"wrote {FLAGS.output}")
+    print(f"wrote {output}")
 
 
 def _check() -> None:
-    if FLAGS.source is None:
-        raise InputError("--source is needed: the folder to check")
+    required(FLAGS["source"])
     findings = check(
         FLAGS.dataset,
         pathlib.Path(FLAGS.source),
@@ -71,6 +91,8 @@ def _check() -> None:
         max_delta=FLAGS.max_delta,
         decoded=FLAGS.decode,
         num_processes=FLAGS.processes or workers.usable_cores(),
+        size_mismatch=FLAGS.size_mismatch,
+        orientation=FLAGS.orientation,
     )
     print(findings.describe())
     if findings.fatal:
@@ -85,6 +107,8 @@ def describe(summary: dict) -> str:
         lines.append(f"{split}: {counts}")
         for reason, count in content["skipped"].items():
             lines.append(f"{split}: skipped {count} × {reason}, e.g. {content['skipped_examples'][reason][0]}")
+        for finding, count in content["noted"].items():
+            lines.append(f"{split}: noted {count} × {finding}, e.g. {content['noted_examples'][finding][0]}")
     return "\n".join(lines) if lines else json.dumps(summary)
 
 

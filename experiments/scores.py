@@ -9,7 +9,6 @@ from jmpose_jax import checks
 from jmpose_jax.errors import InputError
 from jmpose_jax.metrics import posetrack
 from jmpose_jax.metrics.crowd import choose_frames, write_subset
-from jmpose_jax.metrics.reading import read_sequence
 
 NOT_ANNOTATED = "no joint of the group is annotated"
 NOT_TRACKED = "no joint of the group is annotated in two frames of a video"
@@ -17,12 +16,16 @@ NO_TRACKS = "no video has two labelled frames"
 SHOWN = 3  # names of files in a message
 
 
-def check_truth(annotations: pathlib.Path, crowd_index: float | None = None) -> None:
+def check_truth(annotations: pathlib.Path, crowd_index: float | None = None, unannotated: bool = False) -> bool:
     """Read the ground truth as the scoring will, so that its faults come before a model is run.
 
     Args:
       annotations: folder of the ground truth.
       crowd_index: as in `measure`.
+      unannotated: accept files without annotations, as test splits are published.
+
+    Returns:
+      Whether any joint is annotated.
 
     Raises:
       InputError: it cannot be scored against.
@@ -32,10 +35,12 @@ def check_truth(annotations: pathlib.Path, crowd_index: float | None = None) -> 
         below = sorted(path.parent for path in annotations.glob("**/*.json"))
         hint = f"; there are some in {below[0]}" if below else ""
         raise InputError(f"{annotations}: holds no .json file; give the folder of the per-video ground truth{hint}")
-    if not any([read_sequence(path, ground_truth=True).present.any() for path in files]):
+    annotated = any(sequence.present.any() for sequence in posetrack.read_truth(annotations, unannotated))
+    if not annotated and not unannotated:
         raise InputError(f"{annotations}: holds no annotated joint; is it the split with published annotations?")
-    if crowd_index is not None:
+    if crowd_index is not None and annotated:
         choose_frames(annotations, crowd_index)
+    return annotated
 
 
 def measure(

@@ -53,7 +53,9 @@ def make_validation(
         loader = data.eval_loader(config)
         try:
             batches = reported(loader, "validate", enabled=told, compiled=next(passes) > 0)
-            found = estimate_split(lambda batch: {"model": run(variables, batch)}, batches, len(loader.table))["model"]
+            found = estimate_split(
+                lambda batch: {"model": run(variables, batch)}, batches, len(loader.table), config.dataset.skeleton
+            )["model"]
         finally:
             loader.close()
         if not all(np.isfinite(column).all() for column in found):

@@ -7,8 +7,11 @@ import os
 import pathlib
 from typing import Any
 
+import numpy as np
+
 from jmpose_jax.errors import InputError
 
+LIMIT = 3e38  # about the largest float32: what is stored as one must stay finite
 _MISSING = object()
 _NAMES = {
     dict: "an object",
@@ -51,6 +54,12 @@ def read_json(path: str | os.PathLike) -> Any:
         raise InputError(f"{path}: not valid JSON ({error}); download or copy the file again") from error
 
 
+def begins_with_mark(path: str | os.PathLike) -> bool:
+    """Whether a file begins with the byte-order mark of UTF-8, which `read_json` passes over."""
+    with open(path, "rb") as file:
+        return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+
+
 def field(mapping: Any, key: str, kind: type, where: str, default: Any = _MISSING) -> Any:
     """One typed entry of a JSON object.
 
@@ -82,22 +91,40 @@ def typed(value: Any, kind: type, where: str) -> Any:
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool) and _finite(value):
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
-        return int(value)
+        value = int(value)
     if kind is int and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return value
     if kind is bool and isinstance(value, (bool, int)) and value in (0, 1):
         return bool(value)
     if kind in (dict, list, str) and isinstance(value, kind):
         return value
-    raise InputError(f"{where} must be {_NAMES[kind]}, found {_short(value)}")
+    name = "a finite number" if kind is float and isinstance(value, (int, float)) else _NAMES[kind]
+    raise InputError(f"{where} must be {name}, found {_short(value)}")
 
 
 def numbers(value: Any, length: int | None, where: str) -> list[float]:
     """A JSON list of finite numbers, of exactly `length` entries where that is given."""
-    values = [typed(entry, float, f"{where}[{i}]") for i, entry in enumerate(typed(value, list, where))]
+    entries = typed(value, list, where)
+    values = _plain(entries)
+    if values is None:  # slowly, to find the entry at fault
+        values = [typed(entry, float, f"{where}[{i}]") for i, entry in enumerate(entries)]
     if length is not None and len(values) != length:
         raise InputError(f"{where} has {len(values)} numbers, {length} are expected; correct or remove the entry")
     return values
+
+
+def finite(value: Any, where: str) -> Any:
+    """`value`, a JSON value of any form, where no number in it is NaN, infinite or too large; else InputError."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            finite(entry, f"{where}[{key!r}]")
+    elif isinstance(value, list):
+        if _plain(value) is None:
+            for i, entry in enumerate(value):
+                finite(entry, f"{where}[{i}]")
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        typed(value, float, where)
+    return value
 
 
 def file_name(value: str, where: str) -> str:
@@ -114,9 +141,20 @@ def file_name(value: str, where: str) -> str:
     return value
 
 
+def _plain(entries: list[Any]) -> list[float] | None:
+    """A list of numbers that are all sound, at once: files hold millions of them. None where one might not be."""
+    if not {type(entry) for entry in entries} <= {int, float}:
+        return None
+    try:
+        array = np.asarray(entries, np.float64)
+    except OverflowError:
+        return None
+    return array.tolist() if (np.abs(array) < LIMIT).all() else None  # NaN is not less either
+
+
 def _finite(value: float) -> bool:
     try:
-        return math.isfinite(value) and abs(value) < 3e38
+        return math.isfinite(value) and abs(value) < LIMIT
     except OverflowError:  # an integer beyond the range of a double
         return False
 

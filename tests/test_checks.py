@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from jmpose_jax.checks import field, numbers, read_json, typed
+from jmpose_jax.checks import begins_with_mark, field, finite, numbers, read_json, typed
 from jmpose_jax.errors import InputError
 
 
@@ -58,3 +58,19 @@ def test_missing_and_null_entries():
     for mapping in ({}, {"a": None}, [], "a", 1):
         with pytest.raises(InputError):
             field(mapping, "a", int, "file")
+
+
+def test_finite_looks_everywhere():
+    value = {"a": [1, [2.0, "text", None, True]], "b": {"c": 3}}
+    assert finite(value, "f") is value
+    for changed in ({"a": [1, [float("nan")]]}, {"b": {"c": 10**400}}, [["x", float("inf")]]):
+        with pytest.raises(InputError, match=r"^f\[.* must be a finite number"):
+            finite(changed, "f")
+
+
+def test_marks_are_passed_over(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps({"a": 1}).encode())
+    assert begins_with_mark(path) and field(read_json(path), "a", int, "a") == 1
+    path.write_text("{}")
+    assert not begins_with_mark(path)

@@ -6,12 +6,12 @@ Tied scores: both sort by score with a stable sort, so among equal scores the ea
 import contextlib
 import importlib
 import io
-import json
 import pathlib
 from typing import Any
 
 import numpy as np
 
+from jmpose_jax.checks import finite, read_json
 from jmpose_jax.errors import InputError
 
 BACKENDS = {"pycocotools": ("pycocotools.coco", "pycocotools.cocoeval", "COCO", "COCOeval"),
@@ -41,12 +41,14 @@ def oks_ap(
         truth.
     """
     coco_class, evaluator_class = _backend(backend)
-    content = _read(pathlib.Path(ground_truth))
+    content = read_json(ground_truth)
     name = "detections"
     if isinstance(detections, (str, pathlib.Path)):
-        name, detections = str(detections), _read(pathlib.Path(detections))
+        name, detections = str(detections), read_json(detections)
     if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
         raise InputError(f"{ground_truth}: is no COCO keypoint file; it needs images, annotations and categories")
+    finite(content["annotations"], f"{ground_truth}: annotations")
+    finite(detections, name)
     count = len(sigmas) if sigmas is not None else 17
     try:
         known = {image["id"] for image in content["images"]}
@@ -91,12 +93,3 @@ def _backend(name: str | None) -> tuple[type, type]:
         except ImportError:
             continue
     raise InputError("OKS AP needs pycocotools or faster-coco-eval; install with pip install 'jmpose-jax[coco]'")
-
-
-def _read(path: pathlib.Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); is the file complete?") from error

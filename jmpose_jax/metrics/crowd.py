@@ -1,16 +1,17 @@
 """CrowdIndex of an image (CrowdPose), and the crowded frames of a PoseTrack ground truth."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import shutil
-from typing import Any
 
 import numpy as np
 
+from jmpose_jax.checks import finite, read_json
 from jmpose_jax.errors import InputError
-from jmpose_jax.metrics.reading import read_sequence
+from jmpose_jax.files import write_json
+from jmpose_jax.metrics.reading import to_sequence
+from jmpose_jax.posetrack_files import read_file
 
 MEDIUM, HARD = 0.2, 0.8  # where CrowdPose's evaluation parts easy, medium and hard images
 CHALLENGING = 0.2
@@ -70,24 +71,23 @@ def choose_frames(annotations: pathlib.Path, threshold: float) -> list[ChosenFra
         raise InputError(f"{annotations}: holds no .json file; give the folder of the per-video ground truth")
     chosen, highest = [], 0.0
     for path in files:
-        sequence = read_sequence(path, ground_truth=True)  # also checks the form
-        content = json.loads(path.read_text())
-        if "images" not in content:
+        file = read_file(path)
+        sequence = to_sequence(file, ground_truth=True)
+        if file.form != "posetrack18":
             raise InputError(f"{path}: is not of the PoseTrack18 form; boxes of people are needed")
-        boxes: dict[int, list[Any]] = {}
-        for number, annotation in enumerate(content["annotations"]):
-            if np.shape(annotation.get("bbox")) != (4,):
-                raise InputError(f"{path}: annotations[{number}] has no 'bbox' of 4 numbers; CrowdIndex needs it")
-            boxes.setdefault(annotation["image_id"], []).append(annotation["bbox"])
-        names = {image["id"]: image.get("file_name", "") for image in content["images"]}
+        boxes: dict[int, list[np.ndarray]] = {}
+        for person in file.people:
+            if person.box is None:
+                raise InputError(f"{person.where} has no 'bbox' of 4 numbers; CrowdIndex needs it")
+            boxes.setdefault(person.image, []).append(person.box)
         for frame, image_id in enumerate(sequence.image_ids.tolist()):
             people = sequence.frame == frame
             if not people.any():
                 continue
-            index = crowd_index(sequence.keypoints[people], sequence.present[people], boxes[image_id])
+            index = crowd_index(sequence.keypoints[people], sequence.present[people], boxes[frame])
             highest = max(highest, index)
             if index >= threshold:
-                chosen.append(ChosenFrame(path.stem, image_id, names[image_id], round(index, 4)))
+                chosen.append(ChosenFrame(path.stem, image_id, file.images[frame].file_name, round(index, 4)))
     if not chosen:
         raise InputError(
             f"{annotations}: no frame has a CrowdIndex of {threshold} or more (the highest is {highest:.2f}); lower it"
@@ -110,16 +110,16 @@ def write_subset(annotations: pathlib.Path, output: pathlib.Path, threshold: flo
       The chosen frames.
     """
     chosen = choose_frames(annotations, threshold)
-    keep = {frame.image_id for frame in chosen}
+    keep = {(frame.video, frame.image_id) for frame in chosen}
     stage = output.with_name(f"{output.name}.tmp-{os.getpid()}")
     try:
         (stage / "annotations").mkdir(parents=True)
         for path in sorted(annotations.glob("*.json")):
-            content = json.loads(path.read_text())
-            content["annotations"] = [a for a in content["annotations"] if a["image_id"] in keep]
-            (stage / "annotations" / path.name).write_text(json.dumps(content))
+            content = finite(read_json(path), str(path))
+            content["annotations"] = [a for a in content["annotations"] if (path.stem, a["image_id"]) in keep]
+            write_json(stage / "annotations" / path.name, content, indent=None)
         listing = {"crowd_index_at_least": threshold, "frames": [dataclasses.asdict(frame) for frame in chosen]}
-        (stage / "frames.json").write_text(json.dumps(listing, indent=1))
+        write_json(stage / "frames.json", listing)
         shutil.rmtree(output, ignore_errors=True)
         os.replace(stage, output)
     finally:

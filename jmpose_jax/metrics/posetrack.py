@@ -15,9 +15,10 @@ from jmpose_jax.errors import InputError
 from jmpose_jax.metrics.average_precision import TIE_ORDERS, area_under_envelope, precision_recall
 from jmpose_jax.metrics.ignore_regions import remove_ignored
 from jmpose_jax.metrics.matching import match
-from jmpose_jax.metrics.reading import read_sequence
+from jmpose_jax.metrics.reading import read_sequence, to_sequence
 from jmpose_jax.metrics.sequence import Sequence, align_frames, keep_frames
 from jmpose_jax.metrics.tracking import TrackingCounts, count_tracking
+from jmpose_jax.posetrack_files import read_file
 from jmpose_jax.skeletons import JOINT_GROUPS
 
 
@@ -77,12 +78,26 @@ def evaluate(
             f"{prediction_dir}: {missing[0]} is absent ({len(missing)} of {len(truth_files)} videos); "
             f"every video of {ground_truth_dir} needs a file, also one without poses"
         )
-    result = evaluate_sequences(
-        (read_sequence(path, ground_truth=True) for path in truth_files.values()),
-        (read_sequence(prediction_files[name]) for name in truth_files),
-        ties,
-    )
+    # Everything is read before anything is scored, so that a fault in the last file costs no time.
+    truth = read_truth(ground_truth_dir)
+    predicted = [read_sequence(prediction_files[name]) for name in truth_files]
+    result = evaluate_sequences(truth, predicted, ties)
     return dataclasses.replace(result, unused_predictions=tuple(sorted(prediction_files.keys() - truth_files.keys())))
+
+
+def read_truth(folder: pathlib.Path, unannotated: bool = False) -> list[Sequence]:
+    """The ground truth of a folder in the order of its files' names.
+
+    Args:
+      folder: of the per-video files.
+      unannotated: accept files without annotations, as test splits are published.
+
+    Raises:
+      InputError: naming the first file that cannot be scored, and what is wrong with it.
+    """
+    return [
+        to_sequence(read_file(path, unannotated=unannotated), ground_truth=True) for path in _files(folder).values()
+    ]
 
 
 def _files(folder: pathlib.Path) -> dict[str, pathlib.Path]:

@@ -1,21 +1,21 @@
-"""PoseTrack annotation and result files, both forms, as sequences.
+"""PoseTrack annotation and result files, both forms, as sequences: what `posetrack_files` reads, in columns.
 
-PoseTrack18 and 21 files hold `images`, `annotations` and `categories`; PoseTrack17 files hold an `annolist` in which
-every leaf is wrapped in a list of one. A joint of the 18 form is absent where x = y = visibility = 0; in the 17 form it
-is simply not listed. The visibility flag has no other meaning to the official evaluator.
+A joint of the 18 form is absent where x = y = visibility = 0; in the 17 form it is simply not listed. The visibility
+flag has no other meaning to the official evaluator.
 """
 
 import dataclasses
-import json
 import pathlib
 
 import numpy as np
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.metrics.sequence import MISSING_SCORE, Sequence
-from jmpose_jax.skeletons import POSETRACK15, POSETRACK17
+from jmpose_jax.posetrack_entries import HEAD_SIZE_FACTOR, AnnotationFile, PersonEntry, head_size
+from jmpose_jax.posetrack_files import read_file
+from jmpose_jax.skeletons import POSETRACK17_TO_15
 
-HEAD_SIZE_FACTOR = 0.6  # of the head box's diagonal, as MPII and PoseTrack define it
+__all__ = ["HEAD_SIZE_FACTOR", "read_sequence", "to_sequence"]
 
 
 def read_sequence(path: str | pathlib.Path, ground_truth: bool = False) -> Sequence:
@@ -29,141 +29,41 @@ def read_sequence(path: str | pathlib.Path, ground_truth: bool = False) -> Seque
     Raises:
       InputError: naming the file, and the annotation where one is at fault.
     """
-    path = pathlib.Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}); is the file complete?") from error
-    if not isinstance(content, dict) or not ("annolist" in content or "images" in content):
-        raise InputError(f"{path}: neither PoseTrack17 form (annolist) nor PoseTrack18 form (images, annotations)")
-    try:
-        sequence = _read_17(path, content) if "annolist" in content else _read_18(path, content)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise InputError(f"{path}: malformed annotation ({type(error).__name__}: {error})") from error
-    except ValueError as error:
-        raise InputError(f"{path}: a value that is no number ({error})") from error
-    if not np.isfinite(sequence.keypoints[sequence.present]).all():
-        raise InputError(f"{path}: a joint has a coordinate that is not finite")
+    return to_sequence(read_file(path, predictions=not ground_truth), ground_truth)
+
+
+def to_sequence(file: AnnotationFile, ground_truth: bool = False) -> Sequence:
+    """The content of a file in columns; see `read_sequence`."""
+    path, images = file.path, file.images
+    people = sorted((person for person in file.people if person.listed), key=lambda person: person.image)
+    slots, count = list(POSETRACK17_TO_15), len(people)
+    frame = np.array([person.image for person in people], np.int64)
+    keypoints = np.array([person.keypoints for person in people]).reshape(count, 17, 3)[:, slots, :2]
+    scores = np.array([person.scores for person in people]).reshape(count, 17)[:, slots]
+    with_ids = file.form == "posetrack18"
+    image_ids = [image.image_id for image in images] if with_ids else range(1, len(images) + 1)
+    sequence = Sequence(
+        name=path.stem,
+        image_ids=np.array(image_ids, np.int64),
+        labelled=np.isin(np.arange(len(images)), [person.image for person in file.people]),
+        frame=frame,
+        keypoints=keypoints,
+        present=np.array([person.present for person in people], bool).reshape(count, 17)[:, slots],
+        scores=np.where(np.isnan(scores), MISSING_SCORE, scores),
+        head_sizes=np.array([head_size(person.head_box) for person in people]),
+        track_ids=_track_ids(people),
+        person_index=np.array([person.person_index for person in people], np.int64),
+        ignore_regions=tuple(tuple(p for p in image.ignore_regions if len(p) > 2) for image in images),
+        has_ids=with_ids,
+        source=str(path),
+    )
     if ground_truth:
         without = np.isnan(sequence.head_sizes) & sequence.present.any(axis=1)
         if without.any():
-            image_id = sequence.image_ids[sequence.frame[np.argmax(without)]]
-            raise InputError(f"{path}: a person of image {image_id} has no head box; ground truth needs bbox_head")
-        return dataclasses.replace(sequence, person_index=_position_in_frame(sequence.frame))
+            where = people[int(np.argmax(without))].where
+            raise InputError(f"{where}: a person with joints has no head box; ground truth needs bbox_head")
+        return dataclasses.replace(sequence, person_index=_position_in_frame(frame))
     return sequence
-
-
-def _read_18(path: pathlib.Path, content: dict) -> Sequence:
-    images = content["images"]
-    annotations = content.get("annotations", [])
-    image_ids = np.array([image["id"] for image in images], np.int64)
-    place = {image_id: i for i, image_id in enumerate(image_ids.tolist())}
-    if len(place) != len(images):
-        raise InputError(f"{path}: an image id occurs twice")
-    slots, width = _joint_slots(path, content)
-
-    count = len(annotations)
-    frame = np.empty(count, np.int64)
-    scores = np.full((count, 15), MISSING_SCORE)
-    head_sizes = np.full(count, np.nan)
-    for i, annotation in enumerate(annotations):
-        if annotation["image_id"] not in place:
-            raise InputError(f"{path}: an annotation names image {annotation['image_id']}, which is not among images")
-        frame[i] = place[annotation["image_id"]]
-        if len(annotation["keypoints"]) != 3 * width:
-            raise InputError(
-                f"{path}: image {annotation['image_id']} has a person with {len(annotation['keypoints'])} keypoint "
-                f"numbers; {3 * width} are needed ({width} joints × x, y, visibility)"
-            )
-        if annotation.get("scores"):
-            if len(annotation["scores"]) != width:
-                raise InputError(
-                    f"{path}: image {annotation['image_id']} has {len(annotation['scores'])} scores; {width} are needed"
-                )
-            scores[i] = [annotation["scores"][slot] for slot in slots]
-        head = annotation.get("bbox_head")
-        if head:
-            head_sizes[i] = HEAD_SIZE_FACTOR * float(np.hypot(head[2], head[3]))
-    keypoints = np.array([a["keypoints"] for a in annotations], np.float64).reshape(count, width, 3)[:, slots]
-    tracks = [annotation.get("track_id") for annotation in annotations]
-    return _assemble(
-        path,
-        image_ids=image_ids,
-        labelled=np.isin(np.arange(len(images)), frame),
-        frame=frame,
-        keypoints=keypoints[..., :2],
-        present=(keypoints != 0).any(axis=-1),
-        scores=scores,
-        head_sizes=head_sizes,
-        tracks=tracks,
-        person_index=np.array([annotation.get("person_index", -1) for annotation in annotations], np.int64),
-        ignore_regions=tuple(_polygons_18(image) for image in images),
-    )
-
-
-def _joint_slots(path: pathlib.Path, content: dict) -> tuple[list[int], int]:
-    """The slots of the 15 joints in the file's keypoints, and the number of slots."""
-    categories = content.get("categories")
-    names = categories[0].get("keypoints") if categories else None
-    names = list(names) if names else list(POSETRACK17.joints)
-    missing = [joint for joint in POSETRACK15.joints if joint not in names]
-    if missing:
-        raise InputError(f"{path}: categories names no joint {missing[0]!r}; PoseTrack files name {POSETRACK15.joints}")
-    return [names.index(joint) for joint in POSETRACK15.joints], len(names)
-
-
-def _polygons_18(image: dict) -> tuple[np.ndarray, ...]:
-    xs, ys = image.get("ignore_regions_x") or [], image.get("ignore_regions_y") or []
-    return tuple(np.array([x, y], np.float64).T for x, y in zip(xs, ys, strict=True) if len(x) > 2)
-
-
-def _read_17(path: pathlib.Path, content: dict) -> Sequence:
-    rows = content["annolist"]
-    people = [(i, person) for i, row in enumerate(rows) for person in row.get("annorect") or []]
-    # The official evaluator takes a rectangle with an empty list of points for a person, one without a list not.
-    listed = [(i, p) for i, p in people if p.get("annopoints") and "point" in p["annopoints"][0]]
-    count = len(listed)
-    keypoints = np.zeros((count, 15, 2))
-    present = np.zeros((count, 15), bool)
-    scores = np.full((count, 15), MISSING_SCORE)
-    head_sizes = np.full(count, np.nan)
-    for n, (_, person) in enumerate(listed):
-        for point in person["annopoints"][0]["point"]:
-            joint = point["id"][0]
-            if joint is None or not 0 <= joint < 15 or present[n, joint]:
-                continue
-            keypoints[n, joint] = point["x"][0], point["y"][0]
-            present[n, joint] = True
-            if "score" in point:
-                scores[n, joint] = point["score"][0]
-        if "x1" in person:
-            width, height = person["x2"][0] - person["x1"][0], person["y2"][0] - person["y1"][0]
-            head_sizes[n] = HEAD_SIZE_FACTOR * float(np.hypot(width, height))
-    return _assemble(
-        path,
-        image_ids=np.arange(1, len(rows) + 1),
-        has_ids=False,
-        labelled=np.array([bool(row.get("annorect")) for row in rows]),
-        frame=np.array([i for i, _ in listed], np.int64),
-        keypoints=keypoints,
-        present=present,
-        scores=scores,
-        head_sizes=head_sizes,
-        tracks=[person["track_id"][0] if person.get("track_id") else None for _, person in listed],
-        person_index=np.full(count, -1, np.int64),
-        ignore_regions=tuple(_polygons_17(row) for row in rows),
-    )
-
-
-def _polygons_17(row: dict) -> tuple[np.ndarray, ...]:
-    polygons = []
-    for region in row.get("ignore_regions") or []:
-        points = region.get("point") or []
-        if len(points) > 2:
-            polygons.append(np.array([[point["x"][0], point["y"][0]] for point in points], np.float64))
-    return tuple(polygons)
 
 
 def _position_in_frame(frame: np.ndarray) -> np.ndarray:
@@ -171,18 +71,27 @@ def _position_in_frame(frame: np.ndarray) -> np.ndarray:
     return np.arange(len(frame)) - np.searchsorted(frame, frame)
 
 
-def _assemble(path: pathlib.Path, frame: np.ndarray, tracks: list, **columns) -> Sequence:
-    """Order the persons by frame and fill in what the file may leave out."""
-    order = np.argsort(frame, kind="stable")
-    frame = frame[order]
-    given = [tracks[i] for i in order]
-    # The lineage numbers the persons of a frame where nothing was tracked; so do we where the file leaves ids out.
-    track_ids = np.array([p if t is None else t for t, p in zip(given, _position_in_frame(frame))], np.int64)
-    keys = np.stack([frame, track_ids], axis=1)
-    if len(np.unique(keys, axis=0)) != len(keys):
-        _, index, counts = np.unique(keys, axis=0, return_index=True, return_counts=True)
-        image_id = columns["image_ids"][frame[index[np.argmax(counts > 1)]]]
-        raise InputError(f"{path}: a track_id occurs twice in image {image_id}; ids are unique within a frame")
-    for name in ("keypoints", "present", "scores", "head_sizes", "person_index"):
-        columns[name] = columns[name][order]
-    return Sequence(name=path.stem, frame=frame, track_ids=track_ids, source=str(path), **columns)
+def _track_ids(people: list[PersonEntry]) -> np.ndarray:
+    """The tracks of people in the order of frames, unique within a frame.
+
+    The lineage numbers the persons of a frame where nothing was tracked; so do we where the file leaves ids out.
+    """
+    used: set[tuple[int, int]] = set()
+    for person in people:
+        if person.track_id is None:
+            continue
+        if (person.image, person.track_id) in used:
+            raise InputError(
+                f"{person.where}: its track_id occurs twice in that image ({person.track_id}); "
+                "ids are unique within a frame"
+            )
+        used.add((person.image, person.track_id))
+    tracks = []
+    positions = _position_in_frame(np.array([person.image for person in people], np.int64)).tolist()
+    for person, number in zip(people, positions):
+        if person.track_id is None:
+            while (person.image, number) in used:
+                number += 1
+            used.add((person.image, number))
+        tracks.append(number if person.track_id is None else person.track_id)
+    return np.array(tracks, np.int64)

@@ -115,8 +115,11 @@ def from_predictions(predictions: Predictions, person_index: np.ndarray | None =
       person_index: int [N], the annotated person whose box each pose was estimated in; None for detections.
 
     Raises:
-      InputError: where a pose names an image that is not listed.
+      InputError: where a pose names an image that is not listed, or a coordinate or score is not finite.
     """
+    for name in ("keypoints", "scores"):
+        if not np.isfinite(getattr(predictions, name)).all():
+            raise InputError(f"predictions of {predictions.video}: its {name} are not all finite; correct them")
     image_ids = np.array([image["id"] for image in predictions.images], np.int64)
     place = {image_id: i for i, image_id in enumerate(image_ids.tolist())}
     strangers = sorted(set(predictions.image_id.tolist()) - place.keys())

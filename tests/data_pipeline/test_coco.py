@@ -89,7 +89,7 @@ def test_real_sample(shared, tmp_path):
     ("change", "message"),
     [
         (lambda c: c["categories"].clear(), "'categories' has no person"),
-        (lambda c: c["categories"][0]["keypoints"].pop(), "are not COCO's 17 joints"),
+        (lambda c: c["categories"][0]["keypoints"].pop(), "names no joint 'right_ankle'"),
         (lambda c: c["images"].append(c["images"][0]), r"images\[3\]: the id 9 is that of another image too"),
         (lambda c: c["annotations"][2].update(image_id=1), "names image_id 1, which is not in 'images'"),
         (lambda c: c["annotations"][1].update(bbox=[1, 2]), r"annotations\[1\]: 'bbox' has 2 numbers"),

@@ -304,6 +304,18 @@ def test_incomplete_folder(folder, tmp_path):
         loader(copy, "test")
 
 
+def test_an_empty_split_names_the_cause(folder, tmp_path):
+    """The clips are there; a setting leaves them out."""
+    with pytest.raises(InputError, match=r"complete_windows=True leaves out all 21 clips of split 'train'.*delta=2"):
+        loader(folder, "train", train=True, complete_windows=True)
+    assert len(loader(folder, "train", train=True, complete_windows=True, delta=1).table) == 7
+    with pytest.raises(InputError, match="absent: does not exist"):
+        loader(tmp_path / "absent")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: is a file, not a folder"):
+        loader(tmp_path / "file")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

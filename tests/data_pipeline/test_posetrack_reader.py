@@ -110,7 +110,7 @@ FAULTS = {
     "same id": (lambda c: c["images"][1].__setitem__("id", c["images"][0]["id"]), "two images have the id"),
     "same frame": (
         lambda c: c["images"][1].__setitem__("file_name", c["images"][0]["file_name"]),
-        "are both frame 0",
+        "are both images/val/000001_mpii_test/000000.jpg",
     ),
 }
 

@@ -239,3 +239,37 @@ def test_unknown_settings(source, tmp_path):
         run(source, tmp_path / "out", num_shards=0)
     with pytest.raises(InputError, match="--source is needed for posetrack18"):
         run(None, tmp_path / "out")
+
+
+def test_what_is_read_is_not_replaced(source, tmp_path):
+    run(source, tmp_path / "out")
+    shutil.move(source, tmp_path / "out" / "source")  # as the embedded data set lies in its prepared folder
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    for output in ("out", "link"):
+        with pytest.raises(InputError, match="--output="):
+            run(tmp_path / "out" / "source", tmp_path / output)
+    with pytest.raises(InputError, match="--output"):
+        run(tmp_path / "out" / "source", tmp_path / "out" / "source")
+    assert (tmp_path / "out" / "source" / "images").is_dir() and (tmp_path / "out" / "summary.json").is_file()
+
+
+def test_a_link_to_an_earlier_folder_is_followed(source, tmp_path):
+    run(source, tmp_path / "real", num_shards=1)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    run(source, tmp_path / "link", num_shards=2)
+    assert (tmp_path / "link").is_symlink() and len(list((tmp_path / "real").glob("*-of-00002"))) == 2
+
+
+def test_what_is_not_known_is_left_out_of_the_written_annotations(source, tmp_path, helpers):
+    """Zeros in place of a head box would be scored with a threshold of 0."""
+    path = source / "annotations" / "val" / "000002_mpii_test.json"
+
+    def change(content):
+        content["annotations"][0]["head_box"] = content["annotations"][0].pop("bbox_head")
+        del content["annotations"][1]["bbox_head"], content["annotations"][1]["track_id"]
+
+    helpers.edit(path, change)
+    run(source, tmp_path / "out")
+    first, second = json.loads((tmp_path / "out" / "annotations" / "val" / path.name).read_text())["annotations"][:2]
+    assert first["bbox_head"] == [40, 8, 12, 10] and "head_box" not in first
+    assert "bbox_head" not in second and "track_id" not in second

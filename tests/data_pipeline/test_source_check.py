@@ -82,4 +82,4 @@ def test_faults_of_boxes_and_between_files(source, tmp_path, helpers):
 
 def test_every_consequence_can_be_named():
     assert all(text == consequence(start) for start, text in CONSEQUENCES.items())
-    assert sum(text.startswith(STOPS) for text in CONSEQUENCES.values()) == 4
+    assert sum(text.startswith(STOPS) for text in CONSEQUENCES.values()) == 6

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import types
 
@@ -12,11 +13,14 @@ import pytest
 from configs import backbone
 from data_pipeline.clips import ClipTable
 from data_pipeline.prepare import prepare
+from experiments import scores
 from experiments.comparison import crop_motion, score, subsets, true_motion
 from experiments.evaluate import evaluate
-from experiments.evaluation import Scorer, estimate_split
+from experiments.evaluation import Scorer, estimate_split, to_predictions
 from experiments.train import train
 from jmpose_jax.errors import InputError, Preempted
+from jmpose_jax.inference.joint_orders import to_posetrack15
+from jmpose_jax.metrics import posetrack
 from jmpose_jax.skeletons import POSETRACK17_TO_15
 
 
@@ -107,6 +111,50 @@ def test_a_model_is_evaluated_into_files(small_backbone, tmp_path):
         assert len(set(ids)) == len(ids) > 0
 
 
+def estimated(joints, skeleton, score=0.5):
+    """What `estimate_split` makes of one clip whose joint k lies at (k, 2k)."""
+    keypoints = np.arange(joints)[None, :, None] * np.array([1.0, 2.0])
+    batch = types.SimpleNamespace(index=np.array([0]), valid=np.ones(1))
+    function = {"row": (keypoints, np.full((1, joints), score))}
+    return estimate_split(lambda _: function, [batch], 1, skeleton)["row"][0][0]
+
+
+def test_joints_go_by_the_models_skeleton():
+    """COCO's eyes are no ends of the head."""
+    np.testing.assert_array_equal(estimated(17, "posetrack17")[:, 0], list(POSETRACK17_TO_15))
+    np.testing.assert_array_equal(estimated(15, "posetrack15")[:, 0], np.arange(15))
+    coco = estimated(17, "coco17")
+    expected, _ = to_posetrack15(np.arange(17)[None, :, None] * np.array([1.0, 2.0]), np.ones((1, 17)), "coco17")
+    np.testing.assert_array_equal(coco, expected[0])
+    assert not np.isin(coco[[12, 14], 0], [1, 2]).any() and coco[13, 0] == 0  # neither eye; the nose
+    for joints, skeleton in ((17, "posetrack15"), (15, "coco17"), (16, "posetrack17")):
+        with pytest.raises(InputError, match=f"{joints} joints, its skeleton {skeleton}"):
+            estimated(joints, skeleton)
+
+
+def test_foreign_files_among_predictions_are_not_read(prepared, tmp_path):
+    truth = prepared / "annotations" / "val"
+    for path in truth.glob("*.json"):
+        content = json.loads(path.read_text()) | {"box_source": "detector"}
+        (tmp_path / path.name).write_text(json.dumps(content))
+    (tmp_path / "all_results.json").write_text("[]")
+    (tmp_path / "cut.json").write_text('{"images"')
+    result = scores.measure(truth, tmp_path)
+    assert result["boxes"] == "detector" and result["unused_predictions"] == ["all_results.json", "cut.json"]
+
+
+def test_ground_truth_that_cannot_be_scored_is_refused_before_the_model_runs(small_backbone, prepared, tmp_path):
+    shutil.copytree(prepared, tmp_path / "data")
+    path = next((tmp_path / "data" / "annotations" / "val").glob("*.json"))
+    content = json.loads(path.read_text())
+    del content["annotations"][0]["bbox_head"]
+    path.write_text(json.dumps(content))
+    with small_backbone.unlocked():
+        small_backbone.dataset.root = str(tmp_path / "data")
+    with pytest.raises(InputError, match=f"{path.name}: annotations.0.: a person with joints has no head box"):
+        evaluate(small_backbone, tmp_path / "no-checkpoint", None, None)
+
+
 def test_what_is_missing_is_named(small_backbone, tmp_path):
     with pytest.raises(InputError, match="holds no checkpoint"):
         evaluate(small_backbone, tmp_path, None, None)
@@ -126,3 +174,19 @@ def test_the_official_posetrack18_sample_trains_and_evaluates(shared, shrink, tm
     assert 0 <= result["mean"] <= 100
     images = json.loads(next((tmp_path / "shards" / "annotations" / "val").glob("*.json")).read_text())["images"]
     assert any(image.get("ignore_regions_x") for image in images)
+
+
+def test_a_test_split_without_annotations_gets_its_predictions(prepared, tmp_path):
+    """They go to the benchmark's server; there is nothing to score them against here."""
+    shutil.copytree(prepared / "annotations" / "val", tmp_path / "test")
+    table = ClipTable.load(prepared, "val")
+    before = to_predictions(table, exact(table), tmp_path / "test")
+    for path in (tmp_path / "test").glob("*.json"):
+        content = json.loads(path.read_text())
+        del content["annotations"]
+        path.write_text(json.dumps(content))
+    after = to_predictions(table, exact(table), tmp_path / "test")
+    assert [p.images for p, _ in after] == [p.images for p, _ in before]
+    assert len(posetrack.read_truth(tmp_path / "test", unannotated=True)) == len(after)
+    with pytest.raises(InputError, match="'annotations' is missing"):
+        posetrack.read_truth(tmp_path / "test")

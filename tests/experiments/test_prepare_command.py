@@ -80,8 +80,8 @@ def test_faults_of_the_source(source, tmp_path, damage):
     [
         (["--dataset=posetrack18", "--output={}/out", "--source={}/absent"], "absent: no such folder"),
         (["--dataset=posetrack18", "--output={}/out", "--source={}"], "has no folder annotations/"),
-        (["--dataset=posetrack18", "--output={}/out"], "--source is needed"),
-        (["--dataset=posetrack18", "--source={}/source"], "--output is needed"),
+        (["--dataset=posetrack18", "--output={}/out"], "--source is missing"),
+        (["--dataset=posetrack18", "--source={}/source"], "--output is missing"),
         (["--dataset=mpii", "--source={}", "--output={}/out"], "--dataset"),
         (["--dataset=posetrack18", "--source={}/source", "--output={}/out", "--split=dev"], "--split dev"),
         (
@@ -107,3 +107,41 @@ def test_check_explains_and_writes_nothing(source, tmp_path):
     assert result.returncode == 2 and "frame with annotated people missing on disk: preparation stops" in result.stdout
     assert result.stderr.splitlines()[-1].startswith("jmpose prepare: ") and "Traceback" not in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
+
+
+def test_an_earlier_prepared_folder_is_kept_unless_it_is_asked_for(source, tmp_path):
+    out, arguments = tmp_path / "out", ("--dataset=posetrack18", f"--source={source}", f"--output={tmp_path}/out")
+    assert command(*arguments, "--shards=1").returncode == 0
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    result = command(*arguments, "--shards=2")
+    assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
+    assert str(out) in result.stderr and "--if_exists=" in result.stderr
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    result = command(*arguments, "--shards=2", "--if_exists=number")
+    assert result.returncode == 0 and f"wrote {out}-2" in result.stdout
+    assert len(list((tmp_path / "out-2").glob("*.tfrecord-*-of-00002"))) == 2
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    assert command(*arguments, "--shards=2", "--if_exists=replace").returncode == 0
+    assert len(list(out.glob("*.tfrecord-*-of-00002"))) == 2 and not list(out.glob("*-of-00001"))
+
+
+def test_all_missing_flags_are_named_at_once():
+    result = command("--dataset=posetrack18")
+    assert result.returncode == 2 and "--source and --output are missing" in result.stderr
+
+
+def test_size_and_orientation_are_flags(source, tmp_path):
+    path = source / "annotations" / "val" / "000001_mpii_test.json"
+    content = json.loads(path.read_text())
+    for image in content["images"]:
+        image.update(width=120, height=80)
+    path.write_text(json.dumps(content))
+    arguments = ("--dataset=posetrack18", f"--source={source}", f"--output={tmp_path}/out")
+    result = command(*arguments)
+    last = result.stderr.splitlines()[-1]
+    assert result.returncode == 2 and "120 × 80" in last and "60 × 40" in last and str(path) in last
+    assert [p.name for p in tmp_path.iterdir()] == ["source"]
+    checked = command(*arguments[:2], "--check")
+    assert checked.returncode == 2 and "annotated 120 × 80, the file has 60 × 40" in checked.stdout
+    result = command(*arguments, "--size_mismatch=scale", "--orientation=stored")
+    assert result.returncode == 0 and "noted 3 × size: annotations scaled" in result.stdout

@@ -79,3 +79,21 @@ def test_faults(truth, tmp_path):
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"annotations\[0\] has no 'bbox' of 4 numbers"):
         choose_frames(tmp_path / "copy", 0.1)
+
+
+def test_frames_of_one_id_in_two_videos_are_two_frames(tmp_path):
+    """Of two videos that number their images alike, the crowded frame of one alone is kept."""
+    (tmp_path / "truth").mkdir()
+    for name, apart in (("a", 2), ("b", 500)):
+        people = []
+        for person in range(2):
+            keypoints = [[apart * person + 10 + k, 10 + k, 1] for k in range(17)]
+            box = [apart * person + 5, 5, 40, 40]
+            people.append({"image_id": 1, "track_id": person, "bbox": box, "bbox_head": [0, 0, 5, 5]})
+            people[-1]["keypoints"] = sum(keypoints, [])
+        content = {"images": [{"id": 1, "file_name": f"{name}/1.jpg"}], "annotations": people}
+        (tmp_path / "truth" / f"{name}.json").write_text(json.dumps(content))
+    chosen = write_subset(tmp_path / "truth", tmp_path / "out", 0.2)
+    assert [(frame.video, frame.file_name) for frame in chosen] == [("a", "a/1.jpg")]
+    left = [len(json.loads((tmp_path / "out/annotations" / f"{n}.json").read_text())["annotations"]) for n in "ab"]
+    assert left == [2, 0]

@@ -201,19 +201,19 @@ def other_ids(content):
 
 
 FAULTS = {
-    "short keypoints": ("pred", lambda c: c["annotations"][0]["keypoints"].pop(), "50 keypoint numbers; 51 are needed"),
-    "short scores": ("pred", lambda c: c["annotations"][0]["scores"].pop(), "16 scores; 17 are needed"),
-    "unknown image": ("pred", lambda c: c["annotations"][0].update(image_id=7), "names image 7"),
-    "image twice": ("pred", lambda c: c["images"].append(c["images"][0]), "occurs twice"),
+    "short keypoints": ("pred", lambda c: c["annotations"][0]["keypoints"].pop(), "'keypoints' has 50 numbers, 51"),
+    "short scores": ("pred", lambda c: c["annotations"][0]["scores"].pop(), "'scores' has 16 numbers, 17"),
+    "unknown image": ("pred", lambda c: c["annotations"][0].update(image_id=7), "names image_id 7"),
+    "image twice": ("pred", lambda c: c["images"].append(c["images"][0]), "two images have the id"),
     "track twice": ("pred", lambda c: c["annotations"].append(c["annotations"][0]), "track_id occurs twice"),
     "missing frame": ("pred", drop_image, "9 images, the ground truth"),
     "other ids": ("pred", other_ids, "image ids of the ground truth are absent"),
     "no head box": ("gt", lambda c: c["annotations"][0].pop("bbox_head"), "no head box"),
-    "no image id": ("pred", lambda c: c["annotations"][0].pop("image_id"), "malformed annotation"),
-    "text coordinate": ("pred", lambda c: c["annotations"][0].update(keypoints=["a"] * 51), "no number"),
+    "no image id": ("pred", lambda c: c["annotations"][0].pop("image_id"), "key 'image_id' is missing"),
+    "text coordinate": ("pred", lambda c: c["annotations"][0].update(keypoints=["a"] * 51), "must be a number"),
     "other joints": ("pred", lambda c: c["categories"][0].update(keypoints=["nose"]), "names no joint 'right_ankle'"),
     "another form": ("gt", lambda c: c.clear(), "neither PoseTrack17 form"),
-    "nan": ("pred", lambda c: c["annotations"][0].update(keypoints=[float("nan")] * 51), "not finite"),
+    "nan": ("pred", lambda c: c["annotations"][0].update(keypoints=[float("nan")] * 51), "must be a finite number"),
 }
 
 
@@ -233,7 +233,7 @@ def test_faulty_folders(copied):
     with pytest.raises(InputError, match="holds no .json"):
         posetrack.evaluate(copied / "gt", copied / "empty")
     (copied / "pred" / FIRST).write_text('{"images": [')
-    with pytest.raises(InputError, match="is the file complete"):
+    with pytest.raises(InputError, match="not valid JSON"):
         posetrack.evaluate(copied / "gt", copied / "pred")
     (copied / "pred" / FIRST).rename(copied / "pred" / "other.json")
     with pytest.raises(InputError, match=f"{FIRST} is absent"):
@@ -259,3 +259,84 @@ def test_no_overlap_is_a_fault_not_zero(copied):
 def test_unused_prediction_files_are_reported(copied):
     shutil.copy(copied / "pred" / FIRST, copied / "pred" / "extra.json")
     assert posetrack.evaluate(copied / "gt", copied / "pred").unused_predictions == ("extra.json",)
+
+
+FOREIGN = {
+    "list.json": b"[1, 2]",
+    "object.json": b'{"mean": 3}',
+    "cut.json": b'{"images": [',
+    "latin.json": b"\xff\xfe{}",
+    "deep.json": b"[" * 100_000,
+}
+
+
+def test_foreign_files_among_predictions_are_left_out_and_named(copied, folder):
+    for name, content in FOREIGN.items():
+        (copied / "pred" / name).write_bytes(content)
+    (copied / "pred" / "folder.json").mkdir()
+    result = posetrack.evaluate(copied / "gt", copied / "pred")
+    assert result.unused_predictions == tuple(sorted((*FOREIGN, "folder.json")))
+    assert result.ap == posetrack.evaluate(folder / "gt", folder / "pred").ap
+
+
+@pytest.mark.parametrize("side", ["gt", "pred"])
+@pytest.mark.parametrize("name", [*FOREIGN, "folder.json"])
+def test_unreadable_files_are_refused_before_anything_is_scored(copied, monkeypatch, side, name):
+    last = sorted((copied / side).glob("*.json"))[-1]
+    last.unlink()
+    last.write_bytes(FOREIGN[name]) if name in FOREIGN else last.mkdir()
+    monkeypatch.setattr(posetrack, "match", None)  # nothing comes that far
+    with pytest.raises(InputError) as error:
+        posetrack.evaluate(copied / "gt", copied / "pred")
+    assert str(last) in str(error.value) and "\n" not in str(error.value)
+
+
+PLACES = {
+    "keypoint": ("annotations", 0, "keypoints", 0),
+    "visibility": ("annotations", 0, "keypoints", 2),
+    "score": ("annotations", 0, "scores", 3),
+    "box": ("annotations", 0, "bbox", 1),
+    "head box": ("annotations", 0, "bbox_head", 2),
+    "polygon": ("images", 0, "ignore_regions_x", 0, 0),
+}
+
+
+@pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400, "1e300"])
+@pytest.mark.parametrize("side", ["gt", "pred"])
+def test_what_is_not_finite_is_refused_where_it_enters(copied, side, token):
+    path = copied / side / FIRST
+    content = json.loads(path.read_text())
+    person, image = content["annotations"][0], content["images"][0]
+    person |= {"scores": [0.5] * 17, "bbox": [1, 2, 3, 4], "bbox_head": [1, 2, 3, 4]}
+    image |= {"ignore_regions_x": [[0, 1, 1]], "ignore_regions_y": [[0, 0, 1]]}
+    for place in PLACES.values():
+        changed = json.loads(json.dumps(content))
+        owner = changed
+        for key in place[:-1]:
+            owner = owner[key]
+        owner[place[-1]] = "@"
+        path.write_text(json.dumps(changed).replace('"@"', token))
+        with pytest.raises(InputError, match=f"{FIRST}: {place[0]}.0.: '{place[2]}'.* must be a") as error:
+            posetrack.evaluate(copied / "gt", copied / "pred")
+        assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+def test_in_memory_scores_must_be_finite():
+    images = ({"id": 1, "file_name": "1.jpg"},)
+    arrays = np.zeros((1, 15, 2)), np.full((1, 15), np.nan), np.zeros((1, 4)), np.zeros(1, np.int64)
+    with pytest.raises(InputError, match="scores are not all finite"):
+        from_predictions(Predictions("v", images, np.array([1]), *arrays))
+
+
+def test_tracks_that_are_unknown_get_numbers_of_their_own(copied):
+    def unknown(content):
+        for number, annotation in enumerate(content["annotations"]):
+            annotation["track_id"] = -1 if number % 2 else 0
+            if number % 3 == 0:
+                del annotation["track_id"]
+        content["annotations"] = content["annotations"][:3]
+        for annotation in content["annotations"]:
+            annotation["image_id"] = content["images"][0]["id"]
+
+    change(copied / "pred" / FIRST, unknown)
+    assert sorted(read_sequence(copied / "pred" / FIRST).track_ids.tolist()) == [0, 1, 2]

@@ -18,8 +18,8 @@ from configs import backbone
 from experiments import compile_only as module
 from experiments import train
 from experiments.compile_only import compile_only, scaling, table
-from experiments.tasks import task_of
-from experiments.train import build, model_options
+from experiments.tasks import model_options, task_of
+from experiments.train import build
 from jmpose_jax.errors import InputError
 from jmpose_jax.ops.target import compiling_for, target_device
 from jmpose_jax.train import hlo

@@ -81,6 +81,8 @@ def expand(config: Mapping[str, Any], grid: Mapping[str, Any]) -> Grid:
         raise InputError("the grid is empty: get_grid() gives no axis; give {config key: values}")
     axes: dict[str, list[tuple[str, dict[str, Any], float | None]]] = {}
     for axis, values in grid.items():
+        if not isinstance(axis, str):
+            raise InputError(f"the grid's axis {axis!r} is no name; give a config key or any other text")
         if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
             raise InputError(f"the grid's axis {axis!r} is {values!r}; give a list of values, e.g. (0.0, 1.0)")
         values = list(values)
@@ -123,6 +125,8 @@ def _value(axis: str, value: Any) -> tuple[str, dict[str, Any], float | None]:
         if "name" not in value:
             raise InputError(f'the grid\'s axis {axis!r} has a value without a "name": {dict(value)}')
         overrides = {k: v for k, v in value.items() if k not in RESERVED}
+        if strange := [key for key in overrides if not isinstance(key, str)]:
+            raise InputError(f"the grid's axis {axis!r} has the key {strange[0]!r}, which is no text")
         paper = value.get("paper")
         where = f"the grid's axis {axis!r}, value {value['name']!r}: 'paper'"
         return str(value["name"]), overrides, None if paper is None else checks.typed(paper, float, where)
@@ -131,7 +135,7 @@ def _value(axis: str, value: Any) -> tuple[str, dict[str, Any], float | None]:
 
 def _check_key(key: str, known: set[str]) -> None:
     if key not in known:
-        near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else "the config file lists the keys"
         raise InputError(f"the grid has the key {key!r}, the config does not; {hint}")
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipeline.clips import ClipTable
+from data_pipeline.progress import ProgressBar, progress
 from data_pipeline.synthetic.annotations import MOTION_DISTANCES
 from data_pipeline.synthetic.visibility import Cause
 from experiments import data
@@ -102,10 +103,12 @@ def compare(
         return {name: (to_image(xy * HEATMAP_STRIDE, batch.transform), s) for name, (xy, s) in decoded.items()}
 
     motion = true_motion(table, config["dataset"]["delta"])
+    print("  compiling for the first batch, which may take a minute …", flush=True)
     loader = data.eval_loader(config, split)
     try:
+        batches = progress(loader, -(-len(table) // config["eval"]["batch_size"]), f"  estimates on {split}")
         estimates = estimate_split(
-            lambda batch: rows(variables, longer_variables, batch, crop_motion(motion, batch)), loader, len(table)
+            lambda batch: rows(variables, longer_variables, batch, crop_motion(motion, batch)), batches, len(table)
         )
     finally:
         loader.close()
@@ -170,13 +173,14 @@ def score(estimates: Mapping[str, Estimates], table: ClipTable, annotations: pat
     parts = subsets(table)
     annotated = table.clips["annotated"][:, list(POSETRACK17_TO_15)]
     names = [name for name in ROWS if name in estimates] + [name for name in estimates if name not in ROWS]
-    ap = {name: scorer.ap(estimates[name]) for name in names}
-    split = {
-        name: {
-            part: ap[name]["Total"] if part == "all" else scorer.ap(estimates[name], mask)["Total"]
-            for part, mask in parts.items()
-        }
-        for name in names
-    }
+    ap, split = {}, {}
+    bar = ProgressBar(len(names) * len(parts), "  scores")
+    for name in names:
+        ap[name] = scorer.ap(estimates[name])
+        split[name] = {}
+        for part, mask in parts.items():
+            split[name][part] = ap[name]["Total"] if part == "all" else scorer.ap(estimates[name], mask)["Total"]
+            bar.update()
+    bar.close()
     counts = {part: int((mask & annotated).sum()) for part, mask in parts.items()}
     return {"ap": ap, "subsets": split, "joints": counts, "clips": len(table)}

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from experiments.grid_cells import Grid
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import finite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +98,3 @@ def evaluate_cell(config: ConfigDict, folder: pathlib.Path) -> dict[str, Any]:
     from experiments.evaluate import evaluate
 
     return {POSES.field: finite(evaluate(config, folder, None, None)["ap"])}
-
-
-def finite(figures: dict[str, float | None]) -> dict[str, float | None]:
-    """The figures as JSON takes them: what is not finite is absent."""
-    return {name: value if value is not None and math.isfinite(value) else None for name, value in figures.items()}

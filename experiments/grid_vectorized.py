@@ -24,12 +24,11 @@ from data_pipeline.progress import ProgressBar, progress
 from experiments import data, evaluate, grid_run
 from experiments.evaluation import configured_estimator, estimate_split
 from experiments.grid_cells import Cell, Grid
-from experiments.grid_measure import finite
 from experiments.tasks import task_of
 from experiments.train import Parts, plain, set_up
 from jmpose_jax import checks
 from jmpose_jax.errors import InputError, Preempted
-from jmpose_jax.files import write_json
+from jmpose_jax.files import finite, write_json
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, vectorized

@@ -6,8 +6,9 @@ import pytest
 
 from configs import raft_synthetic
 from experiments import grid, grid_cells, grid_measure, grid_report, grid_run
-from experiments.grid_measure import FLOW, POSES, check_evaluable, finite, measure_of
+from experiments.grid_measure import FLOW, POSES, check_evaluable, measure_of
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import finite
 
 RAFT = {"seed": 0, "model": {"name": "raft"}, "loss": {"gamma": 0.8}, "train": {"steps": 1}}
 

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from experiments import grid_cells
 from experiments.grid_cells import Cell, Grid
@@ -151,7 +151,8 @@ def _process(command: list[str]) -> tuple[subprocess.CompletedProcess, bool]:
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", bufsize=1
     )
     said: list[str] = []
-    passed_on = True  # progress is; a traceback goes to the log
+    reader = threading.Thread(target=_pass_on, args=(process.stderr, said), daemon=True)
+    reader.start()
 
     def hand_on(number: int, frame: object) -> None:
         nonlocal told
@@ -161,12 +162,8 @@ def _process(command: list[str]) -> tuple[subprocess.CompletedProcess, bool]:
     main = threading.current_thread() is threading.main_thread()
     previous = signal.signal(signal.SIGTERM, hand_on) if main else None
     try:
-        for line in process.stderr:
-            said.append(line)
-            passed_on = passed_on and not line.startswith("Traceback")
-            if passed_on:
-                print(f"  {line}", end="", file=sys.stderr, flush=True)
         process.wait()
+        reader.join(10)  # not for ever: a process that it left behind may hold the pipe
     except BaseException:
         process.kill()
         raise
@@ -174,6 +171,16 @@ def _process(command: list[str]) -> tuple[subprocess.CompletedProcess, bool]:
         if main:
             signal.signal(signal.SIGTERM, previous)
     return subprocess.CompletedProcess(command, process.returncode, "", "".join(said)), told
+
+
+def _pass_on(stream: TextIO, said: list[str]) -> None:
+    """Keep what a cell's process says, and show its progress; a traceback goes to the log alone."""
+    shown = True
+    for line in stream:
+        said.append(line)
+        shown = shown and not line.startswith("Traceback")
+        if shown:
+            print(f"  {line}", end="", file=sys.stderr, flush=True)
 
 
 class GridJob:

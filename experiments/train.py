@@ -20,6 +20,7 @@ from experiments import data, hosts
 from experiments.config_changes import check_unchanged
 from experiments.config_limits import check_limits
 from experiments.launch import launch
+from experiments.outputs import define_if_exists
 from experiments.summary import summary as summarized
 from experiments.tasks import Task, model_options, task_of
 from experiments.validation import make_validation
@@ -295,6 +296,7 @@ def main(argv: list[str] | None = None) -> None:
     topology = flags.DEFINE_string(
         "topology", None, "With --compile_only: compile for a TPU slice that need not be there, e.g. v5e:8x8."
     )
+    if_exists = define_if_exists(of="The file of --compile_only")
     join = hosts.define_flags()
     depth = flags.DEFINE_integer("summary_depth", 2, "How far down --summary lists modules.", lower_bound=0)
 
@@ -311,7 +313,7 @@ def main(argv: list[str] | None = None) -> None:
         if compiling.value:
             from experiments.compile_only import compile_only, table  # imports this module
 
-            print(table(compile_only(config.value, workdir.value, topology.value)))
+            print(table(compile_only(config.value, workdir.value, topology.value, if_exists.value)))
             return
         join()
         with distributed.told_of_lost_host():

@@ -15,6 +15,12 @@ MARKS = 60  # of the latest counts with their times; the rate is that between th
 APART = 1.0  # seconds between two of them at least: the rate is that of the last minute, or of the last 60 items
 
 
+def say(text: str, enabled: bool = True) -> None:
+    """A line on standard error, at once: what comes next is silent for long. `enabled` False says nothing."""
+    if enabled:
+        print(text, file=sys.stderr, flush=True)
+
+
 def progress(
     iterable: Iterable[T],
     total: int | None,

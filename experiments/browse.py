@@ -7,7 +7,6 @@ import base64
 import html
 import itertools
 import pathlib
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +18,7 @@ from absl import flags
 from data_pipeline.clips import ClipTable
 from data_pipeline.flow import FLOW_SOURCES
 from data_pipeline.loader import make_loader
-from data_pipeline.progress import progress
+from data_pipeline.progress import progress, say
 from experiments.launch import launch, required
 from experiments.outputs import define_if_exists, place_file
 from jmpose_jax.errors import InputError
@@ -95,7 +94,7 @@ def browse(
         flow_stride=STRIDE,
     )
     sections = []
-    print("reading the first clip; compiling …", file=sys.stderr, flush=True)
+    say("reading the first clip; compiling …")
     try:
         wanted = progress(itertools.islice(loader, clips), min(clips, len(table)), "clips")
         for batch in wanted:

@@ -7,7 +7,6 @@ import importlib.util
 import math
 import os
 import pathlib
-import sys
 import time
 from typing import Any
 
@@ -15,6 +14,7 @@ import jax
 from jax.experimental import topologies
 from ml_collections import ConfigDict
 
+from data_pipeline.progress import say
 from experiments.config_limits import check_limits
 from experiments.outputs import place_file
 from experiments.summary import abstract_batch
@@ -131,11 +131,6 @@ def compile_only(
     write_json(path, report)
     say(f"wrote {path}")
     return report
-
-
-def say(text: str) -> None:
-    """A line on standard error, at once: what follows is silent for long."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def scaling(report: dict[str, Any], collectives: list[hlo.Collective], topology: str | None) -> list[dict[str, Any]]:

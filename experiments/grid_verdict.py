@@ -93,8 +93,9 @@ def in_words(verdict: Verdict, axes: Mapping[str, list[str]], measure: Measure) 
     digits = measure.digits + 1
     noise = f"noise is {verdict.noise:.{digits}f} {measure.unit}: {verdict.how}"
     if verdict.best is not None:
-        best = f"best: {place(verdict.best)}, {measure.name} {measure.shown(figures[0])} {measure.unit}"
-        return best if len(verdict.means) == 1 else f"{best} ({noise})"
+        alone = len(verdict.means) == 1
+        found = f"{place(verdict.best)}, {measure.name} {measure.shown(figures[0])} {measure.unit}"
+        return f"the only result: {found}" if alone else f"best: {found} ({noise})"
     spread = f"{measure.name} within {max(figures) - min(figures):.{digits}f} {measure.unit} ({noise})"
     if len(verdict.leaders) == len(verdict.means):
         return f"no difference between the {len(figures)} places of the table: {spread}"

@@ -66,4 +66,4 @@ def test_tables_with_one_figure_or_none():
     assert judge({("0",): {}, ("1",): {}}, POSES).best is None
     assert in_words(judge({("0",): {}}, POSES), AXES, POSES) == "no cell has a result yet"
     lonely = judge({("0",): {"": 50.0}, ("1",): {}}, POSES)
-    assert lonely.best == ("0",) and in_words(lonely, AXES, POSES) == "best: loss.alpha = 0, mAP 50.0 %"
+    assert lonely.best == ("0",) and in_words(lonely, AXES, POSES) == "the only result: loss.alpha = 0, mAP 50.0 %"

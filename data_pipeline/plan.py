@@ -12,6 +12,7 @@ from data_pipeline.annotations import NUM_KEYPOINTS, Frame, Person, Video
 from data_pipeline.boxes import Detection, clip_box, match_detections
 from data_pipeline.clips import ClipTable
 from data_pipeline.posetrack import PERSON_EXTRAS
+from data_pipeline.progress import say
 from jmpose_jax.errors import InputError
 from jmpose_jax.skeletons import POSETRACK17, Skeleton
 
@@ -109,6 +110,7 @@ def plan_split(
       InputError: where a frame with annotated people is missing on disk, annotations and image differ, or nothing is
         left.
     """
+    say(f"planning {sum(len(video.frames) for video in videos)} frames of {len(videos)} videos …", show_progress)
     detected = _detected_frames(videos, detections, report)
     candidates: list[tuple[Video, Frame]] = []
     for video in videos:

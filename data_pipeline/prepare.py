@@ -15,6 +15,7 @@ from data_pipeline.datasets import DATASETS, find_splits, read_split, skeleton_o
 from data_pipeline.fitting import ORIENTATION, SIZE_MISMATCH
 from data_pipeline.flow_files import flow_folder
 from data_pipeline.plan import Report, StoredFrame, plan_split
+from data_pipeline.progress import say
 from data_pipeline.shards import FORMATS, write_shards
 from data_pipeline.staging import DONE_SUFFIX, SUMMARY, fingerprint, staged
 from jmpose_jax.errors import InputError
@@ -105,6 +106,7 @@ def prepare(
             source = _render(stage.folder / ("source_with_flow" if flow else "source"), flow, progress)
         source = pathlib.Path(source)
         found = find_splits(source, dataset, splits)
+        say(f"reading {sum(map(len, found.values()))} annotation files …", progress)
         # All annotations are read before anything is written, so that a fault in the last file costs no time.
         videos = {split: read_split(dataset, source, files, split) for split, files in found.items()}
         with_flow = any(flow_folder(source, split).is_dir() for split in videos)

@@ -1,5 +1,6 @@
 """How far a long task is: a bar with the remaining time on a terminal, a plain line now and then elsewhere."""
 
+import collections
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -9,13 +10,23 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 
+INTERVAL = 5.0  # seconds between two plain lines: nobody wonders for longer whether anything goes on
+MARKS = 60  # of the latest counts with their times; the rate is that between the oldest and now
+APART = 1.0  # seconds between two of them at least: the rate is that of the last minute, or of the last 60 items
+
+
+def say(text: str, enabled: bool = True) -> None:
+    """A line on standard error, at once: what comes next is silent for long. `enabled` False says nothing."""
+    if enabled:
+        print(text, file=sys.stderr, flush=True)
+
 
 def progress(
     iterable: Iterable[T],
     total: int | None,
     description: str,
     enabled: bool = True,
-    interval: float = 10.0,
+    interval: float = INTERVAL,
 ) -> Iterator[T]:
     """Passes the items on and reports, on standard error, how many have gone by.
 
@@ -29,40 +40,48 @@ def progress(
     Yields:
       The items of `iterable`, in their order.
     """
-    if not enabled:
-        yield from iterable
-    elif sys.stderr.isatty():
-        yield from tqdm(iterable, total=total, desc=description, dynamic_ncols=True)
-    else:
-        yield from _plain_lines(iterable, total, description, interval)
+    bar = ProgressBar(total, description, enabled=enabled, interval=interval)
+    try:
+        for item in iterable:
+            yield item
+            bar.update()
+    finally:
+        bar.close()
 
 
-def _plain_lines(iterable: Iterable[T], total: int | None, description: str, interval: float) -> Iterator[T]:
-    start = last = time.monotonic()
-    count = 0
-    for count, item in enumerate(iterable, start=1):
-        yield item
-        now = time.monotonic()
-        if now - last >= interval and count != total:
-            last = now
-            print(f"{description}: {_state(count, total, now - start)}", file=sys.stderr, flush=True)
-    if count:
-        # The last line always comes, so that a log tells that the task ended and how long it took.
-        print(f"{description}: {count} done in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+class Pace:
+    """The rate of a task of late. Compilation, caches and processes that start make the first item no measure of it."""
 
+    def __init__(self, count: int):
+        """Args: count: what is done before the first item."""
+        self._initial = count
+        self._marks: collections.deque[tuple[float, int]] = collections.deque(maxlen=MARKS)
 
-def _state(count: int, total: int | None, elapsed: float) -> str:
-    rate = count / max(elapsed, 1e-9)
-    if total is None:
-        return f"{count}, {rate:.3g} a second"
-    return f"{count}/{total} ({100 * count / max(total, 1):.0f} %), {(total - count) / rate:.0f} s to go"
+    def start(self, count: int, now: float) -> None:
+        """Take this moment for the beginning: what came before is no measure, what comes next is."""
+        self._marks.clear()
+        self._marks.append((now, count))
+
+    def add(self, count: int, now: float) -> None:
+        """Note how much is done, and when (seconds of a monotonic clock)."""
+        if count == self._initial:
+            return
+        if not self._marks or (now - self._marks[-1][0] >= APART and count > self._marks[-1][1]):
+            self._marks.append((now, count))
+
+    def rate(self, count: int, now: float) -> float | None:
+        """Items a second; None before two items after the first."""
+        if not self._marks or count - self._marks[0][1] < 2:
+            return None
+        then, before = self._marks[0]
+        return (count - before) / max(now - then, 1e-9)
 
 
 class ProgressBar:
     """The same report for a loop that counts by itself: training steps, frames of a video."""
 
     def __init__(
-        self, total: int | None, description: str, *, initial: int = 0, enabled: bool = True, interval: float = 10.0
+        self, total: int | None, description: str, *, initial: int = 0, enabled: bool = True, interval: float = INTERVAL
     ):
         """Start the clock.
 
@@ -74,38 +93,69 @@ class ProgressBar:
           interval: seconds between two plain lines where standard error is no terminal.
         """
         self._total, self._description, self._interval = total, description, interval
-        self._initial = self._count = initial
+        self._count = self._first = initial
         self._note = ""
         self._enabled = enabled
-        self._start = self._last = time.monotonic()
+        self._last = self._began = time.monotonic()
+        self._pace = Pace(initial)
         self._bar = None
         if enabled and sys.stderr.isatty():
-            self._bar = tqdm(total=total, initial=initial, desc=description, dynamic_ncols=True)
+            # tqdm counts the first item into its estimate; ours stands behind the bar instead.
+            count = "{n_fmt}" if total is None else "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}"
+            shape = "{desc}: " + count + " [{elapsed}{postfix}]"
+            self._bar = tqdm(total=total, initial=initial, desc=description, dynamic_ncols=True, bar_format=shape)
+
+    def restart(self) -> None:
+        """The clock starts anew at the present count: what came before, compilation say, is no measure of the rest."""
+        self._last = time.monotonic()
+        self._pace.start(self._count, self._last)
 
     def update(self, steps: int = 1) -> None:
         """Count steps done."""
         self._count += steps
-        if self._bar is not None:
-            self._bar.update(steps)
+        if not self._enabled:
             return
         now = time.monotonic()
-        if self._enabled and now - self._last >= self._interval and self._count != self._total:
+        self._pace.add(self._count, now)
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._behind(now), refresh=False)
+            self._bar.update(steps)
+        elif now - self._last >= self._interval and self._count != self._total:
             self._last = now
-            # The rate of this run alone: what a resumed run had done before took another run's time.
-            elapsed = (now - self._start) * self._count / max(self._count - self._initial, 1)
-            print(f"{self._description}: {_state(self._count, self._total, elapsed)}{self._note}", file=sys.stderr)
+            behind = self._behind(now)
+            print(f"{self._description}: {self._done()}{', ' if behind else ''}{behind}", file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
         """A few words that stand behind the count from now on, e.g. the loss."""
-        self._note = f"; {text}"
+        self._note = text
         if self._bar is not None:
-            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.set_postfix_str(self._behind(time.monotonic()), refresh=False)
 
     def close(self) -> None:
-        """The last line, or the end of the bar."""
+        """The last line, or the end of the bar; a second call does nothing."""
         if self._bar is not None:
             self._bar.close()
-        elif self._enabled and self._count > self._initial:
-            seconds = time.monotonic() - self._start
-            done = self._count - self._initial
-            print(f"{self._description}: {done} done in {seconds:.1f} s{self._note}", file=sys.stderr, flush=True)
+        elif self._enabled and self._count > self._first:
+            # The line always comes, so that a log tells that the task ended, how, and how long it took in all.
+            whole = self._total is None or self._count >= self._total
+            done = f"{self._count - self._first} done" if whole else f"stopped at {self._done()}"
+            note = f"; {self._note}" if self._note else ""
+            seconds = time.monotonic() - self._began
+            print(f"{self._description}: {done} in {seconds:.1f} s{note}", file=sys.stderr, flush=True)
+        self._enabled, self._bar = False, None
+
+    def _done(self) -> str:
+        if self._total is None:
+            return str(self._count)
+        return f"{self._count}/{self._total} ({100 * self._count / max(self._total, 1):.0f} %)"
+
+    def _behind(self, now: float) -> str:
+        """What stands behind the count: the rate or the remaining time, where it is known, and the note."""
+        rate = self._pace.rate(self._count, now)
+        if rate is None:
+            pace = ""
+        elif self._total is None:
+            pace = f"{rate:.3g} a second"
+        else:
+            pace = f"{max(self._total - self._count, 0) / rate:.0f} s to go"
+        return "; ".join(filter(None, (pace, self._note)))

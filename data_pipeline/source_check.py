@@ -11,6 +11,7 @@ from data_pipeline import fitting, jpeg
 from data_pipeline.annotations import Frame, Video
 from data_pipeline.datasets import find_splits, read_split, skeleton_of
 from data_pipeline.plan import MAX_EXAMPLES, Report, StoredFrame, plan_split
+from data_pipeline.progress import say
 from jmpose_jax.errors import InputError
 from jmpose_jax.posetrack_entries import head_size
 
@@ -131,6 +132,7 @@ def check(
             findings.counts["boxes"] = {}
             findings.add("boxes", "box file that cannot be read", str(error))
     for split, files in find_splits(source, dataset, splits).items():
+        say(f"{split}: reading {len(files)} annotation files …", progress)
         videos = _readable(dataset, source, split, files, findings)
         report = Report()
         stored: list[StoredFrame] = []

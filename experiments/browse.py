@@ -5,6 +5,7 @@ Example: jmpose browse --dataset ~/posetrack18-shards --output clips.html
 
 import base64
 import html
+import itertools
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -17,9 +18,11 @@ from absl import flags
 from data_pipeline.clips import ClipTable
 from data_pipeline.flow import FLOW_SOURCES
 from data_pipeline.loader import make_loader
-from experiments.launch import launch
+from data_pipeline.progress import progress, say
+from experiments.launch import launch, required
+from experiments.outputs import define_if_exists, place_file
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import atomic_text
+from jmpose_jax.files import atomic_text, check_inputs_kept
 from jmpose_jax.inference.drawing import draw_pose, flow_to_color, heatmap_overlay
 from jmpose_jax.ops import heatmaps
 from jmpose_jax.skeletons import SKELETONS
@@ -67,6 +70,8 @@ def browse(
     Raises:
       InputError: no prepared folder, or a setting at fault.
     """
+    if not dataset.is_dir():
+        raise InputError(f"--dataset={dataset}: no such folder; give an output of `jmpose prepare`")
     found = sorted(path.stem.removeprefix("clips-") for path in dataset.glob("clips-*.npz"))
     if not found:
         raise InputError(f"--dataset={dataset}: is no output of `jmpose prepare`; it has no clip table")
@@ -89,8 +94,10 @@ def browse(
         flow_stride=STRIDE,
     )
     sections = []
+    say("reading the first clip; compiling …")
     try:
-        for _, batch in zip(range(clips), loader):
+        wanted = progress(itertools.islice(loader, clips), min(clips, len(table)), "clips")
+        for batch in wanted:
             row = int(batch.index[0])
             video = table.videos[table.clips["video"][row]]
             record = table.clips["key_record"][row]
@@ -148,7 +155,7 @@ def define_flags() -> None:
     flags.DEFINE_string("split", None, "Split to show; train by default.")
     flags.DEFINE_integer("clips", 24, "How many clips.", lower_bound=1)
     flags.DEFINE_integer("delta", 2, "Neighbour frames on each side.", lower_bound=0)
-    flags.DEFINE_list("input_size", ["384", "288"], "Height and width of the crops.")
+    flags.DEFINE_list("input_size", ["384", "288"], "Height and width of the crops, as 384,288.")
     flags.DEFINE_boolean("augment", True, "With training's augmentations and order; without, plain crops in order.")
     flags.DEFINE_enum("flow", "dis", [name for name in FLOW_SOURCES if name != "raft"], "Where the flow comes from.")
     flags.DEFINE_string("flow_pairs", "consecutive", "Which frames the flow joins.")
@@ -157,18 +164,22 @@ def define_flags() -> None:
         "skeleton", None, sorted(SKELETONS), "Order of the joints; by the data set where it is not given."
     )
     flags.DEFINE_integer("seed", 0, "Of order and augmentation.", lower_bound=0)
+    define_if_exists()
 
 
 def run() -> None:
-    if FLAGS.dataset is None:
-        raise InputError("--dataset is needed: an output of `jmpose prepare`")
+    required(FLAGS["dataset"])
     try:
         height, width = (int(value) for value in FLAGS.input_size)
     except ValueError as error:
         raise InputError(f"--input_size={','.join(FLAGS.input_size)}: two numbers are needed, as 384,288") from error
+    dataset = pathlib.Path(FLAGS.dataset)
+    if dataset.is_dir():
+        check_inputs_kept(dataset.iterdir(), [FLAGS.output])
+    output = place_file(FLAGS.output, FLAGS.if_exists)
     shown = browse(
-        pathlib.Path(FLAGS.dataset),
-        pathlib.Path(FLAGS.output),
+        dataset,
+        output,
         split=FLAGS.split,
         clips=FLAGS.clips,
         delta=FLAGS.delta,
@@ -180,7 +191,7 @@ def run() -> None:
         skeleton=FLAGS.skeleton,
         seed=FLAGS.seed,
     )
-    print(f"wrote {FLAGS.output} ({shown} clips)")
+    print(f"wrote {output} ({shown} clips)")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipeline.clips import ClipTable
+from data_pipeline.progress import ProgressBar
 from data_pipeline.synthetic.annotations import MOTION_DISTANCES
 from data_pipeline.synthetic.visibility import Cause
 from experiments import data
 from experiments.evaluation import Estimates, Scorer, estimate_split
+from experiments.reported import reported
 from experiments.scores import NOT_ANNOTATED, without_nan
 from jmpose_jax.inference.estimate import HEATMAP_STRIDE, to_image
 from jmpose_jax.models.heatmap_aggregation import frame_weights
@@ -107,7 +109,7 @@ def compare(
     try:
         estimates = estimate_split(
             lambda batch: rows(variables, longer_variables, batch, crop_motion(motion, batch)),
-            loader,
+            reported(loader, f"estimates on {split}"),
             len(table),
             config["dataset"]["skeleton"],
         )
@@ -174,14 +176,15 @@ def score(estimates: Mapping[str, Estimates], table: ClipTable, annotations: pat
     parts = subsets(table)
     annotated = table.clips["annotated"][:, list(POSETRACK17_TO_15)]
     names = [name for name in ROWS if name in estimates] + [name for name in estimates if name not in ROWS]
-    ap = {name: scorer.ap(estimates[name]) for name in names}
-    split = {
-        name: {
-            part: ap[name]["Total"] if part == "all" else scorer.ap(estimates[name], mask)["Total"]
-            for part, mask in parts.items()
-        }
-        for name in names
-    }
+    ap, split = {}, {}
+    bar = ProgressBar(len(names) * len(parts), "  scores")
+    for name in names:
+        ap[name] = scorer.ap(estimates[name])
+        split[name] = {}
+        for part, mask in parts.items():
+            split[name][part] = ap[name]["Total"] if part == "all" else scorer.ap(estimates[name], mask)["Total"]
+            bar.update()
+    bar.close()
     counts = {part: int((mask & annotated).sum()) for part, mask in parts.items()}
     absent: dict[str, str] = {}
     for name in names:

@@ -14,7 +14,9 @@ import jax
 from jax.experimental import topologies
 from ml_collections import ConfigDict
 
+from data_pipeline.progress import say
 from experiments.config_limits import check_limits
+from experiments.outputs import place_file
 from experiments.summary import abstract_batch
 from experiments.tasks import task_of
 from experiments.train import build, plain
@@ -61,21 +63,25 @@ def topology_devices(name: str) -> list[Any]:
         raise InputError(f"--topology={name} cannot be compiled for ({reason}); use e.g. {EXAMPLES}") from error
 
 
-def compile_only(config: ConfigDict, workdir: str | os.PathLike, topology: str | None = None) -> dict[str, Any]:
+def compile_only(
+    config: ConfigDict, workdir: str | os.PathLike, topology: str | None = None, if_exists: str = "refuse"
+) -> dict[str, Any]:
     """Compile the training step of a config and say what it takes; nothing is read or trained.
 
     Args:
       config: from a file in `configs/`; its data set need not exist.
       workdir: gets `compile_only.json`.
       topology: a TPU slice, e.g. "v5e:8x8"; the devices that are present by default.
+      if_exists: what becomes of an earlier `compile_only.json`, see `files.place_results`.
 
     Returns:
       The content of the file: devices, mesh, memory a device, operations, collectives, scaling on paper.
 
     Raises:
-      InputError: the topology is unknown, the batch does not split over its devices, or the step does not fit in their
-        memory.
+      InputError: the topology is unknown, the batch does not split over its devices, the step does not fit in their
+        memory, or the file cannot be written.
     """
+    path = place_file(pathlib.Path(workdir) / FILE, if_exists, "--workdir")
     check_limits(config)
     devices = topology_devices(topology) if topology else jax.devices()
     mesh = sharding.data_mesh(devices, model=config.train.mesh_model)
@@ -91,6 +97,7 @@ def compile_only(config: ConfigDict, workdir: str | os.PathLike, topology: str |
         state = state.replace(ema=state.params)
     shardings = sharding.state_sharding(state, mesh, config.train.sharding)
     place = functools.partial(jax.tree.map, lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s))
+    say("tracing the step …")
     state = place(state, shardings)
     batch = place(batch, jax.tree.map(lambda _: sharding.batch_sharding(mesh), batch))
     weights = {name: jax.ShapeDtypeStruct((), "float32") for name in task.loss_weights}
@@ -98,6 +105,7 @@ def compile_only(config: ConfigDict, workdir: str | os.PathLike, topology: str |
         traced = jit_step(step, shardings, mesh).trace(state, batch, weights)
         lowered = traced.lower()
         lowered_at = time.perf_counter()
+        say(f"compiling it for {len(devices)} x {devices[0].device_kind}; a large model takes many minutes …")
         compiled = _compile(lowered)
     compiled_at = time.perf_counter()
     program = hlo.Program(compiled.as_text())
@@ -120,7 +128,8 @@ def compile_only(config: ConfigDict, workdir: str | os.PathLike, topology: str |
         "config": plain(config),
     }
     report["paper"] = scaling(report, collectives, topology)
-    write_json(pathlib.Path(workdir) / FILE, report)
+    write_json(path, report)
+    say(f"wrote {path}")
     return report
 
 

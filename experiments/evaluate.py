@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from absl import flags
 
+from data_pipeline.progress import say
 from experiments import data, hosts, scores
 from experiments.config_files import where_runs_are
 from experiments.config_flag import define_config, required_config
@@ -22,7 +23,7 @@ from experiments.earlier_results import check_place, publish, staging
 from experiments.flow_evaluation import describe, evaluate_flow
 from experiments.launch import launch, required
 from experiments.outputs import define_if_exists
-from experiments.reported import reported, say
+from experiments.reported import reported
 from jmpose_jax import checks
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_writable, put_in_place, write_json

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from data_pipeline.progress import say
 from experiments import data
 from experiments.earlier_results import check_place, publish, staging
-from experiments.reported import reported, say
+from experiments.reported import reported
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_writable, write_json
 from jmpose_jax.losses.flow import average_cells, endpoint_error, known_flow

@@ -2,7 +2,9 @@
 
 `get_grid()` stands beside `get_config()` in the config file. `--engine` runs the cells here, as Slurm jobs, or prints
 their commands; `--vectorize` trains cells that differ in their loss weights alone as one program. Started again, the
-command goes on where it was; with `--workdir` alone it takes the grid that the folder holds.
+command goes on where it was; with `--workdir` alone it takes the grid that the folder holds. A failed cell stops no
+other; once all have been tried, the status is 2 where only the input of cells was at fault, 1 where it was anything
+else, 65 where no cell has a result because losses turned NaN.
 """
 
 import importlib.util
@@ -19,8 +21,10 @@ from ml_collections import ConfigDict
 from experiments import grid_cells
 from experiments.config_flag import define_config
 from experiments.grid_cells import Grid
-from experiments.launch import launch
-from jmpose_jax.errors import InputError
+from experiments.grid_measure import FLOW, check_evaluable, measure_of
+from experiments.launch import launch, required
+from jmpose_jax.errors import CellsFailed, InputError, NonFiniteLoss
+from jmpose_jax.files import check_writable
 
 ENGINES = ("local", "submitit", "print")
 
@@ -29,26 +33,35 @@ def load_grid(path: str) -> dict[str, Any]:
     """`get_grid()` of a config file, given as for --config: `file.py` or `file.py:variant`.
 
     Raises:
-      InputError: the file has no such function.
+      InputError: the file has no such function, or it fails.
     """
     file, _, variant = path.partition(":")
     spec = importlib.util.spec_from_file_location("grid_config", file)
+    if spec is None:
+        raise InputError(f"--config={file} is no Python file; give one with get_config() and get_grid()")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "get_grid"):
-        raise InputError(f"--config {file} has no get_grid(); put one beside get_config()")
-    takes_variant = bool(inspect.signature(module.get_grid).parameters)
-    return module.get_grid(variant) if variant and takes_variant else module.get_grid()
+    try:
+        spec.loader.exec_module(module)
+        if not hasattr(module, "get_grid"):
+            raise InputError(f"--config {file} has no get_grid(); put one beside get_config()")
+        takes_variant = bool(inspect.signature(module.get_grid).parameters)
+        return module.get_grid(variant) if variant and takes_variant else module.get_grid()
+    except InputError:
+        raise
+    except Exception as error:  # the user's code
+        raise InputError(f"--config={path}: get_grid() raises {type(error).__name__}: {error}") from error
 
 
 def plan(config: ConfigDict, grid: dict[str, Any], workdir: pathlib.Path) -> Grid:
     """The cells of a grid, and the workdir claimed for them.
 
     Raises:
-      InputError: as `grid_cells.expand` and `grid_cells.claim`.
+      InputError: as `grid_cells.expand`, `measure_of` and `grid_cells.claim`, or the workdir cannot be written to.
     """
     base = json.loads(config.copy_and_resolve_references().to_json_best_effort())
     expanded = grid_cells.expand(base, grid)
+    measure_of(expanded)
+    check_writable(workdir, "--workdir")
     grid_cells.claim(workdir, expanded)
     return expanded
 
@@ -79,6 +92,8 @@ def run_grid(
     """
     from experiments import grid_report, grid_run
 
+    if vectorize and measure_of(grid) is FLOW:
+        raise InputError("--vectorize is for grids of poses; leave it out, RAFT's cells are trained one after another")
     if vectorize:
         from experiments.grid_vectorized import run_vectorized
 
@@ -105,6 +120,51 @@ def _options(pairs: list[str]) -> dict[str, Any]:
     return found
 
 
+def check_cells(workdir: pathlib.Path, grid: Grid) -> None:
+    """Look at what each cell that is left needs besides its training, before the first one takes its time.
+
+    Raises:
+      InputError: a cell could not be evaluated, or its folder cannot be written to.
+    """
+    from experiments import grid_run
+
+    for cell in grid_run.pending(workdir, grid):
+        check_writable(grid_run.cell_folder(workdir, cell), "--workdir")
+        try:
+            check_evaluable(grid.config(cell))
+        except InputError as fault:
+            raise InputError(f"cell {cell.index} ({grid_run.describe(cell)}): {fault}") from None
+
+
+def judge_cells(workdir: pathlib.Path, grid: Grid) -> None:
+    """What the command says once all cells have been tried and reported.
+
+    Raises:
+      InputError: cells failed, all of them because their input is at fault.
+      CellsFailed: cells failed, for another reason.
+      NonFiniteLoss: no cell has a result, because losses turned NaN.
+    """
+    from experiments import grid_run
+
+    statuses = [(cell, grid_run.read_status(workdir, cell)) for cell in grid.cells]
+    failed = [(cell, status) for cell, status in statuses if status["status"] == "failed"]
+    broken = sum(status["status"] == "nan" for _, status in statuses)
+    turned = f"{broken} of {len(statuses)} cells turned NaN" if broken else ""
+    if failed:
+        cell, status = failed[0]
+        message = (
+            f"{len(failed)} of {len(statuses)} cells failed{f', {turned}' if turned else ''}; the first is cell "
+            f"{cell.index} ({grid_run.describe(cell)}): {status.get('message') or 'no reason is known'}; the reasons "
+            f"are in {workdir / 'grid.md'} and {workdir / 'cells'}/<id>; the same command tries them again"
+        )
+        at_fault = all(status.get("error") == grid_run.AT_FAULT for _, status in failed)
+        raise InputError(message) if at_fault else CellsFailed(message)
+    if turned and not any(status["status"] in ("done", "missing") for _, status in statuses):
+        raise NonFiniteLoss(f"{turned}, none has a result; the reasons are in {workdir / 'grid.md'}")
+    if turned:
+        print(f"{turned}: they have no figure; the reasons are in {workdir / 'grid.md'}", file=sys.stderr)
+
+
 def main(argv: list[str] | None = None) -> None:
     config = define_config("Config file with get_grid().")
     workdir = flags.DEFINE_string("workdir", None, "Folder of the grid; a grid found there goes on.")
@@ -117,9 +177,9 @@ def main(argv: list[str] | None = None) -> None:
     wait = flags.DEFINE_bool("wait", True, "Stay until submitted jobs have ended.")
 
     def run() -> None:
-        if workdir.value is None:
-            raise InputError("--workdir is missing")
-        folder = pathlib.Path(workdir.value)
+        required(workdir)
+        folder = check_writable(workdir.value, "--workdir")
+        options = _options(slurm.value)
         if config.value is None:
             grid = grid_cells.load(folder)
         else:
@@ -132,6 +192,8 @@ def main(argv: list[str] | None = None) -> None:
                 raise InputError(f"cell {index.value} failed: {status['message']}")
             print(f"cell {index.value}: {status['status']}")
             return
+        if engine.value == "local" or vectorize.value:
+            check_cells(folder, grid)
         report = run_grid(
             grid,
             folder,
@@ -139,15 +201,14 @@ def main(argv: list[str] | None = None) -> None:
             vectorize=vectorize.value,
             memory_gib=memory.value,
             cluster=cluster.value,
-            options=_options(slurm.value),
+            options=options,
             wait=wait.value,
         )
         if engine.value != "print":
             print(f"cells: {', '.join(f'{n} {status}' for status, n in report['counts'].items())}")
-            if report["best"] is not None:
-                where = ", ".join(f"{axis} = {label}" for axis, label in report["best"].items())
-                print(f"best: {where}, mAP {report['value']:.1f}")
-            print(f"wrote {folder / 'grid.csv'}, grid.md, grid.png")
+            print(report["words"])
+            print(f"wrote {folder / 'grid.csv'}, grid.md, grid.png", flush=True)
+            judge_cells(folder, grid)
 
     launch(run, argv)
 

@@ -5,66 +5,72 @@ import csv
 import io
 import itertools
 import math
-import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 
 from experiments.grid_cells import SEED, Cell, Grid
+from experiments.grid_measure import Measure, measure_of
+from experiments.grid_picture import heat_map
 from experiments.grid_run import cell_folder, describe, read_status
+from experiments.grid_verdict import Key, Verdict, in_words, judge
 from jmpose_jax.files import write_text
 from jmpose_jax.metrics.posetrack import JOINT_GROUPS
 from jmpose_jax.train.writers import read_metrics
 
-COLUMNS = (*JOINT_GROUPS, "Total")
-METRIC = "Total"
-PANELS_ACROSS = 4  # of the heat map
-Key = tuple[str, ...]
+COLUMNS = (*JOINT_GROUPS, "Total")  # of AP
 
 
 def collect(workdir: pathlib.Path, grid: Grid) -> list[dict[str, Any]]:
-    """One row a cell: labels, status, AP by joint group, the last logged losses."""
+    """One row a cell: labels, status, figures of the grid's measure, the last logged losses."""
+    measure = measure_of(grid)
+    statuses = [read_status(workdir, cell) for cell in grid.cells]
+    names = dict.fromkeys((*measure.columns, measure.total))
+    names |= dict.fromkeys(name for status in statuses for name in status.get(measure.field, {}))
     rows = []
-    for cell in grid.cells:
-        status = read_status(workdir, cell)
+    for cell, status in zip(grid.cells, statuses):
         lines = read_metrics(cell_folder(workdir, cell))
         last = lines[-1] if lines else {}
+        found = status.get(measure.field, {})
         rows.append(
             {"index": cell.index, "id": cell.id, "status": status["status"], **cell.labels}
             | {"step": last.get("step", 0)}
-            | {f"ap/{name}": status.get("ap", {}).get(name, math.nan) for name in COLUMNS}
+            | {f"{measure.field}/{name}": _figure(found.get(name)) for name in names}
             | {name: value for name, value in last.items() if name.startswith("loss/")}
             | {"message": status.get("message", "")}
         )
     return rows
 
 
+def _figure(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
 def write_report(workdir: pathlib.Path, grid: Grid) -> dict[str, Any]:
     """Write the three files of a grid from the cells that have ended.
 
     Returns:
-      {"best": the best cell's labels or None, "value": its AP in percent, "counts": number of cells by status}.
+      {"best": labels of the best place in the table, None where noise parts it from no other or there is none, "value":
+      the best mean, "words": the verdict in one line, "counts": number of cells by status}.
     """
-    rows = collect(workdir, grid)
-    values = means(grid, rows)
-    known = {key: float(np.mean(v)) for key, v in values.items() if v}
-    best = max(known, key=known.get) if known else None
+    measure, rows, axes = measure_of(grid), collect(workdir, grid), axes_without_seed(grid)
+    values = figures(grid, rows, f"{measure.field}/{measure.total}")
+    verdict = judge(values, measure)
     counts: dict[str, int] = {}
     for row in rows:
         counts[row["status"]] = counts.get(row["status"], 0) + 1
     write_text(workdir / "grid.csv", _csv(rows))
-    write_text(workdir / "grid.md", _markdown(grid, rows, values, best, counts))
-    heat_map(grid, values, rows, best, workdir / "grid.png")
-    axes = axes_without_seed(grid)
-    labels = None if best is None else dict(zip(axes, best))
-    return {"best": labels, "value": known.get(best, math.nan), "counts": counts}
+    write_text(workdir / "grid.md", _markdown(grid, rows, values, verdict, counts, measure))
+    absent = {key: without_result(grid, rows, key) for key in values}
+    heat_map(axes, verdict, absent, measure, workdir / "grid.png")
+    return {
+        "best": None if verdict.best is None else dict(zip(axes, verdict.best)),
+        "value": verdict.means[verdict.leaders[0]] if verdict.leaders else math.nan,
+        "words": in_words(verdict, axes, measure),
+        "counts": counts,
+    }
 
 
 def axes_without_seed(grid: Grid) -> dict[str, list[str]]:
@@ -77,12 +83,13 @@ def _key(grid: Grid, cell: Cell) -> Key:
     return tuple(cell.labels[axis] for axis in axes_without_seed(grid))
 
 
-def means(grid: Grid, rows: list[dict[str, Any]], column: str = METRIC) -> dict[Key, list[float]]:
-    """AP of every place in the tables, one value a seed that is done."""
-    values: dict[Key, list[float]] = {key: [] for key in itertools.product(*axes_without_seed(grid).values())}
+def figures(grid: Grid, rows: list[dict[str, Any]], column: str) -> dict[Key, dict[str, float]]:
+    """A column of every place in the tables by seed, of the cells that are done and have it."""
+    axes = axes_without_seed(grid)
+    values: dict[Key, dict[str, float]] = {key: {} for key in itertools.product(*axes.values())}
     for cell, row in zip(grid.cells, rows):
-        if row["status"] == "done":
-            values[_key(grid, cell)].append(row[f"ap/{column}"])
+        if row["status"] == "done" and not math.isnan(row[column]):
+            values[_key(grid, cell)]["" if SEED in axes else cell.labels.get(SEED, "")] = row[column]
     return values
 
 
@@ -104,37 +111,38 @@ def _csv(rows: list[dict[str, Any]]) -> str:
 def _markdown(
     grid: Grid,
     rows: list[dict[str, Any]],
-    values: Mapping[Key, list[float]],
-    best: Key | None,
+    values: Mapping[Key, Mapping[str, float]],
+    verdict: Verdict,
     counts: Mapping[str, int],
+    measure: Measure,
 ) -> str:
     axes = axes_without_seed(grid)
     runs: dict[Key, int] = collections.Counter(_key(grid, cell) for cell in grid.cells)
 
     def text(key: Key) -> str:
-        found = values[key]
+        found = list(values[key].values())
         if not found:
             return without_result(grid, rows, key)
-        shown = f"{np.mean(found):.1f}"
+        shown = measure.shown(verdict.means[key])
         if len(found) > 1:
-            shown += f" ({min(found):.1f}–{max(found):.1f})"
+            shown += f" ({measure.shown(min(found))}–{measure.shown(max(found))})"
         if len(found) < runs[key]:
             shown += f" [{len(found)} of {runs[key]}]"
-        return f"**{shown}**" if key == best else shown
+        return f"**{shown}**" if key == verdict.best else shown
 
-    lines = ["# Grid", "", f"mAP in percent. Cells: {', '.join(f'{n} {status}' for status, n in counts.items())}."]
+    measured = f"{measure.name} in percent" if measure.unit == "%" else f"{measure.name} in {measure.unit}"
+    cells = ", ".join(f"{n} {status}" for status, n in counts.items())
+    lines = ["# Grid", "", f"{measured}{'' if measure.sign > 0 else '; less is better'}. Cells: {cells}."]
     if SEED in grid.axes and SEED not in axes:
         lines.append(f"Mean over the seeds {', '.join(grid.axes[SEED])} (least and greatest in brackets).")
         if any(0 < len(found) < runs[key] for key, found in values.items()):
             lines.append("[n of m]: so many of the seeds are done; compare with care.")
-    if best is not None:
-        where = ", ".join(f"{axis} = {label}" for axis, label in zip(axes, best))
-        lines.append(f"Best: {where}, with {np.mean(values[best]):.1f}.")
-    lines.append("")
+    words = in_words(verdict, axes, measure)
+    lines += ["", f"{words[0].upper()}{words[1:]}.", ""]
     if len(axes) == 1:
-        lines += _row_table(grid, rows, values, text)
+        lines += _row_table(grid, rows, verdict, measure, text)
     else:
-        lines += _cross_table(axes, text)
+        lines += _cross_table(axes, measure, text)
     bad = [(c, r) for c, r in zip(grid.cells, rows) if r["status"] in ("nan", "failed")]
     if bad:
         lines += ["", "Cells without a result:", ""]
@@ -142,11 +150,12 @@ def _markdown(
     return "\n".join(lines) + "\n\n![heat map](grid.png)\n"
 
 
-def _cross_table(axes: Mapping[str, list[str]], text) -> list[str]:
+def _cross_table(axes: Mapping[str, list[str]], measure: Measure, text: Callable[[Key], str]) -> list[str]:
     """Rows, columns and, for further axes, blocks of them one below the other."""
     *blocks, row_axis, column_axis = axes
     columns = axes[column_axis]
-    lines = [f"| mAP: {row_axis} \\ {column_axis} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    head = f"| {measure.name}: {row_axis} \\ {column_axis} | "
+    lines = [head + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for block in itertools.product(*(axes[b] for b in blocks)):
         if block:
             title = ", ".join(f"{axis} = {label}" for axis, label in zip(blocks, block))
@@ -155,80 +164,38 @@ def _cross_table(axes: Mapping[str, list[str]], text) -> list[str]:
     return lines
 
 
-def _row_table(grid: Grid, rows: list[dict[str, Any]], values: Mapping[Key, list[float]], text) -> list[str]:
-    """One row a value of the only axis: AP by joint group, the decline from the first row, the paper's beside it."""
+def _row_table(
+    grid: Grid, rows: list[dict[str, Any]], verdict: Verdict, measure: Measure, text: Callable[[Key], str]
+) -> list[str]:
+    """One row a value of the only axis: the figures, the decline from the first row, the paper's beside it."""
     ((axis, labels),) = axes_without_seed(grid).items()
-    by_column = {column: means(grid, rows, column) for column in JOINT_GROUPS}
+    by_column = [figures(grid, rows, f"{measure.field}/{column}") for column in measure.columns]
     papers = {cell.labels[axis]: math.nan if cell.paper is None else cell.paper for cell in grid.cells}
     with_paper = not all(math.isnan(p) for p in papers.values())
-    head = [axis, *JOINT_GROUPS, "Mean", "Declines"] + (["paper", "Declines", "same side"] if with_paper else [])
+    head = [axis, *measure.columns, "Mean", "Declines"] + (["paper", "Declines", "same side"] if with_paper else [])
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     first = labels[0]
     for label in labels:
-        groups = [f"{np.mean(v[(label,)]):.1f}" if v[(label,)] else "–" for v in by_column.values()]
-        decline = _difference(values[(first,)], values[(label,)])
-        shown = [text((label,)), "–" if label == first else _number(decline)]
+        groups = [measure.shown(_mean(found[(label,)])) for found in by_column]
+        mine = [verdict.means.get((name,), math.nan) for name in (first, label)]
+        decline = measure.sign * (mine[0] - mine[1])
+        shown = [text((label,)), "–" if label == first else measure.shown(decline)]
         if with_paper:
-            theirs = papers[first] - papers[label]
-            comparable = label != first and not math.isnan(theirs) and not math.isnan(decline)
-            agreed = ("yes" if decline * theirs > 0 else "no") if comparable else "–"
-            shown += [_number(papers[label]), "–" if label == first else _number(theirs), agreed]
+            theirs = measure.sign * (papers[first] - papers[label])
+            agreed = "–" if label == first else _side(decline, theirs, verdict)
+            shown += [measure.shown(papers[label]), "–" if label == first else measure.shown(theirs), agreed]
         lines.append("| " + " | ".join([label, *groups, *shown]) + " |")
     return lines
 
 
-def _difference(first: list[float], other: list[float]) -> float:
-    return float(np.mean(first) - np.mean(other)) if first and other else math.nan
+def _side(decline: float, theirs: float, verdict: Verdict) -> str:
+    """Whether a decline is on the paper's side; one within noise is on none."""
+    if math.isnan(decline) or math.isnan(theirs):
+        return "–"
+    if verdict.alike(decline):
+        return "no difference"
+    return "yes" if decline * theirs > 0 else "no"
 
 
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.1f}"
-
-
-def heat_map(
-    grid: Grid,
-    values: Mapping[Key, list[float]],
-    rows: list[dict[str, Any]],
-    best: Key | None,
-    path: str | os.PathLike,
-) -> None:
-    """The table as a picture: a panel a block, four side by side; grey where there is no result, the best framed."""
-    axes = axes_without_seed(grid)
-    names = list(axes)
-    *blocks, row_axis, column_axis = names if len(names) > 1 else [names[0], ""]
-    columns = axes.get(column_axis, ["mAP"])
-    panels = list(itertools.product(*(axes[b] for b in blocks)))
-    finite = [float(np.mean(v)) for v in values.values() if v]
-    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
-    across = min(len(panels), PANELS_ACROSS)
-    down = -(-len(panels) // across)
-    letter = 0.075  # inches, of the labels
-    width = 1.0 + letter * max(map(len, axes[row_axis])) + max(0.75, letter * max(map(len, columns))) * len(columns)
-    height = max(1.1 + 0.45 * len(axes[row_axis]), 0.5 + letter * len(row_axis))
-    size = (max(width * across + 0.9, 0.9 + letter * len(column_axis)), height * down)
-    figure, drawn = plt.subplots(down, across, figsize=size, squeeze=False, constrained_layout=True)
-    image = None
-    for axis in drawn.flat[len(panels) :]:
-        axis.set_axis_off()
-    for axis, block in zip(drawn.flat, panels):
-        keys = [[(*block, r, *((c,) if column_axis else ())) for c in columns] for r in axes[row_axis]]
-        table = np.array([[np.mean(values[k]) if values[k] else np.nan for k in line] for line in keys])
-        axis.set_facecolor("#d0d7de")
-        image = axis.imshow(table, vmin=low, vmax=max(high, low + 1e-6), cmap="viridis", aspect="auto")
-        for i, j in itertools.product(*map(range, table.shape)):
-            dark = table[i, j] < (low + high) / 2
-            shown = without_result(grid, rows, keys[i][j]) if np.isnan(table[i, j]) else f"{table[i, j]:.1f}"
-            axis.text(j, i, shown, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-            if keys[i][j] == best:
-                axis.add_patch(plt.Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor="red", lw=2))
-        axis.set_xticks(range(len(columns)), columns, fontsize=8)
-        axis.set_yticks(range(len(axes[row_axis])), axes[row_axis], fontsize=8)
-        axis.set_xlabel(column_axis, fontsize=8)
-        axis.set_ylabel(row_axis, fontsize=8)
-        axis.set_title(", ".join(f"{a} = {v}" for a, v in zip(blocks, block)), fontsize=8)
-    if image is not None and finite:
-        figure.colorbar(image, ax=drawn.ravel().tolist(), label="mAP, %")
-    temporary = f"{os.fspath(path)}.tmp.png"
-    figure.savefig(temporary, dpi=110)
-    plt.close(figure)
-    os.replace(temporary, path)
+def _mean(found: Mapping[str, float]) -> float:
+    return float(np.mean(list(found.values()))) if found else math.nan

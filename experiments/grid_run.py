@@ -4,7 +4,6 @@ A cell's folder is `cells/<id>`; `cell.json` in it says how it ended: "done" wit
 cell that is done or turned NaN is not run again; every other one goes on from its last checkpoint.
 """
 
-import json
 import os
 import pathlib
 import signal
@@ -13,14 +12,19 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from experiments import grid_cells
 from experiments.grid_cells import Cell, Grid
+from experiments.grid_measure import check_evaluable, evaluate_cell, measure_of
+from jmpose_jax import checks
 from jmpose_jax.errors import InputError, NonFiniteLoss, Preempted
-from jmpose_jax.files import write_json
+from jmpose_jax.files import check_writable, write_json, write_text
 
 FINAL = ("done", "nan")
+LOG = "log.txt"  # in a cell's folder: what the process of a failed cell said
+STATUSES = (*FINAL, "failed", "missing")
+AT_FAULT = "InputError"  # what a failed cell's `error` is where the config or a file is at fault, not the program
 
 
 def cell_folder(workdir: pathlib.Path, cell: Cell) -> pathlib.Path:
@@ -28,9 +32,27 @@ def cell_folder(workdir: pathlib.Path, cell: Cell) -> pathlib.Path:
 
 
 def read_status(workdir: pathlib.Path, cell: Cell) -> dict[str, Any]:
-    """The content of a cell's `cell.json`; {"status": "missing"} where it has not ended."""
+    """The content of a cell's `cell.json`; {"status": "missing"} where it has not ended.
+
+    Raises:
+      InputError: the file is not what a cell leaves.
+    """
     path = cell_folder(workdir, cell) / "cell.json"
-    return json.loads(path.read_text()) if path.exists() else {"status": "missing"}
+    if not os.path.lexists(path):
+        return {"status": "missing"}
+    try:
+        content = checks.read_json(path)
+        if checks.field(content, "status", str, str(path)) not in STATUSES:
+            raise InputError(f"{path}: 'status' is {content['status']!r}, none of {', '.join(STATUSES)}")
+        for name in ("message", "error"):
+            checks.field(content, name, str, str(path), "")
+        for name in ("ap", "endpoint_error"):
+            for column, value in checks.field(content, name, dict, str(path), {}).items():
+                if value is not None and not isinstance(value, float):  # NaN too, which we wrote once
+                    checks.typed(value, float, f"{path}: {name!r}: {column!r}")
+    except InputError as fault:
+        raise InputError(f"{fault}; remove the file, and the cell goes on from its last checkpoint") from None
+    return content
 
 
 def write_status(workdir: pathlib.Path, cell: Cell, status: str, **more: Any) -> dict[str, Any]:
@@ -60,7 +82,6 @@ def run_cell(workdir: str | os.PathLike, index: int) -> dict[str, Any]:
       InputError: the workdir holds no grid, or none with such a cell.
       Preempted: SIGTERM came; the cell has not ended and goes on when it is started again.
     """
-    from experiments.evaluate import evaluate
     from experiments.train import train
 
     workdir = pathlib.Path(workdir)
@@ -73,22 +94,26 @@ def run_cell(workdir: str | os.PathLike, index: int) -> dict[str, Any]:
         return status
     began = time.monotonic()
     folder = cell_folder(workdir, cell)
+    check_writable(folder, "--workdir")
     # What an earlier try died of must not stand for this one.
     (folder / "cell.json").unlink(missing_ok=True)
-    config = grid.config(cell)
     try:
-        train(config, folder, quiet=True)
-        result = evaluate(config, folder, None, None)
+        measure_of(grid)
+        config = grid.config(cell)
+        check_evaluable(config)
+        train(config, folder)
+        found = evaluate_cell(config, folder)
     except NonFiniteLoss as error:
         return write_status(workdir, cell, "nan", message=str(error))
     except Preempted:
         raise
     except Exception as error:
-        status = write_status(workdir, cell, "failed", message=f"{type(error).__name__}: {error}")
+        kind = AT_FAULT if isinstance(error, InputError) else type(error).__name__
+        status = write_status(workdir, cell, "failed", message=f"{type(error).__name__}: {error}", error=kind)
         if isinstance(error, InputError):
             return status
         raise
-    return write_status(workdir, cell, "done", ap=result["ap"], seconds=round(time.monotonic() - began, 1))
+    return write_status(workdir, cell, "done", **found, seconds=round(time.monotonic() - began, 1))
 
 
 def command(workdir: pathlib.Path, cell: Cell) -> list[str]:
@@ -106,10 +131,13 @@ def run_local(workdir: pathlib.Path, cells: Sequence[Cell]) -> None:
         print(f"cell {number} of {len(cells)}: {describe(cell)} …", flush=True)
         run = [sys.executable, "-m", "experiments.cli", *command(workdir, cell)[1:]]
         ended, told = _process(run)
+        if ended.returncode and not told:
+            write_text(cell_folder(workdir, cell) / LOG, ended.stderr)
         if ended.returncode and not told and read_status(workdir, cell)["status"] == "missing":
             said = ended.stderr.strip().splitlines()
             message = f"the process ended with status {ended.returncode}{': ' + said[-1] if said else ''}"
-            write_status(workdir, cell, "failed", message=message)
+            error = AT_FAULT if ended.returncode == 2 else f"status {ended.returncode}"
+            write_status(workdir, cell, "failed", message=message, error=error)
         if told:
             raise Preempted(f"stopped by SIGTERM at cell {cell.index}; run the same command again to go on")
         status = read_status(workdir, cell)
@@ -119,7 +147,12 @@ def run_local(workdir: pathlib.Path, cells: Sequence[Cell]) -> None:
 def _process(command: list[str]) -> tuple[subprocess.CompletedProcess, bool]:
     """Run a command to its end, and whether SIGTERM came meanwhile: it is handed on, no cell shall run unattended."""
     told = False
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", bufsize=1
+    )
+    said: list[str] = []
+    reader = threading.Thread(target=_pass_on, args=(process.stderr, said), daemon=True)
+    reader.start()
 
     def hand_on(number: int, frame: object) -> None:
         nonlocal told
@@ -129,14 +162,25 @@ def _process(command: list[str]) -> tuple[subprocess.CompletedProcess, bool]:
     main = threading.current_thread() is threading.main_thread()
     previous = signal.signal(signal.SIGTERM, hand_on) if main else None
     try:
-        out, err = process.communicate()
+        process.wait()
+        reader.join(10)  # not for ever: a process that it left behind may hold the pipe
     except BaseException:
         process.kill()
         raise
     finally:
         if main:
             signal.signal(signal.SIGTERM, previous)
-    return subprocess.CompletedProcess(command, process.returncode, out, err), told
+    return subprocess.CompletedProcess(command, process.returncode, "", "".join(said)), told
+
+
+def _pass_on(stream: TextIO, said: list[str]) -> None:
+    """Keep what a cell's process says, and show its progress; a traceback goes to the log alone."""
+    shown = True
+    for line in stream:
+        said.append(line)
+        shown = shown and not line.startswith("Traceback")
+        if shown:
+            print(f"  {line}", end="", file=sys.stderr, flush=True)
 
 
 class GridJob:

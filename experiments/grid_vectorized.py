@@ -24,10 +24,12 @@ from data_pipeline.progress import ProgressBar
 from experiments import data, evaluate, grid_run
 from experiments.evaluation import configured_estimator, estimate_split
 from experiments.grid_cells import Cell, Grid
+from experiments.reported import reported
 from experiments.tasks import task_of
 from experiments.train import Parts, plain, set_up
+from jmpose_jax import checks
 from jmpose_jax.errors import InputError, Preempted
-from jmpose_jax.files import write_json
+from jmpose_jax.files import finite, write_json
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, vectorized
@@ -81,8 +83,9 @@ def _begun(workdir: pathlib.Path, grid: Grid) -> list[tuple[list[Cell], int]]:
     waiting = {cell.id for cell in grid_run.pending(workdir, grid)}
     found, devices = [], len(jax.devices())
     for path in sorted((workdir / "vectorized").glob("*/slice.json")):
-        noted = json.loads(path.read_text())
-        ids, size = noted["cells"], noted["size"]
+        where, noted = str(path), checks.read_json(path)
+        ids = [checks.typed(i, str, f"{where}: 'cells'") for i in checks.field(noted, "cells", list, where)]
+        size = checks.field(noted, "size", int, where)
         saved = any(child.name.isdigit() for child in (path.parent / checkpoints.FOLDER).glob("*"))
         if saved and size % devices == 0 and waiting & set(ids) and cells.keys() >= set(ids):
             found.append(([cells[i] for i in ids], size))
@@ -107,6 +110,7 @@ def _run_group(
         )
     mesh = vectorized.grid_mesh()
     devices = mesh.devices.size
+    print(f"{len(group)} cells together: reading the data set, initial values …", flush=True)
     loader = data.train_loader(config)
     beginning = loader.get_state()
     try:
@@ -118,6 +122,7 @@ def _run_group(
 
         def program_of(size: int) -> Any:
             if size not in programs:
+                print(f"compiling one program of {size} cells …", flush=True)
                 programs[size] = step.lower(*_abstract(parts, common, size, weights, mesh)).compile()
             return programs[size]
 
@@ -326,20 +331,23 @@ def _evaluate(
         keypoints, scores = (np.asarray(x) for x in together(states, batch))
         return {cell.id: (keypoints[place], scores[place]) for place, cell in enumerate(cells)}
 
+    split = config.dataset.eval_split
     loader = data.eval_loader(config)
     try:
         table: ClipTable = loader.table
-        estimates = estimate_split(by_cell, loader, len(table), config.dataset.skeleton)
+        batches = reported(loader, f"evaluate {len(cells)} cells")
+        estimates = estimate_split(by_cell, batches, len(table), config.dataset.skeleton)
     finally:
         loader.close()
-    annotations = data.dataset_root(config) / "annotations" / config.dataset.eval_split
+    print(f"scoring {len(cells)} cells …", flush=True)
+    annotations = data.dataset_root(config) / "annotations" / split
     shared = (trained_seconds + time.monotonic() - began) / len(cells)
     for place, cell in enumerate(cells):
         if place not in broken and grid_run.read_status(workdir, cell)["status"] not in grid_run.FINAL:
             folder = grid_run.cell_folder(workdir, cell)
             output = evaluate.write_predictions(config, estimates[cell.id], table, annotations, folder / "predictions")
-            result = evaluate.score(config, folder, output)
-            grid_run.write_status(workdir, cell, "done", ap=result["ap"], seconds=round(shared, 1), vectorized=True)
+            ap = finite(evaluate.score(config, folder, output)["ap"])
+            grid_run.write_status(workdir, cell, "done", ap=ap, seconds=round(shared, 1), vectorized=True)
 
 
 def _available_gib() -> float:

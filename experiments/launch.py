@@ -101,7 +101,9 @@ def usage(program: str, description: str) -> str:
     lines.append("flags:" if found else "This command has no flags.")
     for flag in found:
         name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
-        default = "" if flag.default is None else f" (default: {flag.default})"
+        # A list stands as the flag takes it.
+        value = ",".join(map(str, flag.default)) if isinstance(flag.default, list | tuple) else flag.default
+        default = "" if value in (None, "") else f" (default: {value})"
         lines.append(f"  {name}")
         lines += textwrap.wrap(f"{flag.help}{default}", 96, initial_indent=" " * 6, subsequent_indent=" " * 6)
         if flag.name == "config":

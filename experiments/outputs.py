@@ -1,16 +1,39 @@
 """The flag that says what becomes of an earlier run's results, alike for all commands."""
 
+import os
+import pathlib
+
 from absl import flags
 
-from jmpose_jax.files import IF_EXISTS
+from jmpose_jax.errors import InputError
+from jmpose_jax.files import IF_EXISTS, check_writable, place_results
 
 
-def define_if_exists(default: str = "refuse") -> flags.FlagHolder[str]:
-    """Define `--if_exists`; its value goes to `files.place_results`."""
+def define_if_exists(default: str = "refuse", of: str = "") -> flags.FlagHolder[str]:
+    """Define `--if_exists`; its value goes to `files.place_results`. `of` says before its help what it is about."""
     return flags.DEFINE_enum(
         "if_exists",
         default,
         list(IF_EXISTS),
+        f"{of}{': ' if of else ''}"
         "Where results of an earlier run are there: refuse; number: write beside them, under the next free number; "
         "replace them.",
     )
+
+
+def place_file(path: str | os.PathLike, if_exists: str, flag: str = "--output") -> pathlib.Path:
+    """Where a command's one file goes, checked before its work: it can be written, and replaces nothing unasked.
+
+    Args:
+      path: the file.
+      if_exists: what becomes of an earlier one, see `files.place_results`.
+      flag: that named it, for the message.
+
+    Raises:
+      InputError: a folder is there, the place cannot be written to, or an earlier file is to be kept.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        raise InputError(f"{flag}={path}: a folder is there; give the name of a file")
+    check_writable(path.parent, flag)
+    return place_results(path, (), if_exists, flag)

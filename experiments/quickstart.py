@@ -6,7 +6,6 @@ split → poses drawn on a video → `report.md`. Every part is what the other c
 
 import dataclasses
 import functools
-import json
 import os
 import pathlib
 import resource
@@ -19,9 +18,10 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from data_pipeline.synthetic.config import SyntheticConfig
-from experiments.launch import launch
+from experiments.launch import launch, required
+from jmpose_jax import checks
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import write_json
+from jmpose_jax.files import check_writable, finite, write_json
 
 TRAIN_FRAMES = 5  # one complete window of δ = 2
 
@@ -63,17 +63,17 @@ def run(workdir: str | os.PathLike, scale: str, seed: int, allow_config_change: 
       What `evaluation.json` holds.
 
     Raises:
-      InputError: the workdir holds a run of another scale or seed.
+      InputError: the workdir holds a run of another scale or seed, or cannot be written to.
     """
+    folder = check_writable(workdir, "--workdir")
+    amount = SCALES[scale]
+    _claim(folder, scale, seed)
+    clock = Clock(folder / "timing.json")
     # Imported here, so that a wrong flag is answered at once and not after the machinery has loaded.
     from experiments import report, train
     from experiments.comparison import compare, score
 
-    folder = pathlib.Path(workdir)
-    amount = SCALES[scale]
-    _claim(folder, scale, seed)
     training = functools.partial(train.train, allow_config_change=allow_config_change)
-    clock = Clock(folder / "timing.json")
 
     clock.measure("render and prepare", lambda: _data(folder, amount, seed))
     backbone = _backbone_config(folder, amount, seed, amount.trunk_steps + amount.decay_steps)
@@ -89,6 +89,9 @@ def run(workdir: str | os.PathLike, scale: str, seed: int, allow_config_change: 
 
     def evaluate() -> None:
         estimates, table = compare(folder / "jmpose", "test", jmpose, folder / "backbone_equal_time")
+        scores = score(estimates, table, folder / "data" / "prepared" / "annotations" / "test")
+        for part in ("ap", "subsets"):  # a subset without joints has no AP
+            scores[part] = {row: finite(values) for row, values in scores[part].items()}
         result = {
             "scale": scale,
             "seed": seed,
@@ -98,12 +101,15 @@ def run(workdir: str | os.PathLike, scale: str, seed: int, allow_config_change: 
                 "jmpose": amount.jmpose_steps,
                 "backbone, equal time": amount.trunk_steps + extra + amount.decay_steps,
             },
-            **score(estimates, table, folder / "data" / "prepared" / "annotations" / "test"),
+            **scores,
         }
         write_json(folder / "evaluation.json", result)
 
     clock.measure("evaluate on the test split", evaluate)
     clock.measure("draw", lambda: report.pictures(folder, jmpose))
+    if not clock.measured and (folder / "report.md").is_file():
+        print("report: written before", flush=True)
+        return report.read_result(folder)
     return report.write_report(folder, clock.seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
@@ -114,11 +120,28 @@ def equal_time_steps(backbone_seconds: float, jmpose_seconds: float, amount: Sca
 
 
 class Clock:
-    """Wall seconds of each part, kept over restarts."""
+    """Wall seconds of each part, kept over restarts.
+
+    Attributes:
+      seconds: of every part that is done.
+      measured: the parts that were done now, not before.
+    """
 
     def __init__(self, path: pathlib.Path):
+        """Read what is done.
+
+        Raises:
+          InputError: the file is not what a clock leaves.
+        """
         self._path = path
-        self.seconds: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+        self.measured: list[str] = []
+        self.seconds: dict[str, float] = {}
+        if os.path.lexists(path):
+            try:
+                content = checks.typed(checks.read_json(path), dict, str(path))
+                self.seconds = {part: checks.field(content, part, float, str(path)) for part in content}
+            except InputError as fault:
+                raise InputError(f"{fault}; remove the file, and what is missing is made again") from None
 
     def measure(self, name: str, part: Callable[[], Any]) -> None:
         """Run a part unless it was finished before, and note its time."""
@@ -129,6 +152,7 @@ class Clock:
         start = time.monotonic()
         part()
         self.seconds[name] = round(time.monotonic() - start, 1)
+        self.measured.append(name)
         write_json(self._path, self.seconds)
         print(f"{name}: {self.seconds[name]:.0f} s", flush=True)
 
@@ -137,9 +161,19 @@ def _claim(folder: pathlib.Path, scale: str, seed: int) -> None:
     """Note what the workdir is for; refuse one that is for something else."""
     path = folder / "quickstart.json"
     mine = {"scale": scale, "seed": seed}
-    if path.exists() and json.loads(path.read_text()) != mine:
-        raise InputError(f"--workdir {folder} holds a quickstart with {path.read_text()}; give another folder")
-    write_json(path, mine)
+    if not os.path.lexists(path):
+        write_json(path, mine)
+        return
+    try:
+        theirs = checks.read_json(path)
+        theirs = {key: checks.field(theirs, key, type(value), str(path)) for key, value in mine.items()}
+    except InputError as fault:
+        raise InputError(f"--workdir {folder} is of another program or damaged: {fault}; give another folder") from None
+    if theirs != mine:
+        raise InputError(
+            f"--workdir {folder} holds a quickstart of scale {theirs['scale']} and seed {theirs['seed']}; give another "
+            f"folder, or --scale={theirs['scale']} --seed={theirs['seed']}"
+        )
 
 
 def _data(folder: pathlib.Path, amount: Scale, seed: int) -> None:
@@ -189,6 +223,21 @@ def _jmpose_config(folder: pathlib.Path, amount: Scale, seed: int) -> ConfigDict
     return config
 
 
+def closing_words(folder: pathlib.Path, result: dict[str, Any]) -> str:
+    """What the command says at its end: the figures with their caveat, the report, and what to do next."""
+    from experiments import report
+
+    ap = {row: result["ap"][row].get("Total") for row in ("JM-Pose", "backbone")}
+    figures = ", ".join(f"{row} {'–' if value is None else f'{value:.1f}'}" for row, value in ap.items())
+    lines = [f"mAP on the {result['split']} split: {figures}"]
+    if text := report.caveat(result):
+        lines.append(f"mind: {text[0].lower()}{text[1:]}")
+    lines.append(f"done: open {folder / 'report.md'}")
+    for what, line in report.next_commands(folder).items():
+        lines += [f"{what}:", f"  {line}"]
+    return "\n".join(lines)
+
+
 def main(argv: list[str] | None = None) -> None:
     workdir = flags.DEFINE_string("workdir", None, "Folder for everything that the run makes.")
     scale = flags.DEFINE_enum("scale", "full", list(SCALES), "full: about 15 minutes on two cores; smoke: about two.")
@@ -196,15 +245,14 @@ def main(argv: list[str] | None = None) -> None:
     allow = flags.DEFINE_bool("allow_config_change", False, "Go on in a workdir that other configs began.")
 
     def command() -> None:
-        if workdir.value is None:
-            raise InputError("--workdir is missing; give a folder, e.g. --workdir runs/quickstart")
+        required(workdir)
         if scale.value == "smoke":
             import jax
 
             # Its few steps cost less than what XLA spends on making them fast.
             jax.config.update("jax_disable_most_optimizations", True)
-        run(workdir.value, scale.value, seed.value, allow.value)
-        print(f"done: open {pathlib.Path(workdir.value) / 'report.md'}")
+        result = run(workdir.value, scale.value, seed.value, allow.value)
+        print(closing_words(pathlib.Path(workdir.value), result))
 
     launch(command, argv)
 

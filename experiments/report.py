@@ -1,10 +1,10 @@
 """The report of a quickstart: table, curves, a panel of what the model sees, and an overlay video."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import platform
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,10 +12,13 @@ import cv2
 import jax
 import numpy as np
 
+from data_pipeline.progress import ProgressBar
 from data_pipeline.synthetic.config import SyntheticConfig
 from data_pipeline.synthetic.dataset import generate
 from experiments import data, plots
 from experiments.comparison import ROWS, SUBSETS
+from jmpose_jax import checks
+from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_text
 from jmpose_jax.inference import drawing
 from jmpose_jax.inference.box_files import boxes_from_file
@@ -29,16 +32,81 @@ from jmpose_jax.train import checkpoints
 
 DEMO_FRAMES = 60
 DEMO_SEED = 77_000_000  # far from every data set's seed: the video's people are in no split
+FEW_STEPS = 100  # a model of fewer has hardly left its initial values
+RESULT = {"scale": str, "seed": int, "split": str, "clips": int, "steps": dict, "ap": dict, "subsets": dict,
+          "joints": dict}  # fmt: skip
+
+
+def read_result(folder: pathlib.Path) -> dict[str, Any]:
+    """The content of a quickstart's `evaluation.json`.
+
+    Raises:
+      InputError: there is none, or it is not what a quickstart leaves.
+    """
+    path = folder / "evaluation.json"
+    try:
+        result = checks.read_json(path)
+        for key, kind in RESULT.items():
+            checks.field(result, key, kind, str(path))
+        for part, kind in (("steps", int), ("joints", int), ("ap", dict), ("subsets", dict)):
+            for name in result[part]:
+                checks.field(result[part], name, kind, f"{path}: {part!r}")
+        for part, columns in (("ap", (*JOINT_GROUPS, "Total")), ("subsets", SUBSETS)):
+            for name in ("backbone", "JM-Pose"):
+                checks.field(result[part], name, dict, f"{path}: {part!r}")
+            for name, values in result[part].items():
+                for column in columns:
+                    if values.get(column, "") is not None:  # null is an absent figure
+                        checks.field(values, column, float, f"{path}: {part!r}: {name!r}")
+    except InputError as fault:
+        raise InputError(f"{fault}; remove {folder / 'timing.json'}, and the missing parts are made again") from None
+    return result
+
+
+def caveat(result: Mapping[str, Any]) -> str:
+    """What a reader must know before the figures, or nothing."""
+    steps = result["steps"].get("jmpose", 0)
+    if steps >= FEW_STEPS:
+        return ""
+    return (
+        f"Scale {result['scale']} trains JM-Pose for {steps} steps, to show that every part works: its figures mean "
+        "nothing, and its model is of no use. --scale full trains one that is"
+    )
+
+
+def next_commands(folder: pathlib.Path) -> dict[str, str]:
+    """What to do with a finished quickstart: what a command is for -> the command."""
+    model = folder / "jmpose"
+    video: list[Any] = ["--video", "my.mp4"]
+    purpose = "Poses on a video of yours"
+    for boxes in sorted((folder / "data" / "video" / "annotations" / "train").glob("*.json")):
+        rendered = folder / "data" / "video" / f"{boxes.stem}.mp4"
+        if rendered.is_file():
+            video, purpose = ["--video", rendered, "--boxes", boxes], "Poses on a video (on your own: without --boxes)"
+    predict = ["jmpose", "predict", *video, "--checkpoint", model, "--output", folder / "my_poses"]
+    return {purpose: _shell(predict), "Scores of the model": _shell(["jmpose", "evaluate", "--workdir", model])}
+
+
+def _shell(words: list[Any]) -> str:
+    return shlex.join(str(word) for word in words)
 
 
 def pictures(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
     """Make `loss.png`, `ap.png`, `panel.png` and `prediction/overlay.mp4` in a quickstart's workdir."""
+    result = read_result(folder)
     runs = {"backbone": folder / "backbone", "JM-Pose": folder / "jmpose"}
+    print("  losses and AP …", flush=True)
     plots.loss_curves(runs | {"backbone, equal time": folder / "backbone_equal_time"}, folder / "loss.png")
-    result = json.loads((folder / "evaluation.json").read_text())
-    plots.ap_bars(result["subsets"], SUBSETS, folder / "ap.png")
+    plots.ap_bars(_numbers(result["subsets"]), SUBSETS, folder / "ap.png")
+    print("  what the model sees; compiling …", flush=True)
     clip_panel(folder / "jmpose", config, folder / "panel.png")
+    print("  a video: rendering, then its poses; compiling …", flush=True)
     demo_video(folder, int(result["seed"]))
+
+
+def _numbers(table: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
+    """A table read from JSON, where what is absent is null."""
+    return {row: {k: np.nan if v is None else float(v) for k, v in values.items()} for row, values in table.items()}
 
 
 def clip_panel(checkpoint: pathlib.Path, config: Mapping[str, Any], path: pathlib.Path, clips: int = 4) -> None:
@@ -93,15 +161,24 @@ def demo_video(folder: pathlib.Path, seed: int) -> None:
     scene = dataclasses.replace(SyntheticConfig(), num_frames=DEMO_FRAMES)
     generate(str(source), num_videos={"train": 1}, seed=DEMO_SEED + seed, config=scene, num_processes=1, progress=False)
     annotations = next((source / "annotations" / "train").glob("*.json"))
+    video = source / f"{annotations.stem}.mp4"
     frames = sorted((source / "images" / "train" / annotations.stem).glob("*.jpg"))
     first = cv2.imread(str(frames[0]))
-    video = source / f"{annotations.stem}.mp4"
     with VideoWriter(video, 15.0, (first.shape[1], first.shape[0])) as writer:
         for frame in frames:
             writer.write(cv2.imread(str(frame))[..., ::-1])
     boxes = boxes_from_file(annotations, video.stem)
     predictor = from_checkpoint(str(folder / "jmpose"))
-    predict_video(predictor, video, folder / "prediction", boxes.detector, images=boxes.images)
+    bar = ProgressBar(len(frames), "  poses on the video")
+    predict_video(
+        predictor,
+        video,
+        folder / "prediction",
+        boxes.detector,
+        images=boxes.images,
+        report=lambda _: bar.update(),
+    )
+    bar.close()
     reader = cv2.VideoCapture(str(folder / "prediction" / "overlay.mp4"))
     stills = []
     for index in range(DEMO_FRAMES):
@@ -140,9 +217,14 @@ def write_report(folder: pathlib.Path, seconds: Mapping[str, float], peak_bytes:
 
     Returns:
       The content of `evaluation.json`.
+
+    Raises:
+      InputError: as `read_result`.
     """
-    result = json.loads((folder / "evaluation.json").read_text())
-    ap, split = result["ap"], result["subsets"]
+    result = read_result(folder)
+    ap, split = _numbers(result["ap"]), _numbers(result["subsets"])
+    warning = f"**{text}.**\n\n" if (text := caveat(result)) else ""
+    commands = "\n".join(f"{what}:\n\n```sh\n{line}\n```\n" for what, line in next_commands(folder).items())
     base, ours = ap["backbone"]["Total"], ap["JM-Pose"]["Total"]
     gains = {name: ours - values["Total"] for name, values in ap.items() if name != "JM-Pose"}
     joints = ", ".join(f"{part} {result['joints'][part]}" for part in SUBSETS)
@@ -154,7 +236,7 @@ whose identities and seeds training never sees. Boxes are the ground truth's; AP
 PoseTrack evaluator, in percent.
 The scenes are rendered: the figures compare methods with one another, they say nothing of real videos.
 
-JM-Pose reaches **{ours:.1f}**, its backbone {base:.1f}.
+{warning}JM-Pose reaches **{ours:.1f}**, its backbone {base:.1f}.
 JM-Pose minus each row: {", ".join(f"{name} {gain:+.1f}" for name, gain in gains.items())}.
 
 ## AP by joint
@@ -191,6 +273,9 @@ People from no split: [prediction/overlay.mp4](prediction/overlay.mp4), with `po
 
 ![frames of the overlay video](overlay.png)
 
+## What to do with it
+
+{commands}
 ## Time
 
 {chr(10).join(f"- {name}: {value:.0f} s" for name, value in seconds.items())}

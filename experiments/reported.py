@@ -1,10 +1,9 @@
 """Batches that pass by while somebody waits: what is compiled, and how far it is."""
 
-import sys
 from collections.abc import Iterator, Sized
 from typing import Any, Protocol
 
-from data_pipeline.progress import ProgressBar
+from data_pipeline.progress import ProgressBar, say
 from jmpose_jax.records import ClipBatch
 
 
@@ -12,11 +11,6 @@ class Batches(Sized, Protocol):
     """A loader of known length."""
 
     def __iter__(self) -> Iterator[ClipBatch]: ...
-
-
-def say(text: str) -> None:
-    """A line on standard error, at once."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def reported(loader: Batches, description: str, enabled: bool = True, compiled: bool = False) -> Iterator[Any]:

@@ -5,8 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from experiments.data import FLOW_STRIDE
+from experiments.tasks import model_options, task_of
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.models.summary import summarize, table
 from jmpose_jax.records import ClipBatch
@@ -38,8 +40,8 @@ def abstract_batch(config: Mapping[str, Any], batch_size: int = 1) -> ClipBatch:
     )
 
 
-def summary(config: Mapping[str, Any], depth: int | None = 2) -> str:
-    """Modules, output shapes, parameters and operations of a config's model on one clip.
+def summary(config: ConfigDict, depth: int | None = 2) -> str:
+    """Modules, output shapes, parameters and operations of the model that a config's training builds, on one clip.
 
     Args:
       config: from a file in `configs/`.
@@ -51,5 +53,6 @@ def summary(config: Mapping[str, Any], depth: int | None = 2) -> str:
     Raises:
       InputError: the config does not describe a model, or one that cannot read the config's clips.
     """
-    rows = summarize(create_model(config["model"]), abstract_batch(config))
-    return f"{config['model']['name']} on one clip of {config['dataset']['input_size']} pixels\n{table(rows, depth)}"
+    told = task_of(config).config  # with what the loss asks of the model: predictors, critics
+    rows = summarize(create_model(model_options(told)), abstract_batch(told))
+    return f"{told.model.name} on one clip of {told.dataset.input_size} pixels\n{table(rows, depth)}"

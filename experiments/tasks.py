@@ -5,10 +5,14 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jmpose_jax import losses
+from jmpose_jax.errors import InputError
 from jmpose_jax.information import DEFAULT_ESTIMATORS, resolve_estimators
+
+COMPUTE_DTYPES = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,3 +79,19 @@ def _with_estimators(config: ConfigDict) -> ConfigDict:
         if config.loss.features != "raw":
             told.model.predictor_features = config.loss.features
     return told
+
+
+def model_options(config: ConfigDict) -> dict[str, Any]:
+    """`config.model` with a backbone that computes in `config.train.compute_dtype`.
+
+    Raises:
+      InputError: the dtype is unknown, or the model has no backbone.
+    """
+    options, dtype = config.model.to_dict(), config.train.compute_dtype
+    if dtype not in COMPUTE_DTYPES:
+        raise InputError(f"config.train.compute_dtype={dtype!r} is unknown; use one of {', '.join(COMPUTE_DTYPES)}")
+    if dtype == "float32":
+        return options
+    if "backbone" not in options:
+        raise InputError(f"config.train.compute_dtype={dtype}: model {options['name']!r} has no backbone; use float32")
+    return options | {"backbone": {**options["backbone"], "dtype": jnp.dtype(dtype)}}

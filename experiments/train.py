@@ -21,8 +21,9 @@ from experiments.config_changes import check_unchanged
 from experiments.config_flag import define_config, required_config
 from experiments.config_limits import check_limits
 from experiments.launch import launch
+from experiments.outputs import define_if_exists
 from experiments.summary import summary as summarized
-from experiments.tasks import Task, task_of
+from experiments.tasks import Task, model_options, task_of
 from experiments.validation import make_validation
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
@@ -36,8 +37,6 @@ from jmpose_jax.train.profiling import StepProfiler, parse_profile_steps
 from jmpose_jax.train.state import TrainState, create_state, replace_subtree
 from jmpose_jax.train.step import TrainStep, make_train_step
 from jmpose_jax.train.writers import MetricsWriter
-
-COMPUTE_DTYPES = ("float32", "bfloat16")
 
 
 def plain(config: ConfigDict) -> dict[str, Any]:
@@ -222,22 +221,6 @@ def build(task: Task, steps_per_epoch: int) -> tuple[int, Any, TrainStep, Callab
     return total_steps, schedule, step, functools.partial(create_state, model, optimizer, initial_key(config.seed))
 
 
-def model_options(config: ConfigDict) -> dict[str, Any]:
-    """`config.model` with a backbone that computes in `config.train.compute_dtype`.
-
-    Raises:
-      InputError: the dtype is unknown, or the model has no backbone.
-    """
-    options, dtype = config.model.to_dict(), config.train.compute_dtype
-    if dtype not in COMPUTE_DTYPES:
-        raise InputError(f"config.train.compute_dtype={dtype!r} is unknown; use one of {', '.join(COMPUTE_DTYPES)}")
-    if dtype == "float32":
-        return options
-    if "backbone" not in options:
-        raise InputError(f"config.train.compute_dtype={dtype}: model {options['name']!r} has no backbone; use float32")
-    return options | {"backbone": {**options["backbone"], "dtype": jnp.dtype(dtype)}}
-
-
 def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any:
     return learning_rate_schedule(
         config.optimizer.schedule,
@@ -312,6 +295,7 @@ def main(argv: list[str] | None = None) -> None:
     topology = flags.DEFINE_string(
         "topology", None, "With --compile_only: compile for a TPU slice that need not be there, e.g. v5e:8x8."
     )
+    if_exists = define_if_exists(of="The file of --compile_only")
     join = hosts.define_flags()
     depth = flags.DEFINE_integer("summary_depth", 2, "How far down --summary lists modules.", lower_bound=0)
 
@@ -327,7 +311,7 @@ def main(argv: list[str] | None = None) -> None:
         if compiling.value:
             from experiments.compile_only import compile_only, table  # imports this module
 
-            print(table(compile_only(config.value, workdir.value, topology.value)))
+            print(table(compile_only(config.value, workdir.value, topology.value, if_exists.value)))
             return
         join()
         with distributed.told_of_lost_host():

@@ -22,6 +22,12 @@ class RunStopped(Exception):
     STATUS: int
 
 
+class CellsFailed(RunStopped):
+    """Some cells of a grid have no result, for other reasons than their input; the others are done and reported."""
+
+    STATUS = 1
+
+
 class NonFiniteLoss(RunStopped):
     """The loss or the gradient became NaN or infinite; the message names the step."""
 

@@ -2,11 +2,12 @@
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from jmpose_jax.errors import InputError
@@ -37,6 +38,11 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 def write_json(path: str | os.PathLike, content: Any, indent: int | None = 1) -> None:
     """Write JSON atomically. NaN and infinity are no JSON: a ValueError, and nothing is written."""
     write_text(path, json.dumps(content, indent=indent, allow_nan=False))
+
+
+def finite(figures: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Figures as JSON takes them: one that is not finite is absent, None."""
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in figures.items()}
 
 
 def check_writable(folder: str | os.PathLike, flag: str = "--output") -> pathlib.Path:

@@ -1,14 +1,17 @@
 """The page of what training sees: every picture is in it, and faults are one line."""
 
 import base64
+import os
 import re
+import subprocess
+import sys
 
 import cv2
 import numpy as np
 import pytest
 
 from data_pipeline.loader import make_loader
-from experiments.browse import browse
+from experiments.browse import browse, run
 from jmpose_jax.errors import InputError
 
 
@@ -50,3 +53,63 @@ def test_faults(prepared, tmp_path):
     with pytest.raises(InputError, match="no prepared split 'dev'"):
         browse(prepared, tmp_path / "page.html", split="dev")
     assert not (tmp_path / "page.html").exists()
+
+
+@pytest.fixture
+def flags(monkeypatch, prepared, tmp_path):
+    """The command's flags with small values; keywords change them."""
+
+    class Flag:
+        def __init__(self, name, value):
+            self.name, self.value = name, value
+
+    class Flags(dict):
+        def __getattr__(self, name):
+            return self[name].value
+
+    def give(**changed):
+        values = dict(dataset=str(prepared), output=str(tmp_path / "page.html"), split="test", clips=1, delta=0,
+                      input_size=["64", "48"], augment=False, flow="none", flow_pairs="consecutive", sigma=3.0,
+                      skeleton=None, seed=0, if_exists="refuse")  # fmt: skip
+        given = Flags({name: Flag(name, value) for name, value in (values | changed).items()})
+        monkeypatch.setattr("experiments.browse.FLAGS", given)
+
+    return give
+
+
+def test_an_earlier_page_is_replaced_only_where_that_is_asked_for(flags, tmp_path, capsys):
+    flags()
+    run()
+    first = (tmp_path / "page.html").read_text()
+    with pytest.raises(InputError, match="--if_exists"):
+        run()
+    flags(if_exists="number", split="val")
+    run()
+    assert str(tmp_path / "page-2.html") in capsys.readouterr().out
+    assert (tmp_path / "page.html").read_text() == first != (tmp_path / "page-2.html").read_text()
+    flags(if_exists="replace", split="val")
+    run()
+    assert (tmp_path / "page.html").read_text() == (tmp_path / "page-2.html").read_text()
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_any_clip_is_read(flags, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.browse.make_loader", lambda *_, **__: pytest.fail("read"))
+    (tmp_path / "file").write_text("")
+    features = prepared / "features.json"
+    before = features.read_bytes()
+    for place in (tmp_path, tmp_path / "file" / "page.html", "/proc/page.html", "", features):
+        flags(output=str(place), if_exists="replace")
+        with pytest.raises(InputError, match="--output"):
+            run()
+    assert features.read_bytes() == before
+    for dataset, culprit in (("nowhere", "nowhere"), (features, "features.json")):
+        flags(dataset=str(dataset))
+        with pytest.raises(InputError, match=culprit):
+            run()
+
+
+def test_a_list_stands_in_the_help_as_the_flag_takes_it():
+    command = [sys.executable, "-m", "experiments.cli", "browse", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": "cpu"}).stdout
+    line = text.splitlines()[text.splitlines().index("  --input_size") + 1]
+    assert "(default: 384,288)" in line and "[" not in text.replace("[no]", "").replace("[flags]", "")

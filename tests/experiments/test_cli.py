@@ -14,6 +14,7 @@ from absl import flags
 from experiments import cli, launch
 from experiments.config_flag import define_config
 from jmpose_jax.errors import (
+    CellsFailed,
     HostLost,
     HostsDiffer,
     InputError,
@@ -135,7 +136,15 @@ def test_interruption(call):
     assert status == 130 and err.count("\n") == 1
 
 
-STATUSES = {NonFiniteLoss: 65, HostLost: 69, NoSpace: 73, InputStalled: 74, Preempted: 75, HostsDiffer: 76}
+STATUSES = {
+    CellsFailed: 1,
+    NonFiniteLoss: 65,
+    HostLost: 69,
+    NoSpace: 73,
+    InputStalled: 74,
+    Preempted: 75,
+    HostsDiffer: 76,
+}
 
 
 @pytest.mark.parametrize("fault, expected", STATUSES.items())

@@ -18,8 +18,8 @@ from configs import backbone
 from experiments import compile_only as module
 from experiments import train
 from experiments.compile_only import compile_only, scaling, table
-from experiments.tasks import task_of
-from experiments.train import build, model_options
+from experiments.tasks import model_options, task_of
+from experiments.train import build
 from jmpose_jax.errors import InputError
 from jmpose_jax.ops.target import compiling_for, target_device
 from jmpose_jax.train import hlo
@@ -40,6 +40,8 @@ def test_the_step_is_compiled_for_the_device_at_hand(shrink, tmp_path):
     # XLA also counts what is no product; each convolution of the backward pass is there, and no loop is counted once.
     assert 0.5 < report["xla_cost_analysis"]["flops"] / report["flops"] < 2
     assert report["collectives"] == {} and report["paper"] == []
+    with pytest.raises(InputError, match=r"--workdir=.*compile_only.json: exists already.*--if_exists=number"):
+        compile_only(config, tmp_path)
     text = table(report)
     assert "no collectives" in text and "memory a device" in text and "on paper" not in text
 
@@ -64,6 +66,16 @@ def test_input_at_fault_is_one_line(shrink, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="batch_size=4 does not split over 3 devices"):
         compile_only(config, tmp_path, "v5e:1x3")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_workdir_that_cannot_be_written_to_is_refused_before_the_step_is_traced(shrink, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "build", lambda *_, **__: pytest.fail("traced"))
+    config = shrink(backbone.get_config("tiny"), "no data")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder" / "compile_only.json").mkdir(parents=True)
+    for workdir in (tmp_path / "file", "/proc/none", tmp_path / "folder"):
+        with pytest.raises(InputError, match="--workdir"):
+            compile_only(config, workdir, if_exists="replace")
 
 
 def test_a_step_that_does_not_fit_is_one_line():

@@ -6,6 +6,8 @@ import pytest
 from configs import backbone, jmpose
 from experiments import data
 from experiments.summary import abstract_batch, summary
+from experiments.tasks import task_of
+from experiments.train import build
 from jmpose_jax.errors import InputError
 
 
@@ -28,6 +30,29 @@ def test_the_table_of_a_config():
     for module in ("backbone", "heatmap_aggregation", "motion_encoder", "mutual_learning", "head"):
         assert f"\n  {module} " in text
     assert text.splitlines()[-1].startswith("total: ")
+
+
+@pytest.mark.parametrize("estimator", ["vsd", "club", "mine"])
+def test_the_model_is_the_one_that_is_trained(estimator):
+    """An estimator with a critic gives the model parameters that the config alone does not tell of."""
+    config = jmpose.get_config("tiny")
+    config.loss.estimators.redundancy = estimator
+    task = task_of(config)
+    *_, create = build(task, steps_per_epoch=10)
+    params = jax.eval_shape(create, abstract_batch(task.config)).params
+    count = sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert summary(config).splitlines()[-1].startswith(f"total: {count:,} parameters")
+
+
+def test_what_training_refuses_is_refused():
+    config = jmpose.get_config("tiny")
+    config.train.compute_dtype = "float8"
+    with pytest.raises(InputError, match="compute_dtype='float8'"):
+        summary(config)
+    config = jmpose.get_config("tiny")
+    config.loss.estimators.redundancy = "guess"
+    with pytest.raises(InputError, match="guess"):
+        summary(config)
 
 
 def test_a_config_that_describes_no_model():

@@ -40,7 +40,7 @@ def whole(value: Any, where: str) -> int:
     """A whole number from 0, from a number or its text; raises InputError that starts with `where`."""
     found = typed(plain(value), int, where)
     if found < 0:
-        raise InputError(f"{where} must be a number from 0, found {found}; correct it")
+        raise InputError(f"{where} must be an integer from 0, found {found}; correct it")
     return found
 
 

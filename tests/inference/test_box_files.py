@@ -1,4 +1,4 @@
-"""Box files: four forms to the same boxes, and one line for each fault."""
+"""Box files: many forms to the same boxes, and one line for each fault."""
 
 import json
 
@@ -123,3 +123,34 @@ def test_faults(tmp_path, name):
 def test_absent_file(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         boxes_from_file(tmp_path / "none.json")
+
+
+def test_all_boxes_are_checked_when_the_file_is_read(tmp_path):
+    path = write(tmp_path, {"0": [[0, 0, 5, 5]], "7": [[400, 0, 5, 5]]})
+    assert boxes_from_file(path).detector.frames == (0, 7)
+    with pytest.raises(InputError, match="frame 7 lies outside the image of 300×200"):
+        boxes_from_file(path, size=(300, 200))
+
+
+def test_identities_that_are_names_become_numbers_whatever_the_order(tmp_path):
+    def rows(*tracks):
+        return [{"image_id": 0, "bbox": [n, 0, 5, 5], "score": 1, "track_id": t} for n, t in enumerate(tracks)]
+
+    for tracks in (["b", "a", 1, "0"], ["a", "b", "1", 0]):
+        file = boxes_from_file(write(tmp_path, rows(*tracks)))
+        found = dict(zip(map(str, tracks), file.detector(0, IMAGE).track_ids))
+        assert found == {"0": 0, "1": 1, "a": 2, "b": 3}
+        assert "a is 2, b is 3" in file.notes[0]
+    file = boxes_from_file(write(tmp_path, rows("a", None)))
+    assert file.detector(0, IMAGE).track_ids is None and "1 of 2" in file.notes[0]
+    with pytest.raises(InputError, match="twice in frame 0"):
+        boxes_from_file(write(tmp_path, rows("7", 7)))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_images_are_given_by_frame(tmp_path, order):
+    content = posetrack18()
+    content["images"] = content["images"][::2][::order]
+    file = boxes_from_file(write(tmp_path, content))
+    assert {frame: image["id"] for frame, image in file.images.items()} == {0: 10128340000, 2: 10128340002}
+    assert file.detector.frames == (0, 2)

@@ -5,7 +5,7 @@ in a list. Whether numbers count from 0 or from 1 is what the file shows, the fi
 
 1. a number 0 is there: from 0;
 2. names or ids as PoseTrack18 writes them: from 0;
-3. the largest number is the number of frames of the video: from 1;
+3. the largest number is the number of frames of the video: from 1 (of {"frame": …} only where none is left out);
 4. PoseTrack17's eight digits and MOT text: from 1; {"frame": …}, and ids video · 10⁴ + frame: from 0;
 5. names that start at 1, as ffmpeg writes them, and ids 1, 2, … without a gap: from 1;
 6. names of six digits, as PoseTrack18 has them: from 0.
@@ -190,15 +190,16 @@ def _base(form: str, kind: str, found: list[_Numbered], numbers: set[int], count
         posetrack |= all(_POSETRACK_VIDEO.fullmatch(entry.video[0]) and len(entry.digits) == 6 for entry in found)
     if least == 0 or posetrack:
         return 0
+    gapless = len(numbers) > 1 and least == 1 and most == len(numbers)
     if count and most == count:
-        return 1
+        return 1 if form != "frames" or gapless else None  # that form counts from 0 by what its users are told
     if form == "mot" or (kind == "name" and all(len(entry.digits) == 8 for entry in found)):
         return 1
     six = kind == "name" and all(len(entry.digits) == 6 and not any(entry.video[1:]) for entry in found)
     scheme = known and min(identities) >= FRAMES_A_VIDEO and {i % FRAMES_A_VIDEO for i in identities} == numbers
     if form == "frames" or kind == "scheme" or (six and scheme):
         return 0
-    if least == 1 and (kind == "name" or (len(numbers) > 1 and most == len(numbers))):
+    if least == 1 and (kind == "name" or gapless):
         return 1
     return 0 if six else None
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.weights.layers import COUNTER
 
 MAX_NESTING = 8
 # What PyTorch's own wrappers (DataParallel, torch.compile, FSDP, checkpointing) put into a key; no model uses them.
@@ -28,7 +29,7 @@ class Found:
       prefix: what was taken off, "" or ending in a point.
       copies: other prefixes under which the same model lies, e.g. averaged weights.
       outside: keys of neither.
-      ignored: single numbers outside the model, such as the count of an average.
+      ignored: single numbers that are no weights, such as the count of an average.
       matched: how many names of the model were found.
     """
 
@@ -103,10 +104,12 @@ def find(mapping: Mapping[str, Any], names: Mapping[str, str], prefix: str | Non
         else:
             rest[key] = value
     _take_heads(taken, rest, chosen, names)
+    # A single number that is no weight of the model, such as the decay of an average, is no part of it either.
+    rest |= {f"{chosen}{k}": taken.pop(k) for k in list(taken) if taken[k].shape == () and not _belongs(k, names)}
     others = tuple(p for p in copies if p)
     rest = {k: v for k, v in rest.items() if not k.startswith(others) and not ("" in copies and k in names)}
     ignored = tuple(key for key, value in rest.items() if value.shape == ())
-    outside = tuple(key for key in rest if key not in ignored)
+    outside = tuple(key for key, value in rest.items() if value.shape != ())
     matched = len({names[key] for key in taken if key in names})
     return Found(taken, chosen, copies, outside, ignored, matched)
 
@@ -143,6 +146,10 @@ def _matches(tensors: Collection[str], names: Mapping[str, str]) -> dict[str, se
                 matches.setdefault(key[:start], set()).add(name)
             start = key.find(".", start) + 1 or -1
     return matches
+
+
+def _belongs(key: str, names: Mapping[str, str]) -> bool:
+    return key in names or key.rpartition(".")[2] == COUNTER
 
 
 def _is_averaged(prefix: str) -> bool:

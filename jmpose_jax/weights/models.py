@@ -59,7 +59,7 @@ def initialise(module: nn.Module, key: jax.Array) -> dict[str, Any]:
     return module.init(key, image, image, iterations=1) if isinstance(module, RAFT) else module.init(key, image)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=16)
 def abstract_variables(module: nn.Module) -> dict[str, Any]:
     """Shapes of the variables of a published model's module; not to be changed, for it is kept."""
     return jax.eval_shape(lambda key: initialise(module, key), jax.random.key(0))

@@ -5,11 +5,11 @@ import pathlib
 
 import numpy as np
 
-from jmpose_jax.checks import field, numbers, read_json, typed
+from jmpose_jax.boxes.reader import FORMS, read_boxes
 from jmpose_jax.errors import InputError
 
 SCORE_THRESHOLD = 0.2  # IMAGE_THRE of the published PoseTrack configurations
-PERSON_CATEGORY = 1
+NEEDED = "tells no image of the data set; use a form with image_name, file_name or image_id"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +49,12 @@ def clip_box(box: np.ndarray, width: int, height: int) -> np.ndarray | None:
 
 
 def read_detections(path: pathlib.Path, threshold: float = SCORE_THRESHOLD) -> list[Detection]:
-    """A detector's boxes, in either published form.
+    """A detector's boxes, of any form that names images or their ids (`jmpose_jax.boxes.reader`).
 
-    A flat list of {"image_name": path, "bbox", "score", "category_id"} (DCPose and its descendants) or of {"image_id":
-    number, "bbox", "score", "category_id"} (mmpose). Entries of other categories, and those below the threshold, are
-    left out; boxes without area too.
+    Entries of other categories, and those below the threshold, are left out; boxes without area too.
 
     Args:
-      path: the JSON file.
+      path: the file.
       threshold: least score that is kept.
 
     Returns:
@@ -65,19 +63,17 @@ def read_detections(path: pathlib.Path, threshold: float = SCORE_THRESHOLD) -> l
     Raises:
       InputError: naming the file and the entry of the first fault.
     """
-    entries = typed(read_json(path), list, f"{path}: the content")
+    content = read_boxes(path)
+    if content.form in ("frames", "positions", "mot"):
+        raise InputError(f"{path}: {NEEDED}, among {FORMS}")
     detections = []
-    for i, entry in enumerate(entries):
-        where = f"{path}: [{i}]"
-        box = np.asarray(numbers(field(entry, "bbox", list, where), 4, f"{where}: 'bbox'"), np.float32)
-        score = field(entry, "score", float, where)
-        name = field(entry, "image_name", str, where, default=None)
-        identity = None if name is not None else field(entry, "image_id", int, where, default=None)
-        if name is None and identity is None:
-            raise InputError(f"{where}: neither 'image_name' nor 'image_id' is given; its frame is unknown")
-        category = field(entry, "category_id", int, where, default=PERSON_CATEGORY)
-        if category == PERSON_CATEGORY and score >= threshold and min(box[2:]) > 0 and max(box[2:]) >= 1:
-            detections.append(Detection(box, score, name, identity))
+    for row in content.rows:
+        image = content.images[row.image]
+        if image.name is None and image.identity is None:
+            raise InputError(f"{path}: {row.place}: {NEEDED}")
+        if row.person and row.score >= threshold and min(row.box[2:]) > 0 and max(row.box[2:]) >= 1:
+            identity = image.identity if image.name is None else None
+            detections.append(Detection(np.asarray(row.box, np.float32), row.score, image.name, identity))
     return detections
 
 

@@ -4,21 +4,25 @@ jmpose convert --model hrnet_w48 --torch pose_hrnet_w48_384x288.pth --output run
 jmpose convert --model hrnet_w48 --reverse --checkpoint runs/hrnet_w48 --output hrnet_w48.pth
 """
 
-import json
+import contextlib
 import os
 import pathlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from absl import flags
 
-from experiments.launch import launch
+from experiments.launch import launch, required
+from experiments.outputs import define_if_exists
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import check_inputs_kept, check_writable, place_results, put_in_place, write_json
 from jmpose_jax.models.hrnet import HRNet
 from jmpose_jax.models.raft import RAFT
 from jmpose_jax.train import checkpoints
 from jmpose_jax.weights import (
     Report,
+    WeightsError,
     convert_state_dict,
     load_torch,
     published_model,
@@ -28,6 +32,8 @@ from jmpose_jax.weights import (
 )
 
 REPORT = "convert.json"
+RESULTS = (checkpoints.FOLDER, checkpoints.NAMES, REPORT)
+SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
 def convert(
@@ -38,8 +44,9 @@ def convert(
     head: str = "coco17",
     partial: bool = False,
     seed: int = 0,
+    prefix: str | None = None,
 ) -> Report:
-    """Write a checkpoint and `convert.json` from a PyTorch checkpoint.
+    """Write a checkpoint and `convert.json` from a PyTorch checkpoint, in the place of those of an earlier conversion.
 
     Args:
       model: name of the published model.
@@ -48,37 +55,69 @@ def convert(
       head: joints of the pose network that is written.
       partial: see `weights.convert_state_dict`.
       seed: see `weights.convert_state_dict`.
+      prefix: see `weights.convert_state_dict`.
 
     Returns:
       What became of every key.
 
     Raises:
-      InputError: the model is unknown, or the file is unreadable or does not fit.
+      InputError: the model is unknown, the place cannot be written to, or the file is unreadable, does not fit or holds
+        NaN or infinity.
     """
     published_model(model)
     folder = pathlib.Path(output)
     _check_folder(folder)
-    variables, report = convert_state_dict(model, load_torch(torch), partial=partial, seed=seed)
+    source = pathlib.Path(torch).absolute()
+    check_inputs_kept([source, *source.parents], [folder / name for name in RESULTS])
+    try:
+        variables, report = convert_state_dict(
+            model, load_torch(torch, whole=True), partial=partial, seed=seed, prefix=prefix
+        )
+    except WeightsError as error:
+        error.args = (f"{torch}: {error}",)  # its lists of keys stay
+        raise
+    except InputError as error:
+        raise InputError(str(error) if str(torch) in str(error) else f"{torch}: {error}") from error
     if head != "coco17":
         variables = remap_head(variables, head)
     head = _joints_of(variables, head)
     config, variables = _as_model(model, variables)
     config["source"] = {"model": model, "file": pathlib.Path(torch).name, "head": head}
-    checkpoints.save_variables(folder, variables, config)
     content = {
         "model": model,
         "file": pathlib.Path(torch).name,
         "head": head,
+        "prefix": report.prefix,
+        "copies_left": report.copies,
         "matched": report.matched,
         "unmatched": report.unmatched,
         "initial": report.initial,
         "ignored": report.ignored,
         "cast_to_float32": dict(report.cast),
+        "variances_below_0": report.negative,
     }
-    temporary = folder / f".{REPORT}.tmp"
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, folder / REPORT)
+    with _staged(folder) as stage:
+        checkpoints.save_variables(stage, variables, config)
+        write_json(stage / REPORT, content)
     return report
+
+
+@contextlib.contextmanager
+def _staged(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder to write to, whose content comes into `folder` once all of it is there; of a failure nothing stays."""
+    missing = [place for place in (folder, *folder.absolute().parents) if not place.exists()]
+    stage = folder / f".convert.tmp{os.getpid()}"
+    try:
+        stage.mkdir(parents=True)
+        yield stage
+        for name in RESULTS:
+            if (stage / name).exists():
+                put_in_place(stage / name, folder / name)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for place in missing:
+                place.rmdir()  # fails where something is in it
 
 
 def reverse(
@@ -97,13 +136,23 @@ def reverse(
       The state dict that was written.
 
     Raises:
-      InputError: no such model or checkpoint, or the checkpoint is of another model.
+      InputError: no such model or checkpoint, the checkpoint is of another model or not finite, or the place or the
+        suffix of the file is not to be written.
     """
-    part = "flow_network" if isinstance(published_model(model), RAFT) else "backbone"
+    published = published_model(model)
+    target = pathlib.Path(output)
+    if target.suffix not in SUFFIXES or target.is_dir():
+        raise InputError(f"--output={output}: a file is written, whose name ends in {', '.join(SUFFIXES)}")
+    check_writable(target.parent)
+    check_inputs_kept([checkpoint], [target])
+    part = "flow_network" if isinstance(published, RAFT) else "backbone"
     _, variables = checkpoints.load_variables(checkpoint)
-    if part in variables["params"]:
+    if part in variables.get("params", {}):
         variables = {name: tree.get(part, {}) for name, tree in variables.items()}
-    state_dict = to_state_dict(model, variables, names=names)
+    try:
+        state_dict = to_state_dict(model, variables, names=names)
+    except InputError as error:
+        raise InputError(f"--checkpoint={checkpoint}: {error}") from error
     save_torch(output, state_dict)
     return state_dict
 
@@ -121,6 +170,7 @@ def _check_folder(folder: pathlib.Path) -> None:
     """A converted model is step 0 of its folder: among the steps of a training it would not be kept."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--output={folder} is a file; give a folder")
+    check_writable(folder)
     steps = folder / checkpoints.FOLDER
     if steps.is_dir() and any(path.name.isdigit() and path.name != "0" for path in steps.iterdir()):
         raise InputError(f"--output={folder} holds the checkpoints of a training; give a folder of its own")
@@ -147,6 +197,17 @@ def _dtypes(report: Report) -> str:
     return f" from {', '.join(dtypes)}" if dtypes else ""
 
 
+def _said(report: Report) -> str:
+    """Of several copies of the model, which was taken; and what will not work."""
+    said = f"; the keys under {report.prefix!r} taken" if report.prefix or report.copies else ""
+    if report.copies:
+        left = ", ".join(repr(copy) for copy in report.copies[:3])
+        said += f", the copy under {left} left (--prefix chooses)"
+    if report.negative:
+        said += f"; WARNING: {len(report.negative)} variances are below 0, such as {report.negative[0]}: poses are NaN"
+    return said
+
+
 def main(argv: list[str] | None = None) -> None:
     model = flags.DEFINE_string(
         "model", None, "hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), raft or raft_small."
@@ -171,21 +232,32 @@ def main(argv: list[str] | None = None) -> None:
         "names", "original", ["original", "torchvision"], "With --reverse, for RAFT: whose names to write."
     )
 
+    prefix = flags.DEFINE_string(
+        "prefix", None, "What stands before the model's keys in the file, e.g. ema.; found by itself where left out."
+    )
+    if_exists = define_if_exists()
+
     def run() -> None:
-        for flag in (model, output, checkpoint if reversed_.value else torch):
-            if flag.value is None:
-                raise InputError(f"--{flag.name} is missing{'; --reverse needs it' if flag is checkpoint else ''}")
+        required(model, checkpoint if reversed_.value else torch, output)
         if reversed_.value:
-            state_dict = reverse(model.value, checkpoint.value, output.value, names=names.value)
-            print(f"{output.value}: {len(state_dict)} tensors")
+            place = place_results(output.value, if_exists=if_exists.value)
+            state_dict = reverse(model.value, checkpoint.value, place, names=names.value)
+            print(f"{place}: {len(state_dict)} tensors")
             return
+        place = place_results(output.value, RESULTS, if_exists.value)
         report = convert(
-            model.value, torch.value, output.value, head=head.value, partial=partial.value, seed=seed.value
+            model.value,
+            torch.value,
+            place,
+            head=head.value,
+            partial=partial.value,
+            seed=seed.value,
+            prefix=prefix.value,
         )
         print(
-            f"{output.value}: {len(report.matched)} keys matched, {len(report.unmatched)} unmatched, "
+            f"{place}: {len(report.matched)} keys matched, {len(report.unmatched)} unmatched, "
             f"{len(report.initial)} left at their initial value, {len(report.ignored)} batch counters ignored, "
-            f"{len(report.cast)} cast to float32{_dtypes(report)} (see {REPORT})"
+            f"{len(report.cast)} cast to float32{_dtypes(report)}{_said(report)} (see {REPORT})"
         )
 
     launch(run, argv)

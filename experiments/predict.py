@@ -8,7 +8,7 @@ from absl import flags
 from data_pipeline.progress import ProgressBar
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
-from jmpose_jax.inference.box_files import boxes_from_file
+from jmpose_jax.inference.box_files import FORMS, boxes_from_file
 from jmpose_jax.inference.detectors import DETECTORS, make_detector
 from jmpose_jax.inference.pipeline import predict_video
 from jmpose_jax.inference.predictor import from_checkpoint
@@ -22,7 +22,10 @@ def main(argv: list[str] | None = None) -> None:
     )
     output = flags.DEFINE_string("output", None, "Folder for overlay.mp4, poses.json and poses.csv.")
     boxes = flags.DEFINE_string(
-        "boxes", None, "JSON file of person boxes; used in place of a detector. README lists the accepted forms."
+        "boxes", None, f"File of person boxes, used in place of a detector; x, y, w, h in pixels. Forms: {FORMS}."
+    )
+    boxes_from = flags.DEFINE_enum(
+        "boxes_from", None, ["0", "1"], "Number of the first frame in --boxes, where the file does not show it."
     )
     detector = flags.DEFINE_string(
         "detector", "hog", f"Person detector: {', '.join(DETECTORS)} (whole: one person fills the frame)."
@@ -39,10 +42,13 @@ def main(argv: list[str] | None = None) -> None:
             if not flag.value:
                 raise InputError(f"--{flag.name} is missing; give it, as in --{flag.name}=PATH")
         reader = VideoReader(video.value)
-        images, dropped = (), {}
+        images, dropped, notes = {}, {}, ()
         if boxes.value:
-            file = boxes_from_file(boxes.value, reader.path.stem)
-            find, images, dropped = file.detector, file.images, file.dropped
+            first = None if boxes_from.value is None else int(boxes_from.value)
+            file = boxes_from_file(
+                boxes.value, reader.path.stem, frames=reader.announced_frames, size=reader.size, first=first
+            )
+            find, images, dropped, notes = file.detector, file.images, file.dropped, file.notes
             if reader.announced_frames and file.detector.frames[0] >= reader.announced_frames:
                 raise InputError(
                     f"--boxes={boxes.value}: its first box is on frame {file.detector.frames[0]}, the video has "
@@ -69,6 +75,7 @@ def main(argv: list[str] | None = None) -> None:
         )
         bar.close()
         left_out = "".join(f"; {count} boxes {reason} left out" for reason, count in dropped.items())
+        left_out += "".join(f"; {note}" for note in notes)
         if not max_frames.value and boxes.value:
             beyond = sum(frame >= summary.frames for frame in find.frames)
             left_out += f"; boxes of {beyond} frames beyond the video's end left out" if beyond else ""

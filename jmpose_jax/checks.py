@@ -66,7 +66,8 @@ def field(mapping: Any, key: str, kind: type, where: str, default: Any = _MISSIN
     Args:
       mapping: what should be the object.
       key: the entry's name.
-      kind: dict, list, str, int, float or bool; an int passes for a float, a whole float for an int, 0, 1 for a bool.
+      kind: dict, list, str, int, float or bool; an int passes for a float, a whole float for an int, 0, 1 for a bool;
+        object where anything may stand that is not null.
       where: file and place, the start of the message.
       default: returned where the key is missing or null; without it a missing key is a fault.
 
@@ -96,7 +97,7 @@ def typed(value: Any, kind: type, where: str) -> Any:
         return value
     if kind is bool and isinstance(value, (bool, int)) and value in (0, 1):
         return bool(value)
-    if kind in (dict, list, str) and isinstance(value, kind):
+    if kind is object or (kind in (dict, list, str) and isinstance(value, kind)):
         return value
     name = "a finite number" if kind is float and isinstance(value, (int, float)) else _NAMES[kind]
     raise InputError(f"{where} must be {name}, found {_short(value)}")

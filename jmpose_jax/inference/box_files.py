@@ -1,24 +1,26 @@
-"""Box files of several forms, as boxes by frame of one video.
+"""Box files as boxes by frame of one video.
 
-Frames are numbered from 0. Accepted are: a PoseTrack18 file (`images`, `annotations` with `bbox`); a flat list of
-detections with `bbox`, `score` and either `image_id` (mmpose) or `image_name` (DCPose and its descendants); and
-`{"frame": [[x, y, width, height, score], …]}`.
+The forms are listed in `boxes.reader`, and in one line in `FORMS`; which frame an entry means is told in
+`boxes.numbering`.
 """
 
 import dataclasses
-import json
+import itertools
 import pathlib
-import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from jmpose_jax.boxes.numbering import frames_of
+from jmpose_jax.boxes.reader import FORMS, read_boxes
+from jmpose_jax.boxes.records import Row
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.detectors import BoxTable, Detections
 
+__all__ = ["FORMS", "SCORE_THRESHOLD", "BoxFile", "boxes_from_file"]
+
 SCORE_THRESHOLD = 0.2  # least score of a detection, as in the published PoseTrack configurations
-FRAMES_A_VIDEO = 10_000  # PoseTrack18 image ids are … + video · 10⁴ + frame
-PERSON = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,167 +29,102 @@ class BoxFile:
 
     Attributes:
       detector: gives the boxes of a frame.
-      images: the `images` of a PoseTrack18 file, whose ids and names the results keep; else empty.
+      images: by frame from 0, the entries of a file with `images`, whose ids and names the results keep; else empty.
       dropped: entries left out (another category, a low score, no area), by reason.
+      notes: what else the user should know, one line each.
     """
 
     detector: BoxTable
-    images: tuple[dict[str, Any], ...]
+    images: Mapping[int, dict[str, Any]]
     dropped: dict[str, int]
+    notes: tuple[str, ...] = ()
 
 
-def boxes_from_file(path: str | pathlib.Path, video: str = "", threshold: float = SCORE_THRESHOLD) -> BoxFile:
-    """Read the boxes of a video.
+def boxes_from_file(
+    path: str | pathlib.Path,
+    video: str = "",
+    threshold: float = SCORE_THRESHOLD,
+    *,
+    frames: int = 0,
+    size: tuple[int, int] | None = None,
+    first: int | None = None,
+) -> BoxFile:
+    """Read the boxes of a video; all that can be wrong with them is found here.
 
     Args:
-      path: the JSON file.
+      path: the file, of any form of `FORMS`.
       video: name of the video, to pick its entries where the file is of several.
       threshold: least score that is kept.
+      frames: number of frames of the video, which may show what the file counts from; 0 where it is not known.
+      size: width and height of the video, pixels; with them a box outside the image is refused.
+      first: 0 or 1, what the file counts frames from, where it does not show that itself.
 
     Raises:
       InputError: one line naming the file and the entry at fault.
     """
     path = pathlib.Path(path)
+    where = f"boxes {path}"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"boxes {path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"boxes {path}: not valid JSON ({error}); is the file complete?") from error
-    images: tuple[dict[str, Any], ...] = ()
-    if isinstance(content, dict) and "images" in content:
-        rows = _posetrack_rows(path, content)
-        images = tuple(content["images"])
-    elif isinstance(content, dict):
-        rows = _frame_rows(path, content)
-    elif isinstance(content, list):
-        rows = _list_rows(path, content, video)
-    else:
-        raise InputError(f"boxes {path}: neither a list of detections nor an object by frame")
-    return _table(path, rows, images, threshold)
+        content = read_boxes(path)
+        frame_of = frames_of(path, content, video, frames, first)
+    except InputError as error:
+        raise InputError(f"boxes {error}") from error
+    rows = [row for row in content.rows if row.image in frame_of]
+    kept, dropped = _usable(rows, threshold)
+    if not kept:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+        raise InputError(f"{where}: holds no usable box" + (f" ({reasons} were left out)" if reasons else ""))
+    ids, notes = _track_numbers(kept)
+    by_frame: dict[int, list[int]] = {}
+    for n, row in enumerate(kept):
+        by_frame.setdefault(frame_of[row.image], []).append(n)
+    table = {}
+    for frame, members in by_frame.items():
+        tracks = None if ids is None else ids[members]
+        if tracks is not None and len(np.unique(tracks)) < len(tracks):
+            raise InputError(f"{where}: a track_id occurs twice in frame {frame}; ids are unique within a frame")
+        boxes = np.array([kept[n].box for n in members], np.float32)
+        table[frame] = Detections(boxes, np.array([kept[n].score for n in members], np.float32), tracks)
+    detector = BoxTable(table, str(path))
+    if size is not None:
+        image = np.broadcast_to(np.uint8(0), (size[1], size[0], 3))  # takes no memory
+        for frame in detector.frames:
+            detector(frame, image)
+    images = {frame_of[i]: image.entry for i, image in enumerate(content.images) if image.entry and i in frame_of}
+    return BoxFile(detector, dict(sorted(images.items())), dropped, notes)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Row:
-    place: str
-    frame: int
-    box: Any
-    score: Any
-    category: Any = PERSON
-    track_id: int | None = None
-
-
-def _posetrack_rows(path: pathlib.Path, content: dict) -> list[_Row]:
-    frames = {}
-    for i, image in enumerate(content["images"]):
-        if not isinstance(image, dict) or "id" not in image:
-            raise InputError(f"boxes {path}: images[{i}] has no id")
-        frames[image["id"]] = i
-    rows = []
-    for i, entry in enumerate(content.get("annotations", [])):
-        place = f"annotations[{i}]"
-        image_id = _field(path, place, entry, "image_id")
-        if image_id not in frames:
-            raise InputError(f"boxes {path}: {place} names image {image_id}, which is not among images")
-        track = entry.get("track_id")
-        box = _field(path, place, entry, "bbox")
-        rows.append(
-            _Row(place, frames[image_id], box, entry.get("score", 1.0), entry.get("category_id", PERSON), track)
-        )
-    return rows
-
-
-def _frame_rows(path: pathlib.Path, content: dict) -> list[_Row]:
-    rows = []
-    for key, boxes in content.items():
-        if not key.isdigit() or not isinstance(boxes, list):
-            raise InputError(
-                f'boxes {path}: {key!r} is no frame number with a list; write {{"0": [[x, y, w, h, score]]}}'
-            )
-        for i, box in enumerate(boxes):
-            if not isinstance(box, list) or len(box) not in (4, 5):
-                raise InputError(f"boxes {path}: box {i} of frame {key} is not [x, y, width, height, score]")
-            rows.append(_Row(f"box {i} of frame {key}", int(key), box[:4], box[4] if len(box) == 5 else 1.0))
-    return rows
-
-
-def _list_rows(path: pathlib.Path, content: list, video: str) -> list[_Row]:
-    rows: dict[str, list[_Row]] = {}
-    for i, entry in enumerate(content):
-        place = f"entry {i}"
-        if not isinstance(entry, dict) or not ("image_name" in entry or "image_id" in entry):
-            raise InputError(f"boxes {path}: {place} has neither image_name nor image_id")
-        if "image_name" in entry:
-            name, frame = _frame_of_name(path, place, str(entry["image_name"]))
-        else:
-            image_id = entry["image_id"]
-            if not isinstance(image_id, int) or image_id < 0:
-                raise InputError(f"boxes {path}: {place} has image_id {image_id!r}; a number from 0 is needed")
-            large = image_id >= 100 * FRAMES_A_VIDEO
-            name = f"{image_id // FRAMES_A_VIDEO % 10**6:06d}" if large else ""
-            frame = image_id % FRAMES_A_VIDEO if large else image_id
-        box, score = _field(path, place, entry, "bbox"), _field(path, place, entry, "score")
-        rows.setdefault(name, []).append(
-            _Row(place, frame, box, score, entry.get("category_id", PERSON), entry.get("track_id"))
-        )
-    if len(rows) > 1:
-        # An image id carries the number of the video alone, a name all of it.
-        chosen = [name for name in rows if name and (name == video or video.startswith(f"{name}_"))]
-        if len(chosen) != 1:
-            raise InputError(
-                f"boxes {path}: holds {len(rows)} videos ({', '.join(sorted(rows)[:3])}, …), none of them named "
-                f"{video!r}; cut out the entries of this video, or name the video file after it"
-            )
-        return rows[chosen[0]]
-    return next(iter(rows.values()), [])
-
-
-def _frame_of_name(path: pathlib.Path, place: str, name: str) -> tuple[str, int]:
-    """The video and the frame of an image's path; names of eight digits count from 1 (PoseTrack17), others from 0."""
-    parts = pathlib.PurePosixPath(name.replace("\\", "/"))
-    digits = re.search(r"(\d+)\D*$", parts.stem)
-    if not digits:
-        raise InputError(f"boxes {path}: {place} has image_name {name!r}, which ends in no frame number")
-    return parts.parent.name, int(digits[1]) - (len(digits[1]) == 8)
-
-
-def _field(path: pathlib.Path, place: str, entry: Any, key: str) -> Any:
-    if not isinstance(entry, dict) or key not in entry:
-        raise InputError(f"boxes {path}: {place} has no {key}")
-    return entry[key]
-
-
-def _table(path: pathlib.Path, rows: list[_Row], images: tuple[dict[str, Any], ...], threshold: float) -> BoxFile:
-    """Check the numbers and sort the rows by frame."""
-    by_frame: dict[int, list[tuple[np.ndarray, float, int | None]]] = {}
+def _usable(rows: list[Row], threshold: float) -> tuple[list[Row], dict[str, int]]:
+    """The rows to keep, and the number of the others by reason."""
     dropped = {"of another category": 0, f"with a score below {threshold}": 0, "without area": 0}
     another, low, empty = dropped
+    kept = []
     for row in rows:
-        try:
-            box, score = np.array(row.box, np.float32).reshape(4), float(row.score)
-        except (TypeError, ValueError):
-            box, score = np.full(4, np.nan), np.nan
-        if not (np.isfinite(box).all() and np.isfinite(score)):
-            raise InputError(f"boxes {path}: {row.place} is not x, y, width, height and a score, all numbers")
-        if row.category != PERSON:
+        if not row.person:
             dropped[another] += 1
-        elif score < threshold:
+        elif row.score < threshold:
             dropped[low] += 1
-        elif box[2] <= 0 or box[3] <= 0:
+        elif min(row.box[2:]) <= 0:
             dropped[empty] += 1
         else:
-            by_frame.setdefault(row.frame, []).append((box, score, row.track_id))
-    if not by_frame:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count)
-        raise InputError(f"boxes {path}: holds no usable box" + (f" ({reasons} were left out)" if reasons else ""))
-    table = {}
-    for frame, found in by_frame.items():
-        boxes, scores, tracks = zip(*found)
-        ids = None if any(t is None for t in tracks) else np.array(tracks, np.int64)
-        if ids is not None and len(np.unique(ids)) < len(ids):
-            raise InputError(f"boxes {path}: a track_id occurs twice in frame {frame}; ids are unique within a frame")
-        table[frame] = Detections(np.stack(boxes), np.array(scores, np.float32), ids)
-    if any(d.track_ids is None for d in table.values()):
-        # Ids of a part of the frames cannot be joined with ids of our own.
-        table = {frame: dataclasses.replace(d, track_ids=None) for frame, d in table.items()}
-    return BoxFile(BoxTable(table, str(path)), images, {k: v for k, v in dropped.items() if v})
+            kept.append(row)
+    return kept, {reason: count for reason, count in dropped.items() if count}
+
+
+def _track_numbers(rows: list[Row]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Identities as numbers, int64 [N]; names, in the order of the alphabet, take the numbers that are free.
+
+    None where not all boxes have one: identities of a part cannot be joined with identities of our own.
+    """
+    without = sum(row.track is None for row in rows)
+    if without == len(rows):
+        return None, ()
+    if without:
+        return None, (f"{without} of {len(rows)} boxes have no track id, so all are tracked anew",)
+    numbers = {row.track for row in rows if isinstance(row.track, int)}
+    names = sorted({row.track for row in rows if isinstance(row.track, str)})
+    free = (n for n in itertools.count() if n not in numbers)
+    code = {name: next(free) for name in names}
+    shown = ", ".join(f"{name[:20]} is {code[name]}" for name in names[:4]) + (", …" if len(names) > 4 else "")
+    notes = (f"track ids that are names became numbers: {shown}",) if names else ()
+    return np.array([code.get(row.track, row.track) for row in rows], np.int64), notes

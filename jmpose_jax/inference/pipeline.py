@@ -7,12 +7,12 @@ needs no more memory but for the poses themselves.
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from jmpose_jax.errors import InputError
+from jmpose_jax.boxes.images import frame_images
 from jmpose_jax.inference.detectors import Detections, Detector
 from jmpose_jax.inference.drawing import draw_people
 from jmpose_jax.inference.export import write_csv, write_posetrack18
@@ -99,7 +99,7 @@ def predict_video(
     output: str | pathlib.Path,
     detector: Detector,
     *,
-    images: Sequence[dict[str, Any]] = (),
+    images: Mapping[int, dict[str, Any]] | None = None,
     max_frames: int | None = None,
     draw_threshold: float = 0.1,
     box_source: str | None = None,
@@ -112,7 +112,7 @@ def predict_video(
       video: file that OpenCV reads.
       output: folder, made where it does not exist.
       detector: the boxes of each frame.
-      images: `images` of a PoseTrack18 file, whose ids and names the results keep; made up where empty.
+      images: by frame, entries of a box file whose ids and names the results keep; those of other frames are made up.
       max_frames: stop after so many frames; None takes all.
       draw_threshold: least score of a joint that is drawn; all are written.
       box_source: where the boxes come from, kept in `poses.json`.
@@ -137,10 +137,8 @@ def predict_video(
                 columns[key].append(getattr(poses, key))
             count += 1
             report(poses)
-        if images and len(images) < count:
-            raise InputError(f"video {video}: {count} frames, the box file lists {len(images)} images")
         joined = {key: np.concatenate(values) for key, values in columns.items()}
-        listed = tuple(images[:count]) or tuple({"id": i, "file_name": f"{name}/{i:06d}.jpg"} for i in range(count))
+        listed = frame_images(images or {}, range(count), name)
         predictions = Predictions(
             video=name,
             images=listed,

@@ -11,9 +11,8 @@ from jmpose_jax.errors import InputError
 from jmpose_jax.weights.layers import COUNTER, Entry, Layer, entries, flatten, to_flax, to_torch, unflatten
 
 logger = logging.getLogger(__name__)
-WRAPPERS = ("state_dict", "model_state_dict", "model")
-PARALLEL_PREFIX = "module."
-MAX_WRAPPERS = 8
+EXAMPLES = 3
+LONGEST_MESSAGE = 560
 
 
 class WeightsError(InputError):
@@ -31,18 +30,36 @@ class WeightsError(InputError):
         missing: Iterable[str] = (),
         unexpected: Iterable[str] = (),
         misshapen: Iterable[tuple[str, tuple[int, ...], tuple[int, ...]]] = (),
+        hints: Iterable[str] = (),
     ):
+        """Keep all keys; the message has three of each kind, their counts, and the hints."""
         self.missing, self.unexpected, self.misshapen = tuple(missing), tuple(unexpected), tuple(misshapen)
-        wrong = [f"{key} {list(found)} instead of {list(needed)}" for key, found, needed in self.misshapen]
-        parts = [
-            f"{len(keys)} {kind}: {', '.join(keys)}"
-            for kind, keys in (("missing", self.missing), ("unexpected", self.unexpected), ("misshapen", wrong))
-            if keys
+        hints = tuple(hints) or ("use the checkpoint or the model name that belongs to it",)
+        for longest in (80, 60, 44, 32, 20):
+            message = f"the state dict does not fit {model}; " + "; ".join((*hints, *self._parts(longest)))
+            if len(message) <= LONGEST_MESSAGE:
+                break
+        super().__init__(message)
+
+    def _parts(self, longest: int) -> list[str]:
+        """The counts with examples, each key in at most so many characters."""
+        wrong = [
+            f"{_short(key, longest)} {list(found)} instead of {list(needed)}"
+            for key, found, needed in self.misshapen[:EXAMPLES]
         ]
-        super().__init__(
-            f"the state dict does not fit {model}; use the checkpoint or the model name that belongs to it: "
-            + "; ".join(parts)
-        )
+        counts = {"missing": self.missing, "unexpected": self.unexpected, "misshapen": self.misshapen}
+        parts = []
+        for kind, keys in counts.items():
+            shown = wrong if kind == "misshapen" else [_short(key, longest) for key in keys[:EXAMPLES]]
+            if keys:
+                parts.append(f"{len(keys)} {kind}: {', '.join(shown)}" + (", …" if len(keys) > EXAMPLES else ""))
+        return parts
+
+
+def _short(key: str, longest: int) -> str:
+    """The end of a long key, which tells more than its start, in one line."""
+    key = " ".join(str(key).split())
+    return key if len(key) <= longest else f"…{key[1 - longest :]}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +72,9 @@ class Report:
       initial: keys that the model needs and the state dict lacks; their variables keep their initial values.
       ignored: the batch counters, which the model does without.
       cast: keys whose values were turned into float32, with the dtype they had.
+      prefix: what was taken off the keys.
+      negative: variances below 0, which make the network's output NaN.
+      copies: prefixes under which the same model lies again (averaged weights, say); those were left.
     """
 
     matched: tuple[str, ...]
@@ -62,19 +82,9 @@ class Report:
     initial: tuple[str, ...]
     ignored: tuple[str, ...]
     cast: tuple[tuple[str, str], ...]
-
-
-def unwrap(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Take off what trainers wrap around a state dict: outer "state_dict" entries, a "module." before every key."""
-    for _ in range(MAX_WRAPPERS):
-        inner = next((mapping[key] for key in WRAPPERS if isinstance(mapping.get(key), Mapping)), None)
-        if inner is None:
-            break
-        mapping = inner
-    mapping = dict(mapping)
-    while mapping and all(str(key).startswith(PARALLEL_PREFIX) for key in mapping):
-        mapping = {key[len(PARALLEL_PREFIX) :]: value for key, value in mapping.items()}
-    return mapping
+    negative: tuple[str, ...] = ()
+    prefix: str = ""
+    copies: tuple[str, ...] = ()
 
 
 def to_variables(
@@ -83,6 +93,8 @@ def to_variables(
     abstract: Mapping[str, Any],
     mapping: Mapping[str, Any],
     initial: Callable[[set[tuple[str, ...]]], Mapping[tuple[str, ...], Any]] | None = None,
+    outside: Iterable[str] = (),
+    hints: Callable[[int, int], Iterable[str]] = lambda matched, needed: (),
 ) -> tuple[dict[str, Any], Report]:
     """Convert a state dict.
 
@@ -93,12 +105,16 @@ def to_variables(
       mapping: PyTorch key -> array, already unwrapped.
       initial: gives the initial values of the leaves whose paths it is called with; they fill in for missing keys, and
         unexpected keys are passed over. None makes both errors.
+      outside: further keys of the file, which the model has no place for.
+      hints: what a refusal should say first, from the numbers of keys matched and needed.
 
     Returns:
       {"params": …, "batch_stats": …} of float32 NumPy arrays, and the report.
 
     Raises:
-      WeightsError: names every missing, unexpected and misshapen key.
+      WeightsError: keeps every missing, unexpected and misshapen key. Where fewer than half of the model's keys match,
+        initial values do not help: it is another model, or another naming.
+      InputError: values are not finite.
     """
     leaves = {path: tuple(leaf.shape) for path, leaf in flatten(abstract)}
     known = entries(table, leaves)
@@ -112,24 +128,29 @@ def to_variables(
     arrays = {key: np.asarray(mapping[key]) for key in taken}
     misshapen = [(k, a.shape, taken[k].shape) for k, a in arrays.items() if a.shape != taken[k].shape]
     ignored = tuple(key for key in mapping if key not in taken and key.rsplit(".", 1)[-1] == COUNTER)
-    unmatched = tuple(key for key in mapping if key not in taken and key not in ignored)
-    strict = initial is None
+    unmatched = (*(key for key in mapping if key not in taken and key not in ignored), *outside)
+    strict = initial is None or 2 * len(absent) > len(known)
     if misshapen or (strict and (absent or unmatched)):
         missing = [entry.key for entry in absent]
-        raise WeightsError(model, missing if strict else (), unmatched if strict else (), misshapen)
+        said = hints(len(known) - len(absent), len(known))
+        raise WeightsError(model, missing if strict else (), unmatched if strict else (), misshapen, said)
+    arrays = {key: (np.asarray(array, np.float32), str(array.dtype)) for key, array in arrays.items()}
+    _check_finite(model, {key: array for key, (array, _) in arrays.items()})
 
     filled = {path: np.zeros(shape, np.float32) for path, shape in leaves.items()}
     if initial is not None and absent:
         values = initial({entry.path for entry in absent})
         filled.update({path: np.array(leaf, np.float32) for path, leaf in values.items()})
     for key, entry in taken.items():
-        filled[entry.path][entry.index] = to_flax(entry.kind, arrays[key].astype(np.float32))
-    cast = tuple((key, str(array.dtype)) for key, array in arrays.items() if array.dtype != np.float32)
+        filled[entry.path][entry.index] = to_flax(entry.kind, arrays[key][0])
+    cast = tuple((key, dtype) for key, (_, dtype) in arrays.items() if dtype != "float32")
     if cast:
         dtypes = sorted({dtype for _, dtype in cast})
         logger.warning("%s: %d tensors of %s were cast to float32", model, len(cast), ", ".join(dtypes))
     variables = {"params": {}, "batch_stats": {}} | unflatten(filled)
-    return variables, Report(tuple(taken), unmatched, tuple(entry.key for entry in absent), ignored, cast)
+    negative = tuple(k for k, entry in taken.items() if entry.path[-1] == "var" and (arrays[k][0] < 0).any())
+    initials = tuple(entry.key for entry in absent)
+    return variables, Report(tuple(taken), unmatched, initials, ignored, cast, negative)
 
 
 def to_mapping(model: str, table: Iterable[Layer], variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -144,7 +165,7 @@ def to_mapping(model: str, table: Iterable[Layer], variables: Mapping[str, Any])
       PyTorch key -> float32 array in PyTorch's order of layers, with batch counters of 0.
 
     Raises:
-      InputError: the variables are not those of the model.
+      InputError: the variables are not those of the model, or not finite.
     """
     table = list(table)
     leaves = dict(flatten(variables))
@@ -160,4 +181,16 @@ def to_mapping(model: str, table: Iterable[Layer], variables: Mapping[str, Any])
             layer, name = key.rsplit(".", 1)
             if name == "running_var":
                 mapping[f"{layer}.{COUNTER}"] = np.zeros((), np.int64)
+    _check_finite(model, mapping)
     return mapping
+
+
+def _check_finite(model: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse NaN and infinity (in float32), which would reach every pose."""
+    broken = [key for key, array in arrays.items() if not np.isfinite(array).all()]
+    if broken:
+        shown = ", ".join(_short(key, 60) for key in broken[:EXAMPLES]) + (", …" if len(broken) > EXAMPLES else "")
+        raise InputError(
+            f"the weights for {model}: {len(broken)} of {len(arrays)} tensors hold NaN or infinity: {shown}; "
+            "the training that made them failed or the file is damaged; use another checkpoint"
+        )

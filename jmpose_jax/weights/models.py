@@ -1,8 +1,9 @@
 """The published models by name, and the two conversions that users call."""
 
+import dataclasses
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -15,8 +16,9 @@ from jmpose_jax.models.hrnet import HRNet
 from jmpose_jax.models.raft import RAFT
 from jmpose_jax.models.simple_baseline import RESNET_LAYERS, SimpleBaseline
 from jmpose_jax.weights import hrnet, raft, simple_baseline
-from jmpose_jax.weights.convert import Report, to_mapping, to_variables, unwrap
-from jmpose_jax.weights.layers import Layer, flatten
+from jmpose_jax.weights.convert import Report, to_mapping, to_variables
+from jmpose_jax.weights.layers import Entry, Layer, entries, flatten
+from jmpose_jax.weights.prefixes import Found, find, flat, in_common
 
 HEAD = "final_layer.weight"
 KNOWN = "hrnet_w32, hrnet_w48 (any width, or with _all_scales), simple_baseline_r50, _r101, _r152, raft, raft_small"
@@ -57,14 +59,81 @@ def initialise(module: nn.Module, key: jax.Array) -> dict[str, Any]:
     return module.init(key, image, image, iterations=1) if isinstance(module, RAFT) else module.init(key, image)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=16)
 def abstract_variables(module: nn.Module) -> dict[str, Any]:
     """Shapes of the variables of a published model's module; not to be changed, for it is kept."""
     return jax.eval_shape(lambda key: initialise(module, key), jax.random.key(0))
 
 
+@functools.lru_cache(maxsize=16)
+def _entries(module: nn.Module, torchvision: bool = False) -> tuple[Entry, ...]:
+    """The tensors of a module's state dict, of RAFT under the authors' or torchvision's names."""
+    leaves = {path: tuple(leaf.shape) for path, leaf in flatten(abstract_variables(module))}
+    return tuple(entries(_tables(module)[torchvision], leaves))
+
+
+def _tables(module: nn.Module) -> list[list[Layer]]:
+    """The name tables of a module; RAFT has a second one, torchvision's."""
+    table = name_table(module)
+    return [table, [_torchvision_layer(layer) for layer in table]] if isinstance(module, RAFT) else [table]
+
+
+def _find(module: nn.Module, mapping: Mapping[str, Any], prefix: str | None = None) -> tuple[Found, bool]:
+    """The tensors of a module in a file, by the table whose names match more, and whether that is torchvision's."""
+    tried = []
+    for torchvision in (False, True)[: len(_tables(module))]:
+        names = {key: entry.key for entry in _entries(module, torchvision) for key in (entry.key, *entry.aliases)}
+        tried.append((find(mapping, names, prefix), torchvision))
+    return max(tried, key=lambda one: one[0].matched)
+
+
+def looks_like(mapping: Mapping[str, Any]) -> tuple[str, int, int] | None:
+    """The published model that a file's names and shapes fit best.
+
+    Returns:
+      Its name, how many of its keys fit and how many it has; None where no model has half of its keys there.
+    """
+    keys = flat(mapping)
+    candidates = [f"simple_baseline_r{depth}" for depth in (50, 101, 152)] + ["raft", "raft_small"]
+    # The first convolution of the first branch tells HRNet's width.
+    first = next((value for key, value in keys.items() if key.endswith("transition1.0.0.weight")), None)
+    if first is not None and len(first.shape) == 4 and 0 < first.shape[0] <= 256:
+        candidates = [f"hrnet_w{first.shape[0]}", f"hrnet_w{first.shape[0]}_all_scales"]
+    fits = []
+    for name in candidates:
+        module = published_model(name)
+        found, torchvision = _find(module, mapping)
+        known = _entries(module, torchvision)
+        count = 0
+        for entry in known:
+            value = next((found.tensors[key] for key in (entry.key, *entry.aliases) if key in found.tensors), None)
+            # The head may have any number of joints.
+            skip = 1 if entry.key.startswith("final_layer.") else 0
+            count += value is not None and tuple(value.shape)[skip:] == tuple(entry.shape)[skip:]
+        fits.append((count / len(known), count, len(known), name))
+    share, count, needed, name = max(fits)
+    return (name, count, needed) if share >= 0.5 else None
+
+
+def _hints(model_name: str, mapping: Mapping[str, Any]) -> Callable[[int, int], list[str]]:
+    """What a refusal says first."""
+
+    def hints(matched: int, needed: int) -> list[str]:
+        said = [f"{matched} of the model's {needed} keys match"]
+        if 2 * matched < needed and (common := in_common(flat(mapping))):
+            said.append(common)
+        like = looks_like(mapping)
+        if like is not None and like[0] != model_name:
+            return [*said, f"it looks like {like[0]} ({like[1]} of {like[2]} fit): give --model={like[0]}"]
+        if 2 * matched < needed:
+            return [*said, "no known model has half of its keys there" if like is None else "the naming is another"]
+        return [*said, "use the checkpoint or the model name that belongs to it"]
+
+    return hints
+
+
 def convert_state_dict(
-    model_name: str, mapping: Mapping[str, Any], *, partial: bool = False, seed: int = 0
+    model_name: str, mapping: Mapping[str, Any], *, partial: bool = False, seed: int = 0, prefix: str | None = None
 ) -> tuple[dict[str, Any], Report]:
     """As `from_state_dict`, with an account of every key.
 
@@ -72,19 +141,21 @@ def convert_state_dict(
       model_name: see `published_model`.
       mapping: see `from_state_dict`.
       partial: keep the initial values of variables that the state dict lacks, and pass over keys that the model has
-        no place for (an ImageNet classifier's, say); misshapen keys remain an error.
+        no place for (an ImageNet classifier's, say); misshapen keys remain an error, and so does a file that has fewer
+        than half of the model's keys.
       seed: of those initial values.
+      prefix: what stands before the model's keys; None finds it, and of several copies takes the one not averaged.
 
     Returns:
       The variables and the report.
 
     Raises:
-      WeightsError: names every missing, unexpected and misshapen key.
-      InputError: no such model.
+      WeightsError: keeps every missing, unexpected and misshapen key.
+      InputError: no such model, or values that are not finite.
     """
-    mapping = unwrap(mapping)
-    head = np.shape(mapping[HEAD]) if HEAD in mapping else ()
-    module = published_model(model_name, head[0] if len(head) == 4 else 17)
+    found, torchvision = _find(published_model(model_name), mapping, prefix)
+    head = np.shape(found.tensors[HEAD]) if HEAD in found.tensors else ()
+    module = published_model(model_name, head[0] if len(head) == 4 and head[0] else 17)
     abstract = abstract_variables(module)
 
     def draw(paths: set[tuple[str, ...]]) -> dict[tuple[str, ...], jax.Array]:
@@ -94,11 +165,17 @@ def convert_state_dict(
 
         return jax.jit(chosen)(jax.random.key(seed))
 
-    initial = draw if partial else None
-    if not isinstance(module, RAFT) or not raft.uses_torchvision_names(mapping):
-        return to_variables(model_name, name_table(module), abstract, mapping, initial)
-    table = [_torchvision_layer(layer) for layer in name_table(module)]
-    return to_variables(f"{model_name} (torchvision names)", table, abstract, mapping, initial)
+    variables, report = to_variables(
+        f"{model_name} (torchvision names)" if torchvision else model_name,
+        _tables(module)[torchvision],
+        abstract,
+        found.tensors,
+        draw if partial else None,
+        found.outside,
+        _hints(model_name, mapping),
+    )
+    ignored = (*report.ignored, *found.ignored)
+    return variables, dataclasses.replace(report, ignored=ignored, prefix=found.prefix, copies=found.copies)
 
 
 def from_state_dict(model_name: str, mapping: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,15 +184,16 @@ def from_state_dict(model_name: str, mapping: Mapping[str, Any]) -> dict[str, An
     Args:
       model_name: hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), raft or raft_small. The
         number of joints is that of the state dict's head.
-      mapping: PyTorch key -> array; "state_dict" and "module." wrappers are taken off. RAFT takes the authors' and
-        torchvision's names.
+      mapping: PyTorch key -> array. What trainers write around it ("state_dict", "module.", "model.", "backbone.", …,
+        alone or combined) is taken off; of plain and averaged weights the plain ones are taken. RAFT takes the authors'
+        and torchvision's names.
 
     Returns:
       {"params": …, "batch_stats": …} of float32 NumPy arrays. Other float types are cast, and a warning is logged.
 
     Raises:
-      WeightsError: names every missing, unexpected and misshapen key.
-      InputError: no such model.
+      WeightsError: keeps every missing, unexpected and misshapen key, and names three of each.
+      InputError: no such model, or values that are not finite.
     """
     return convert_state_dict(model_name, mapping)[0]
 
@@ -141,10 +219,7 @@ def to_state_dict(model_name: str, variables: Mapping[str, Any], *, names: str =
     if head is not None:
         module = published_model(model_name, head["kernel"].shape[-1])
     _check_shapes(model_name, abstract_variables(module), variables)
-    table = name_table(module)
-    if names == "torchvision":
-        table = [_torchvision_layer(layer) for layer in table]
-    return to_mapping(model_name, table, variables)
+    return to_mapping(model_name, _tables(module)[names == "torchvision"], variables)
 
 
 def _check_shapes(model_name: str, abstract: Mapping[str, Any], variables: Mapping[str, Any]) -> None:

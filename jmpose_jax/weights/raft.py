@@ -1,8 +1,6 @@
 """Names of RAFT: those of the authors ("princeton", `raft-things.pth`) and those of torchvision."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from jmpose_jax.models.raft import RAFT, SIZES
 from jmpose_jax.weights.layers import Layer, conv, norm
@@ -35,11 +33,6 @@ def torchvision_name(princeton: str) -> str:
         if count:
             break
     return name
-
-
-def uses_torchvision_names(mapping: Mapping[str, Any]) -> bool:
-    """Whether a state dict is torchvision's."""
-    return any(key.startswith(("feature_encoder.", "context_encoder.")) for key in mapping)
 
 
 def raft(model: RAFT) -> list[Layer]:

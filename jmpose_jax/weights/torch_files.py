@@ -16,8 +16,8 @@ import safetensors
 import safetensors.numpy
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.weights.convert import unwrap
 from jmpose_jax.weights.pickle_reader import Name, PickleError, TensorRecord, kind_of, read_pickle
+from jmpose_jax.weights.prefixes import flat, unwrap
 
 STORAGE_DTYPES = {
     "FloatStorage": np.dtype("<f4"),
@@ -47,12 +47,13 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 ZIP_SIGNATURE = b"PK\x03\x04"
 
 
-def load_torch(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def load_torch(path: str | os.PathLike, *, whole: bool = False) -> dict[str, np.ndarray]:
     """The tensors of a PyTorch checkpoint.
 
     Args:
       path: `.safetensors`, or a file of `torch.save` in the present (zip) or the former format. A "state_dict" around
         the tensors and "module." before their names are taken off.
+      whole: give every tensor of the file by its full path, e.g. "state_dict.module.conv1.weight".
 
     Returns:
       key -> array in the dtype of the file (bfloat16 as `ml_dtypes.bfloat16`).
@@ -67,13 +68,14 @@ def load_torch(path: str | os.PathLike) -> dict[str, np.ndarray]:
             file.seek(0)
             # A safetensors file begins with the length of its header, eight bytes, and the header, which is JSON.
             if path.suffix == ".safetensors" or start[8:] == b"{":
-                tensors = unwrap(_read_safetensors(file.read()))
+                tensors = _read_safetensors(file.read())
+                tensors = tensors if whole else unwrap(tensors)
             elif start.startswith(ZIP_SIGNATURE):
-                tensors = _read_zip(file)
+                tensors = _read_zip(file, whole)
             elif start:
                 # Reads past the end of a map stop there, whatever length the file claims.
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                    tensors = _read_legacy(mapped)
+                    tensors = _read_legacy(mapped, whole)
             else:
                 raise PickleError("the file is empty")
     except PickleError as error:
@@ -149,12 +151,14 @@ def _view(record: TensorRecord, storage: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(storage[record.offset :], record.shape, strides).copy()
 
 
-def _tensors(content: Any, storage: Callable[[str], np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors of the state dict in what a pickle held; whatever else it holds is left alone."""
+def _tensors(content: Any, storage: Callable[[str], np.ndarray], whole: bool) -> dict[str, np.ndarray]:
+    """The tensors of the state dict, or of all, in what a pickle held; whatever else it holds is left alone."""
     if not isinstance(content, Mapping):
         raise PickleError(f"the file holds a {type(content).__name__}, not a state dict")
-    entries = unwrap(content).items()
-    records = {key: value for key, value in entries if isinstance(key, str) and isinstance(value, TensorRecord)}
+    inner = content if whole else unwrap(content)
+    records = {key: value for key, value in inner.items() if isinstance(key, str) and isinstance(value, TensorRecord)}
+    if whole or not records:
+        records = {key: value for key, value in flat(inner).items() if isinstance(value, TensorRecord)}
     arrays = {}
     for key, record in records.items():
         if not isinstance(record.storage, tuple):
@@ -164,7 +168,7 @@ def _tensors(content: Any, storage: Callable[[str], np.ndarray]) -> dict[str, np
     return arrays
 
 
-def _read_zip(file: IO[bytes]) -> dict[str, np.ndarray]:
+def _read_zip(file: IO[bytes], whole: bool) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
         pickles = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
@@ -197,10 +201,10 @@ def _read_zip(file: IO[bytes]) -> dict[str, np.ndarray]:
                 raise PickleError(f"the storage {key!r} has {len(data)} bytes, not those of {numel} values")
             return np.frombuffer(data, dtype)
 
-        return _tensors(read_pickle(io.BytesIO(read(pickles[0])), persistent), storage)
+        return _tensors(read_pickle(io.BytesIO(read(pickles[0])), persistent), storage, whole)
 
 
-def _read_legacy(file: mmap.mmap) -> dict[str, np.ndarray]:
+def _read_legacy(file: mmap.mmap, whole: bool) -> dict[str, np.ndarray]:
     """Five pickles (magic number, version, machine, content, storage keys), then the storages one after another."""
 
     def refuse(_: Any) -> Any:
@@ -240,7 +244,7 @@ def _read_legacy(file: mmap.mmap) -> dict[str, np.ndarray]:
         storages[key] = np.frombuffer(data, dtypes[key])
     if missing := dtypes.keys() - storages.keys():
         raise PickleError(f"{len(missing)} storages are absent: the file is incomplete")
-    return _tensors(content, storages.__getitem__)
+    return _tensors(content, storages.__getitem__, whole)
 
 
 def _write_zip(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:

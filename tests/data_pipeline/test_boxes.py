@@ -58,6 +58,19 @@ def test_paths_or_ids(tmp_path):
     assert [(frame, d.image_id) for frame, d in matched] == [(0, 7), (1, None)] and unmatched == 1
 
 
+def test_the_forms_that_name_images_are_read_as_predict_reads_them(tmp_path):
+    entry = {"bbox": [1, 2, 3, 4], "score": 0.5, "category_id": "1", "image_id": "7"}
+    as_list = read_detections(write(tmp_path / "list.json", [entry]))
+    listed = {"images": [{"id": 7, "file_name": "v/000007.jpg"}], "annotations": [entry]}
+    as_images = read_detections(write(tmp_path / "images.json", listed))
+    (tmp_path / "boxes.csv").write_text("image_name,xmin,ymin,xmax,ymax,score\nv/000007.jpg,1,2,4,6,0.5\n")
+    as_table = read_detections(tmp_path / "boxes.csv")
+    assert as_list[0].image_id == 7 and as_images[0].image_name == as_table[0].image_name == "v/000007.jpg"
+    for found in (as_list, as_images, as_table):
+        assert len(found) == 1 and found[0].score == 0.5
+        np.testing.assert_array_equal(found[0].box, [1, 2, 3, 4])
+
+
 def test_frame_key_takes_folder_and_image():
     assert frame_key("images/val/000002_mpii_test/000004.jpg") == frame_key("000002_mpii_test/000004.jpg")
     assert frame_key("a\\b\\1.jpg") == "b/1.jpg"
@@ -66,7 +79,11 @@ def test_frame_key_takes_folder_and_image():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({}, "the content must be a list"),
+        ({}, "tells no image of the data set"),
+        ({"0": [[1, 2, 3, 4, 1]]}, "tells no image of the data set"),
+        ([[[1, 2, 3, 4, 1]]], "tells no image of the data set"),
+        ([{"bbox": [1, 2, 3, 4], "score": 1, "image_id": [1]}], r"\[0\]: 'image_id'"),
+        ([{"bbox": [1, 2, 3, float("nan")], "score": 1, "image_id": 1}], r"\[0\]: 'bbox'\[3\]"),
         ([{"bbox": [1, 2, 3], "score": 1, "image_id": 1}], r"\[0\]: 'bbox' has 3 numbers"),
         ([{"bbox": [1, 2, 3, 4], "image_id": 1}], r"\[0\]: key 'score' is missing"),
         ([{"bbox": [1, 2, 3, 4], "score": 1}], r"\[0\]: neither 'image_name' nor 'image_id'"),

@@ -1,4 +1,4 @@
-"""Box files: four forms to the same boxes, and one line for each fault."""
+"""Box files: many forms to the same boxes, and one line for each fault."""
 
 import json
 
@@ -89,24 +89,24 @@ def test_real_detections(shared):
 
 
 FAULTS = {
-    "truncated": ('[{"bbox": [1, 2', "is the file complete"),
-    "a number": ("3", "neither a list"),
+    "truncated": ('[{"bbox": [1, 2', "not valid JSON"),
+    "a number": ("3", "of no known form.*MOT"),
     "nothing": ("[]", "no usable box"),
     "all weak": ([{"image_id": 0, "bbox": [0, 0, 5, 5], "score": 0.01}], "1 with a score below 0.2"),
-    "no frame": ([{"bbox": [0, 0, 5, 5], "score": 1}], "entry 0 has neither image_name nor image_id"),
-    "no box": ([{"image_id": 0, "score": 1}], "entry 0 has no bbox"),
-    "no score": ([{"image_id": 0, "bbox": [0, 0, 5, 5]}], "entry 0 has no score"),
-    "short box": ([{"image_id": 0, "bbox": [0, 0, 5], "score": 1}], "entry 0 is not x, y, width, height"),
-    "text box": ([{"image_id": 0, "bbox": ["a", 0, 5, 5], "score": 1}], "entry 0 is not x, y, width, height"),
-    "nan": ({"0": [[float("nan"), 0, 5, 5, 1]]}, "box 0 of frame 0 is not x, y, width, height"),
-    "text id": ([{"image_id": "a", "bbox": [0, 0, 5, 5], "score": 1}], "a number from 0 is needed"),
+    "no frame": ([{"bbox": [0, 0, 5, 5], "score": 1}], r"\[0\]: neither 'image_name' nor 'image_id'"),
+    "no box": ([{"image_id": 0, "score": 1}], r"\[0\]: key 'bbox'"),
+    "no score": ([{"image_id": 0, "bbox": [0, 0, 5, 5]}], r"\[0\]: key 'score'"),
+    "short box": ([{"image_id": 0, "bbox": [0, 0, 5], "score": 1}], r"\[0\]: 'bbox' has 3"),
+    "text box": ([{"image_id": 0, "bbox": ["a", 0, 5, 5], "score": 1}], r"\[0\]: 'bbox'\[0\] must be a number"),
+    "nan": ({"0": [[float("nan"), 0, 5, 5, 1]]}, r"box 0 of frame 0\[0\] must be a number"),
+    "text id": ([{"image_id": "a", "bbox": [0, 0, 5, 5], "score": 1}], r"\[0\]: 'image_id' must be an integer"),
     "name without number": ([{"image_name": "a/b.jpg", "bbox": [0, 0, 5, 5], "score": 1}], "no frame number"),
     "frame key": ({"first": [[0, 0, 5, 5]]}, "'first' is no frame number"),
-    "long box": ({"0": [[0, 0, 5, 5, 1, 1]]}, "box 0 of frame 0 is not"),
+    "long box": ({"0": [[0, 0, 5, 5, 1, 1]]}, "box 0 of frame 0 has 6 numbers"),
     "absent image": ({"images": [{"id": 1}], "annotations": [{"image_id": 2, "bbox": [0, 0, 5, 5]}]}, "names image 2"),
-    "image without id": ({"images": [{}], "annotations": []}, "has no id"),
+    "image without id": ({"images": [{}], "annotations": []}, r"images\[0\]: key 'id'"),
     "track twice": (
-        {"images": [{"id": 1}], "annotations": [{"image_id": 1, "bbox": [0, 0, 5, 5], "track_id": 4}] * 2},
+        {"images": [{"id": 0}], "annotations": [{"image_id": 0, "bbox": [0, 0, 5, 5], "track_id": 4}] * 2},
         "track_id occurs twice in frame 0",
     ),
 }
@@ -123,3 +123,34 @@ def test_faults(tmp_path, name):
 def test_absent_file(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         boxes_from_file(tmp_path / "none.json")
+
+
+def test_all_boxes_are_checked_when_the_file_is_read(tmp_path):
+    path = write(tmp_path, {"0": [[0, 0, 5, 5]], "7": [[400, 0, 5, 5]]})
+    assert boxes_from_file(path).detector.frames == (0, 7)
+    with pytest.raises(InputError, match="frame 7 lies outside the image of 300×200"):
+        boxes_from_file(path, size=(300, 200))
+
+
+def test_identities_that_are_names_become_numbers_whatever_the_order(tmp_path):
+    def rows(*tracks):
+        return [{"image_id": 0, "bbox": [n, 0, 5, 5], "score": 1, "track_id": t} for n, t in enumerate(tracks)]
+
+    for tracks in (["b", "a", 1, "0"], ["a", "b", "1", 0]):
+        file = boxes_from_file(write(tmp_path, rows(*tracks)))
+        found = dict(zip(map(str, tracks), file.detector(0, IMAGE).track_ids))
+        assert found == {"0": 0, "1": 1, "a": 2, "b": 3}
+        assert "a is 2, b is 3" in file.notes[0]
+    file = boxes_from_file(write(tmp_path, rows("a", None)))
+    assert file.detector(0, IMAGE).track_ids is None and "1 of 2" in file.notes[0]
+    with pytest.raises(InputError, match="twice in frame 0"):
+        boxes_from_file(write(tmp_path, rows("7", 7)))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_images_are_given_by_frame(tmp_path, order):
+    content = posetrack18()
+    content["images"] = content["images"][::2][::order]
+    file = boxes_from_file(write(tmp_path, content))
+    assert {frame: image["id"] for frame, image in file.images.items()} == {0: 10128340000, 2: 10128340002}
+    assert file.detector.frames == (0, 2)

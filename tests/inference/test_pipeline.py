@@ -93,12 +93,19 @@ def test_files(predictor, video, tmp_path):
 
 def test_ids_of_a_posetrack_file_are_kept(predictor, video, tmp_path):
     images = [{"id": 10128340000 + i, "file_name": f"images/val/012834_mpii_test/{i:06d}.jpg"} for i in range(11)]
-    predict_video(predictor, video, tmp_path / "out", detect, images=images, max_frames=5)
+    predict_video(predictor, video, tmp_path / "out", detect, images=dict(enumerate(images)), max_frames=5)
     content = json.loads((tmp_path / "out/poses.json").read_text())
     assert content["images"] == images[:5]
-    with pytest.raises(InputError, match="11 frames, the box file lists 3 images"):
-        predict_video(predictor, video, tmp_path / "other", detect, images=images[:3])
-    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_a_sparse_list_of_images_keeps_its_frames(predictor, video, tmp_path):
+    known = {frame: {"id": 500 + frame, "file_name": f"v/{frame:06d}.jpg"} for frame in (8, 0, 4)}
+    predict_video(predictor, video, tmp_path / "out", detect, images=known)
+    content = json.loads((tmp_path / "out/poses.json").read_text())
+    assert [image["id"] for image in content["images"]] == list(range(500, 511))
+    assert all(content["images"][frame] == entry for frame, entry in known.items())
+    with open(tmp_path / "out/poses.csv", newline="") as file:
+        assert all(int(row["image_id"]) == 500 + int(row["frame"]) for row in csv.DictReader(file))
 
 
 def test_nobody_in_the_video(predictor, video, tmp_path):

@@ -7,12 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+from absl import flags as absl_flags
 from safetensors.numpy import save_file
 
 from experiments.convert import convert, main, reverse
 from jmpose_jax.errors import InputError
 from jmpose_jax.train.checkpoints import checkpointer, load_model, load_variables, save_variables
-from jmpose_jax.weights import load_torch, published_model, save_torch, to_state_dict
+from jmpose_jax.weights import WeightsError, load_torch, published_model, save_torch, to_state_dict
 from jmpose_jax.weights.models import abstract_variables
 
 
@@ -87,6 +88,11 @@ def test_raft_becomes_a_checkpoint_of_its_own(tmp_path):
         (["--model=vgg", "--torch={file}", "--output={out}"], "'vgg'"),
         (["--model=hrnet_w4", "--torch={out}.pth", "--output={out}"], "No such file"),
         (["--model=hrnet_w4", "--output={out}"], "--torch is missing"),
+        ([], "--model and --torch and --output are missing"),
+        (["--reverse"], "--model and --checkpoint and --output are missing"),
+        (["--model=hrnet_w4", "--reverse", "--checkpoint={file}", "--output={out}"], ".pth"),
+        (["--model=hrnet_w4", "--torch={file}", "--output={file}/below"], "hrnet.pth"),
+        (["--model=hrnet_w4", "--torch={file}", "--output={out}", "--prefix=ema"], "--prefix=ema"),
         (["--model=hrnet_w4", "--reverse", "--output={out}.pth"], "--checkpoint is missing"),
         (["--model=hrnet_w4", "--reverse", "--checkpoint={out}", "--output={out}.pth"], "does not exist"),
         (["--model=hrnet_w4", "--torch={file}", "--output={file}"], "is a file"),
@@ -94,22 +100,28 @@ def test_raft_becomes_a_checkpoint_of_its_own(tmp_path):
     ],
 )
 def test_faults_end_with_status_2_one_line_and_nothing_written(checkpoint, tmp_path, capsys, flags, message):
-    from absl import flags as absl_flags
-
     filled = [flag.format(file=checkpoint[1], out=tmp_path / "out") for flag in flags]
+    code, _, lines = command(capsys, *filled)
+    assert code == 2
+    assert message in lines[-1] and lines[-1].startswith("jmpose convert: ")
+    assert not list(tmp_path.iterdir())
+
+
+def command(capsys, *flags):
+    """The command's status, its output, and the lines on standard error."""
     saved = absl_flags.FLAGS.__dict__.copy()
     known = set(absl_flags.FLAGS)
+    code = 0
     try:
-        with pytest.raises(SystemExit) as caught:
-            main(["jmpose convert", *filled])
+        main(["jmpose convert", *map(str, flags)])
+    except SystemExit as caught:
+        code = caught.code
     finally:
         for name in set(absl_flags.FLAGS) - known:
             delattr(absl_flags.FLAGS, name)
         absl_flags.FLAGS.__dict__.update(saved)
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert caught.value.code == 2
-    assert message in lines[-1] and lines[-1].startswith("jmpose convert: ")
-    assert not list(tmp_path.iterdir())
+    out, err = capsys.readouterr()
+    return code, out, err.strip().splitlines()
 
 
 class Bomb:
@@ -176,3 +188,109 @@ def test_the_flow_network_of_a_trained_model_is_written_too(tmp_path):
     back = reverse("raft_small", tmp_path / "jmpose", tmp_path / "raft.pth")
     expected = to_state_dict("raft_small", network)
     assert set(back) == set(expected) and all(np.array_equal(back[key], expected[key]) for key in expected)
+
+
+def test_an_earlier_result_is_refused_numbered_or_replaced(checkpoint, tmp_path, capsys):
+    state_dict, path = checkpoint
+    out = tmp_path / "out"
+    flags = ["--model=hrnet_w4", f"--torch={path}", f"--output={out}"]
+    assert command(capsys, *flags)[0] == 0
+    before = (out / "convert.json").read_bytes()
+    code, _, lines = command(capsys, *flags)
+    assert code == 2 and len(lines) == 1 and str(out) in lines[0] and "--if_exists" in lines[0]
+    assert command(capsys, *flags, "--if_exists=number")[1].startswith(f"{out}-2: ")
+    (out / "note.txt").write_text("mine")
+    (out / "convert.json").write_text("")
+    assert command(capsys, *flags, "--if_exists=replace")[0] == 0
+    assert (out / "convert.json").read_bytes() == before and (out / "note.txt").read_text() == "mine"
+    assert sorted(p.name for p in out.iterdir()) == ["checkpoints", "checkpoints.json", "convert.json", "note.txt"]
+    assert load_model(out)[1].backbone["width"] == 4
+
+    back = tmp_path / "back.pth"
+    flags = ["--model=hrnet_w4", "--reverse", f"--checkpoint={out}", f"--output={back}"]
+    assert command(capsys, *flags)[0] == 0
+    code, _, lines = command(capsys, *flags)
+    assert code == 2 and len(lines) == 1 and str(back) in lines[0]
+    assert command(capsys, *flags, "--if_exists=number")[0] == 0
+    assert set(load_torch(tmp_path / "back-2.pth")) == set(state_dict)
+
+
+def test_an_input_is_never_replaced(checkpoint, tmp_path):
+    (tmp_path / "out" / "checkpoints").mkdir(parents=True)
+    inside = tmp_path / "out" / "checkpoints" / "hrnet.pth"
+    inside.write_bytes(checkpoint[1].read_bytes())
+    with pytest.raises(InputError, match="would replace"):
+        convert("hrnet_w4", inside, tmp_path / "out")
+    assert inside.is_file()
+
+
+def test_a_fault_on_the_way_leaves_nothing(checkpoint, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("experiments.convert.write_json", full)
+    with pytest.raises(OSError):
+        convert("hrnet_w4", checkpoint[1], tmp_path / "a" / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def one_line(error, path):
+    return str(path) in str(error) and "\n" not in str(error) and len(str(error)) - len(str(path)) <= 600
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("model", ["hrnet_w8", "raft", "simple_baseline_r50", "hrnet_w4_all_scales"])
+def test_a_wrong_model_is_refused_in_a_short_line_that_names_the_right_one(checkpoint, tmp_path, model, partial):
+    if partial and model == "hrnet_w4_all_scales":
+        return  # most of its keys are there
+    with pytest.raises(WeightsError, match="hrnet_w4 .*--model=hrnet_w4") as caught:
+        convert(model, checkpoint[1], tmp_path / "out", partial=partial)
+    assert one_line(caught.value, checkpoint[1])
+    assert len(caught.value.missing) + len(caught.value.misshapen) > 50 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_file_of_another_naming_is_refused_with_what_its_keys_have_in_common(checkpoint, tmp_path, partial):
+    renamed = {f"encoder.{key.replace('.', '_')}": value for key, value in checkpoint[0].items()}
+    save_torch(tmp_path / "renamed.pth", renamed)
+    with pytest.raises(
+        WeightsError, match=r"0 of the model's 1462 keys.*1754 of its 1754 keys begin with 'encoder\.'"
+    ) as caught:
+        convert("hrnet_w4", tmp_path / "renamed.pth", tmp_path / "out", partial=partial)
+    assert one_line(caught.value, tmp_path / "renamed.pth")
+    assert len(caught.value.missing) == 1462 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_refused_both_ways(checkpoint, tmp_path, value):
+    state_dict = {key: np.array(array) for key, array in checkpoint[0].items()}
+    for key in ("conv1.weight", "bn1.running_var"):
+        state_dict[key].flat[3] = value
+    save_torch(tmp_path / "broken.pth", state_dict)
+    for partial in (False, True):
+        with pytest.raises(InputError, match="2 of 1462 tensors.*conv1.weight, bn1.running_var") as caught:
+            convert("hrnet_w4", tmp_path / "broken.pth", tmp_path / "out", partial=partial)
+        assert one_line(caught.value, tmp_path / "broken.pth") and not (tmp_path / "out").exists()
+
+    convert("hrnet_w4", checkpoint[1], tmp_path / "out")
+    config, variables = load_variables(tmp_path / "out")
+    variables["params"]["backbone"]["final_layer"]["bias"] = np.full(17, value, np.float32)
+    save_variables(tmp_path / "diverged", variables, config)
+    with pytest.raises(InputError, match="final_layer.bias") as caught:
+        reverse("hrnet_w4", tmp_path / "diverged", tmp_path / "back.pth")
+    assert one_line(caught.value, tmp_path / "diverged") and not (tmp_path / "back.pth").exists()
+
+
+def test_which_of_two_copies_was_taken_is_said(checkpoint, tmp_path, capsys):
+    state_dict, _ = checkpoint
+    both = {f"ema.module.{key}": value + 1 for key, value in state_dict.items()}
+    both |= {f"model.{key}": value for key, value in state_dict.items()}
+    save_torch(tmp_path / "both.pth", both)
+    for prefix, bias in (("model.", state_dict["final_layer.bias"]), ("ema.", state_dict["final_layer.bias"] + 1)):
+        out = tmp_path / prefix.strip(".")
+        flags = ["--model=hrnet_w4", f"--torch={tmp_path / 'both.pth'}", f"--output={out}"]
+        code, said, lines = command(capsys, *flags, *([] if prefix == "model." else [f"--prefix={prefix}"]))
+        assert code == 0 and f"{prefix!r} taken" in said and "0 unmatched" in said, lines
+        assert json.loads((out / "convert.json").read_text())["prefix"] == prefix
+        found = load_variables(out)[1]["params"]["backbone"]["final_layer"]["bias"]
+        np.testing.assert_array_equal(found, bias)

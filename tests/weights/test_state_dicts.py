@@ -16,10 +16,11 @@ from jmpose_jax.weights import (
     remap_head,
     to_state_dict,
 )
-from jmpose_jax.weights.convert import to_mapping, to_variables, unwrap
+from jmpose_jax.weights.convert import to_mapping, to_variables
 from jmpose_jax.weights.hrnet import hrnet
 from jmpose_jax.weights.layers import Layer, entries, flatten, to_flax, to_torch
 from jmpose_jax.weights.models import abstract_variables, name_table
+from jmpose_jax.weights.prefixes import unwrap
 from jmpose_jax.weights.raft import torchvision_name
 
 

@@ -139,7 +139,9 @@ class _Interpreter:
     def group(self) -> list[Any]:
         """Pop the values down to the last mark, and the mark."""
         # From the top, so that a file of nothing but marks does not take the square of its length.
-        start = next(i for i in range(len(self.stack) - 1, -1, -1) if self.stack[i] is MARK)
+        start = next((i for i in range(len(self.stack) - 1, -1, -1) if self.stack[i] is MARK), None)
+        if start is None:
+            raise PickleError("the pickle is damaged (no mark on the stack)")
         values = self.stack[start + 1 :]
         del self.stack[start:]
         return values

@@ -63,7 +63,7 @@ def test_weights_that_are_not_finite(world, tmp_path, where, value, partial):
 OTHERS = {
     "no key of the model": lambda weights: {f"layer{n}.w": v for n, v in enumerate(weights.values())},
     "a few of its keys": lambda weights: dict(list(weights.items())[:3]),
-    "another model": lambda weights: {f"fnet.{k}": v for k, v in list(weights.items())[::2]},
+    "another model": lambda weights: {f"{k}.fnet": v for k, v in list(weights.items())[::2]},
     "other shapes": lambda weights: {k: np.concatenate([v, v]) if v.ndim else v for k, v in weights.items()},
     "empty": lambda weights: {},
     "one scalar": lambda weights: {"epoch": np.zeros(())},

@@ -6,9 +6,9 @@ in a list. Whether numbers count from 0 or from 1 is what the file shows, the fi
 1. a number 0 is there: from 0;
 2. names or ids as PoseTrack18 writes them: from 0;
 3. the largest number is the number of frames of the video: from 1 (of {"frame": …} only where none is left out);
-4. PoseTrack17's eight digits and MOT text: from 1; {"frame": …}, and ids video · 10⁴ + frame: from 0;
+4. PoseTrack17's eight digits and MOT text: from 1; {"frame": …}: from 0;
 5. names that start at 1, as ffmpeg writes them, and ids 1, 2, … without a gap: from 1;
-6. names of six digits, as PoseTrack18 has them: from 0.
+6. names of six digits, as PoseTrack18 has them, and ids video · 10⁴ + frame, that do not start at 1: from 0.
 
 Where none holds the file is refused, unless the caller says it.
 """
@@ -196,12 +196,11 @@ def _base(form: str, kind: str, found: list[_Numbered], numbers: set[int], count
     if form == "mot" or (kind == "name" and all(len(entry.digits) == 8 for entry in found)):
         return 1
     six = kind == "name" and all(len(entry.digits) == 6 and not any(entry.video[1:]) for entry in found)
-    scheme = known and min(identities) >= FRAMES_A_VIDEO and {i % FRAMES_A_VIDEO for i in identities} == numbers
-    if form == "frames" or kind == "scheme" or (six and scheme):
+    if form == "frames":
         return 0
-    if least == 1 and (kind == "name" or gapless):
-        return 1
-    return 0 if six else None
+    if least == 1:  # the first image that is there is more likely the first frame than the second
+        return 1 if kind == "name" or (kind != "scheme" and gapless) else None
+    return 0 if six or kind == "scheme" else None
 
 
 def _some(numbers: Iterable[int]) -> str:

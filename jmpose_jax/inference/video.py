@@ -1,147 +1,278 @@
 """Video files as streams of RGB frames, in and out, without holding more than one frame."""
 
 import contextlib
+import dataclasses
 import os
 import pathlib
-import sys
-import tempfile
+import struct
 from collections.abc import Iterator
-from types import TracebackType
+from fractions import Fraction
+from typing import Any
 
+import av
 import cv2
 import numpy as np
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.inference.ffmpeg import complaints, reason
+from jmpose_jax.inference.places import Places
+from jmpose_jax.inference.video_writer import VideoWriter, mp4_codecs
 
-DEFAULT_FPS = 25.0
+__all__ = ["Frame", "VideoReader", "VideoWriter", "check_video_file", "mp4_codecs"]
+
+DEFAULT_RATE = Fraction(25)
+# Their time stamps are made up in the order of the file, not of display.
+UNTIMED = {"avi", "h264", "hevc", "m4v", "mpegvideo"}
+NO_VIDEO = {"tty"}  # FFmpeg draws text files as pictures
+RETRIES = 16  # reads after a fault of the container, without a packet
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """A place in a video.
+
+    Attributes:
+      image: uint8 RGB [H, W, 3], upright, all of one size; of a lost frame, the picture before it (the first one where
+        there is none).
+      time: seconds since the first frame.
+      lost: the file is damaged here, and holds no picture that can be decoded.
+      damaged: the picture was decoded with faults.
+      size: (width, height) of the picture in the file where that is not the first one's, else None. Such a picture is
+        scaled to fit the first one's size, its shape kept, with black beside it.
+    """
+
+    image: np.ndarray
+    time: Fraction
+    lost: bool = False
+    damaged: bool = False
+    size: tuple[int, int] | None = None
 
 
 class VideoReader:
     """The frames of a video file in order, each decoded when it is asked for.
 
     Attributes:
-      fps: frames a second; 25 where the file does not say.
-      size: (width, height) in pixels.
+      rate: frames a second as a fraction; 25 where the file does not say. `fps`: the same as a float.
+      time_base: seconds, of which all times of the file are multiples.
+      size: (width, height) in pixels of the upright picture.
       announced_frames: how many frames the file claims to hold; 0 where it does not say. Damaged files hold fewer.
+      expected_frames: an estimate of it by the duration where it does not say; 0 where that is unknown too.
+      missing_at_end: after all frames were read, how many of those announced are not in the file.
     """
 
     def __init__(self, path: str | os.PathLike):
         """Open the file and decode its first frame.
 
         Raises:
-          InputError: the file is absent, is no video that OpenCV can read, or holds no frame.
+          InputError: the file is absent, is no video that can be read, or holds no frame.
         """
         self.path = pathlib.Path(path)
-        if not self.path.is_file():
-            raise InputError(f"video {self.path}: no such file")
-        capture = cv2.VideoCapture(str(self.path))
-        try:
-            if not capture.isOpened():
-                raise InputError(
-                    f"video {self.path}: cannot be opened; give a file that OpenCV reads, e.g. .mp4 or .avi"
-                )
-            ok, frame = capture.read()
-            if not ok:
-                raise InputError(f"video {self.path}: holds no frame that can be decoded")
-            fps = capture.get(cv2.CAP_PROP_FPS)
-            self.announced_frames = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
-        finally:
-            capture.release()
-        self.fps = float(fps) if np.isfinite(fps) and 0 < fps < 1000 else DEFAULT_FPS
-        self.size = (frame.shape[1], frame.shape[0])
+        check_video_file(self.path)
+        with self._open() as (container, stream, _):
+            rate = stream.average_rate or stream.guessed_rate
+            self.rate = Fraction(rate) if rate else DEFAULT_RATE
+            self.announced_frames = max(stream.frames, 0)
+            self.expected_frames = self.announced_frames
+            if not self.expected_frames and container.duration:
+                self.expected_frames = max(round(Fraction(container.duration, av.time_base) * self.rate), 1)
+            # Sparse time bases (1/1000 of Matroska) are kept: finer ones would not be the file's.
+            timed = container.format.name not in UNTIMED and stream.time_base
+            self.time_base = Fraction(stream.time_base) if timed else 1 / self.rate
+        self.fps = float(self.rate)
+        self.missing_at_end = 0
+        self.size: tuple[int, int] | None = None
+        first = next(self.frames(), None)
+        if first is None:
+            raise InputError(f"video {self.path}: holds no frame that can be decoded; is the file complete?")
+        self.size = (first.image.shape[1], first.image.shape[0])
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """The frames from the start: uint8 RGB [H, W, 3]."""
-        capture = cv2.VideoCapture(str(self.path))
+        """The pictures from the start: uint8 RGB [H, W, 3]; see `Frame`."""
+        for frame in self.frames():
+            yield frame.image
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames from the start, lost ones in their places."""
+        clock = _Clock(self.time_base, self.rate)
+        image: np.ndarray | None = None
+        size = self.size
+        waiting: list[int | None] = []  # lost ones before the first picture, which stands in for them
+        for key, picture in self._places():
+            if picture is None:
+                waiting.append(key)
+                if image is None:
+                    continue
+            else:
+                found = _upright(picture)
+                shape = (found.shape[1], found.shape[0])
+                size = size or shape
+                image = found if shape == size else _fitted(found, size)
+            for lost in waiting:
+                yield Frame(image, clock.at(lost), lost=True)
+            waiting.clear()
+            if picture is not None:
+                yield Frame(image, clock.at(key), damaged=picture.is_corrupt, size=None if shape == size else shape)
+
+    def _places(self) -> Iterator[tuple[int | None, Any]]:
+        """The time stamps and pictures of the stream in the order of display; None in the place of a lost picture."""
+        with self._open() as (container, stream, complaint):
+            timed = container.format.name not in UNTIMED
+            context = stream.codec_context
+            context.copy_opaque = True
+            period = float(1 / (self.rate * self.time_base))
+            places = Places(timed, period, context.has_b_frames)
+            places.damaged = complaint  # opening reads ahead
+            packets = seen = 0
+            for packet, complaint in _packets(container, stream):
+                places.damaged |= complaint
+                sent = packet is not None and packet.size > 0
+                key = None
+                if sent:
+                    seen += 1
+                    packet.opaque = packets
+                    key = packet.pts if timed else packets
+                    packets += 1
+                    places.packet(
+                        key, keyframe=packet.is_keyframe, discard=packet.is_discard, corrupt=packet.is_corrupt
+                    )
+                try:
+                    with complaints():
+                        pictures = context.decode(packet if sent else None)
+                except av.FFmpegError:
+                    pictures = []
+                    places.failed(key)
+                for picture in pictures:
+                    key = picture.pts if timed else picture.opaque
+                    yield from ((lost, None) for lost in places.picture(key, picture.is_corrupt))
+                    yield key if timed else None, picture
+            yield from ((key if timed else None, None) for key in places.end())
+            self.missing_at_end = max(self.announced_frames - seen, 0)
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[tuple[Any, Any, bool]]:
+        """The container, its video stream, and whether FFmpeg complained of them."""
+        try:
+            with complaints() as said:
+                # With a protocol before it, a name may hold colons.
+                container = av.open(f"file:{self.path}")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise InputError(
+                f"video {self.path}: cannot be opened ({reason(error)}); give a file that FFmpeg reads, e.g. .mp4 "
+                "or .avi"
+            ) from error
+        with container:
+            stream = container.streams.best("video")
+            if stream is None or container.format.name in NO_VIDEO or not stream.codec_context:
+                raise InputError(f"video {self.path}: cannot be opened as video; it holds {_content(container)}")
+            # Threads by frame would give the faults of one packet with the pictures of another.
+            stream.thread_type = "SLICE"
+            yield container, stream, bool(said)
+
+
+def check_video_file(path: pathlib.Path, flag: str = "video") -> None:
+    """Raises InputError that says what `path` is, if it is not a file that can be read."""
+    text = str(path)
+    if path.is_file():
+        if not os.access(path, os.R_OK):
+            raise InputError(f"{flag} {path}: cannot be read (permission denied)")
+        return
+    make = "make one, e.g. by `ffmpeg -framerate 25 {} -pix_fmt yuv420p video.mp4`"
+    if path.is_dir():
+        pictures = sorted({p.suffix for p in path.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp")})
+        source = make.format(f"-pattern_type glob -i '{text}/*{pictures[0] if pictures else '.jpg'}'")
+        raise InputError(f"{flag} {path}: is a folder, and only a video file is read; {source}")
+    if "://" in text or (":/" in text and text.split(":/")[0].isalpha()):
+        raise InputError(f"{flag} {path}: is a URL, and only a video file is read; download it first")
+    if text.isdigit() or path.exists():
+        raise InputError(
+            f"{flag} {path}: is no file (a camera, say), and only a video file is read; record one first, e.g. by "
+            "`ffmpeg -i /dev/video0 -t 10 video.mp4`"
+        )
+    if any(character in path.name for character in "*?[") or "%" in path.name:
+        kind = "-i" if "%" in path.name else "-pattern_type glob -i"
+        source = make.format(f"{kind} '{text}'")
+        raise InputError(f"{flag} {path}: is a pattern, and only a video file is read; {source}")
+    raise InputError(f"{flag} {path}: no such file")
+
+
+def _packets(container: Any, stream: Any) -> Iterator[tuple[Any | None, bool]]:
+    """The packets of a stream, and whether FFmpeg complained while it read each; None at the end."""
+    faults = 0
+    while faults <= RETRIES:
+        packets = container.demux(stream)
         try:
             while True:
-                ok, frame = capture.read()
-                if not ok:
+                with complaints() as said:
+                    packet = next(packets, None)
+                if packet is None or (not packet.size and packet.dts is None):
+                    yield None, False
                     return
-                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        finally:
-            capture.release()
+                faults = 0
+                if packet.size:  # an empty one says that the picture before stays
+                    yield packet, bool(said)
+        except av.FFmpegError:
+            faults += 1
+    yield None, True
 
 
-class VideoWriter:
-    """Writes RGB frames to an .mp4 file, which appears only when all is written.
+class _Clock:
+    """Seconds since the first frame, always growing, from the time stamps of a stream."""
 
-    Used as a context manager: leaving it by an exception leaves no file behind.
-    """
+    JUMP = 1  # seconds; time stamps that go back by more begin anew, by less are faulty
 
-    def __init__(self, path: str | os.PathLike, fps: float, size: tuple[int, int]):
-        """Open the file for writing.
+    def __init__(self, time_base: Fraction, rate: Fraction):
+        self._time_base, self._period = time_base, 1 / rate
+        self._origin: Fraction | None = None
+        self._last: Fraction | None = None
 
-        Args:
-          path: ends in .mp4; the codec is MPEG-4 part 2, which every OpenCV build carries.
-          fps: frames a second.
-          size: (width, height); an odd side is padded by one black line, as the codec needs.
-
-        Raises:
-          InputError: the file cannot be written.
-        """
-        self.path = pathlib.Path(path)
-        self.size = (size[0], size[1])
-        self.frames = 0
-        self._temporary = self.path.with_name(f"{self.path.stem}.tmp{os.getpid()}.mp4")
-        self._padded = (size[0] + size[0] % 2, size[1] + size[1] % 2)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*"mp4v"), fps, self._padded)
-        if not self._writer.isOpened():
-            self._temporary.unlink(missing_ok=True)
-            raise InputError(f"{self.path}: cannot be written as mp4; is the folder writable?")
-
-    def write(self, frame: np.ndarray) -> None:
-        """Append a frame: uint8 RGB [H, W, 3] of the writer's size."""
-        if frame.shape != (self.size[1], self.size[0], 3):
-            raise ValueError(f"{self.path}: a frame of {frame.shape[1]}×{frame.shape[0]} in a video of {self.size}")
-        right, bottom = self._padded[0] - self.size[0], self._padded[1] - self.size[1]
-        if right or bottom:
-            frame = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
-        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        self.frames += 1
-
-    def close(self) -> None:
-        """Finish the file and put it in its place."""
-        self._writer.release()
-        os.replace(self._temporary, self.path)
-
-    def __enter__(self) -> "VideoWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
+    def at(self, key: int | None) -> Fraction:
+        """The time of the next frame, of time stamp `key` where it has one."""
+        following = Fraction(0) if self._last is None else self._last + self._period
+        if key is None:
+            time = following
         else:
-            self._writer.release()
-            self._temporary.unlink(missing_ok=True)
+            if self._origin is None:
+                self._origin = Fraction(key)
+            time = (key - self._origin) * self._time_base
+            if self._last is not None and time <= self._last:
+                if self._last - time > self.JUMP:
+                    self._origin, time = key - following / self._time_base, following
+                else:
+                    time = self._last + self._time_base
+        self._last = time
+        return time
 
 
-def mp4_codecs() -> dict[str, bool]:
-    """Which codecs this OpenCV can write into an .mp4 file and read back, by trying."""
-    found = {}
-    with tempfile.TemporaryDirectory() as folder, _silent_stderr():
-        for codec in ("mp4v", "avc1", "hev1", "av01"):
-            path = os.path.join(folder, f"{codec}.mp4")
-            writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*codec), DEFAULT_FPS, (64, 64))
-            for value in range(3):
-                writer.write(np.full((64, 64, 3), 80 * value, np.uint8))
-            writer.release()
-            found[codec] = os.path.exists(path) and cv2.VideoCapture(path).read()[0]
-    return found
+def _upright(picture: Any) -> np.ndarray:
+    """The picture as uint8 RGB, turned as the file says it is to be shown."""
+    image = picture.to_ndarray(format="rgb24")
+    matrix = picture.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return image
+    numbers = struct.unpack("9i", bytes(matrix))
+    # A pixel (x, y) is shown at (a·x + c·y, b·x + d·y); other than quarter turns and mirrors there is nothing in use.
+    a, b, c, d = numbers[0], numbers[1], numbers[3], numbers[4]
+    if a and d and not b and not c:
+        rows, columns = d, a
+    elif b and c and not a and not d:
+        image, rows, columns = image.swapaxes(0, 1), b, c
+    else:
+        return image
+    return np.ascontiguousarray(image[:: 1 if rows > 0 else -1, :: 1 if columns > 0 else -1])
 
 
-@contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Drop what libraries write to standard error: FFmpeg complains there of every codec that it lacks."""
-    sys.stderr.flush()
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
+def _fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The image scaled into (width, height), its shape kept, black beside it."""
+    scale = min(size[0] / image.shape[1], size[1] / image.shape[0])
+    width, height = (max(round(side * scale), 1) for side in (image.shape[1], image.shape[0]))
+    width, height = min(width, size[0]), min(height, size[1])
+    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    x, y = (size[0] - width) // 2, (size[1] - height) // 2
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas[y : y + height, x : x + width] = cv2.resize(image, (width, height), interpolation=method)
+    return canvas
+
+
+def _content(container: Any) -> str:
+    kinds = sorted({stream.type for stream in container.streams})
+    return ", ".join(kinds) or "no stream"

@@ -1,0 +1,111 @@
+"""The place of every picture in a damaged stream: packets that gave no picture keep theirs.
+
+A number that is counted from the pictures which a decoder gives moves with the first one that is lost. Packets, and
+their time stamps, tell of the lost ones. Only a stream that shows damage has gaps: in a sound one of variable rate, a
+long distance between two pictures is no gap, and some codecs have packets that are not meant to be seen.
+"""
+
+import collections
+import heapq
+import statistics
+
+MEMORY = 16  # intervals that a constant rate is judged by
+ENOUGH = 3  # of them; with fewer the container's rate is taken
+MOST_LOST = 1000  # in one gap between packets; more is a fault of the time stamps
+
+
+class Places:
+    """Follows the packets and the pictures of a stream and says how many pictures are lost before each one that came.
+
+    Keys are time stamps in ticks where the container has them in the order of display (`timed`), else the numbers of
+    the packets in the order of the file; pictures then come with the number of theirs.
+    """
+
+    def __init__(self, timed: bool, period: float, reordered: bool = False):
+        """Begin a stream.
+
+        Args:
+          timed: whether the keys are time stamps.
+          period: ticks between two pictures, by the container's rate.
+          reordered: whether pictures are displayed in another order than they are stored in.
+        """
+        self._timed, self._period, self._reordered = timed, period, reordered
+        self._pending: list[int] = []  # of packets whose picture has not come, a heap
+        self._failed: set[int] = set()
+        self._intervals: collections.deque[int] = collections.deque(maxlen=MEMORY)
+        self._first_key: int | None = None  # of the first packet that can be decoded by itself
+        self._last: int | None = None  # of the picture or the gap before
+        self.damaged = False
+
+    def packet(self, key: int | None, *, keyframe: bool, discard: bool = False, corrupt: bool = False) -> None:
+        """A packet goes to the decoder. Those that no decoder can show, before the first keyframe, have no place."""
+        self.damaged |= corrupt
+        if key is None or discard:
+            return
+        if self._first_key is None:
+            if not keyframe:
+                return
+            self._first_key = key
+        if key >= self._first_key:
+            heapq.heappush(self._pending, key)
+
+    def failed(self, key: int | None) -> None:
+        """The decoder refused the packet."""
+        self.damaged = True
+        if key is not None:
+            self._failed.add(key)
+
+    def picture(self, key: int | None, corrupt: bool = False) -> list[int | None]:
+        """The decoder gave the picture of a packet: the keys of those lost between it and the one before."""
+        self.damaged |= corrupt
+        if key is None:
+            return []
+        lost = self._lost_before(key)
+        if self._timed and self._last is not None:
+            lost = self._with_gaps([self._last, *lost, key])
+        self._last = key if self._last is None or self._timed else max(key, self._last)
+        return lost
+
+    def end(self) -> list[int | None]:
+        """The decoder has given all it had: the keys of those lost after the last picture."""
+        left = sorted(self._pending)
+        if self._reordered and not self._timed:
+            left = [key for key in left if key in self._failed]
+        return left if self.damaged else []
+
+    def _lost_before(self, key: int) -> list[int]:
+        if self._reordered and not self._timed:
+            # The packets of pictures that are shown later may come earlier: only those refused are surely lost.
+            lost = sorted(number for number in self._failed if number < key)
+            self._failed.difference_update(lost)
+            gone = {*lost, key}
+            self._pending = [number for number in self._pending if number not in gone]
+            heapq.heapify(self._pending)
+            return lost
+        lost = []
+        while self._pending and self._pending[0] < key:
+            lost.append(heapq.heappop(self._pending))
+        if self._pending and self._pending[0] == key:
+            heapq.heappop(self._pending)
+        return lost if self.damaged else []
+
+    def _with_gaps(self, keys: list[int]) -> list[int]:
+        """Between the first and the last key: those known to be lost, and those that a constant rate tells of."""
+        lost: list[int] = []
+        for before, after in zip(keys, keys[1:]):
+            missing = self._missing(after - before)
+            lost += [before + round(i * (after - before) / (missing + 1)) for i in range(1, missing + 1)]
+            lost.append(after)
+            if not missing and after > before:
+                self._intervals.append(after - before)
+        return lost[:-1]
+
+    def _missing(self, interval: int) -> int:
+        """How many pictures of a constant rate are missing in an interval between two packets."""
+        period = statistics.median(self._intervals) if len(self._intervals) >= ENOUGH else self._period
+        constant = all(abs(other - period) <= 1 + 0.02 * period for other in self._intervals)
+        if not (self.damaged and constant and period > 0):
+            return 0
+        missing = round(interval / period) - 1
+        fits = abs(interval - (missing + 1) * period) <= 2 + 0.1 * period
+        return missing if 0 < missing <= MOST_LOST and fits else 0

@@ -15,16 +15,14 @@ import numpy as np
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.ffmpeg import complaints, reason
+from jmpose_jax.inference.packets import UNTIMED, Clock, Packets
 from jmpose_jax.inference.places import Places
 from jmpose_jax.inference.video_writer import VideoWriter, mp4_codecs
 
 __all__ = ["Frame", "VideoReader", "VideoWriter", "check_video_file", "mp4_codecs"]
 
 DEFAULT_RATE = Fraction(25)
-# Their time stamps are made up in the order of the file, not of display.
-UNTIMED = {"avi", "h264", "hevc", "m4v", "mpegvideo"}
 NO_VIDEO = {"tty"}  # FFmpeg draws text files as pictures
-RETRIES = 16  # reads after a fault of the container, without a packet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,11 +91,11 @@ class VideoReader:
 
     def frames(self) -> Iterator[Frame]:
         """The frames from the start, lost ones in their places."""
-        clock = _Clock(self.time_base, self.rate)
+        clock = Clock(self.time_base, self.rate)
         image: np.ndarray | None = None
         size = self.size
         waiting: list[int | None] = []  # lost ones before the first picture, which stands in for them
-        for key, picture in self._places():
+        for key, picture, faulty in self._places():
             if picture is None:
                 waiting.append(key)
                 if image is None:
@@ -111,10 +109,10 @@ class VideoReader:
                 yield Frame(image, clock.at(lost), lost=True)
             waiting.clear()
             if picture is not None:
-                yield Frame(image, clock.at(key), damaged=picture.is_corrupt, size=None if shape == size else shape)
+                yield Frame(image, clock.at(key), damaged=faulty, size=None if shape == size else shape)
 
-    def _places(self) -> Iterator[tuple[int | None, Any]]:
-        """The time stamps and pictures of the stream in the order of display; None in the place of a lost picture."""
+    def _places(self) -> Iterator[tuple[int | None, Any, bool]]:
+        """(time stamp, picture, whether it is damaged) in the order of display; None in place of a lost picture."""
         with self._open() as (container, stream, complaint):
             timed = container.format.name not in UNTIMED
             context = stream.codec_context
@@ -122,31 +120,33 @@ class VideoReader:
             period = float(1 / (self.rate * self.time_base))
             places = Places(timed, period, context.has_b_frames)
             places.damaged = complaint  # opening reads ahead
-            packets = seen = 0
-            for packet, complaint in _packets(container, stream):
-                places.damaged |= complaint
-                sent = packet is not None and packet.size > 0
-                key = None
-                if sent:
-                    seen += 1
-                    packet.opaque = packets
-                    key = packet.pts if timed else packets
-                    packets += 1
+            packets, corrupt = Packets(container, stream), set()
+            for number, packet in packets:
+                key = number
+                places.damaged |= packets.damaged
+                if packet is not None:
+                    key = packet.pts if timed else number
+                    for lost in packets.skipped:
+                        places.skipped(lost, keyframe=packets.is_keyframe(lost))
                     places.packet(
                         key, keyframe=packet.is_keyframe, discard=packet.is_discard, corrupt=packet.is_corrupt
                     )
+                    packet.opaque = number
+                    if packet.is_corrupt:
+                        corrupt.add(number)
                 try:
                     with complaints():
-                        pictures = context.decode(packet if sent else None)
+                        pictures = context.decode(packet)
                 except av.FFmpegError:
                     pictures = []
                     places.failed(key)
                 for picture in pictures:
                     key = picture.pts if timed else picture.opaque
-                    yield from ((lost, None) for lost in places.picture(key, picture.is_corrupt))
-                    yield key if timed else None, picture
-            yield from ((key if timed else None, None) for key in places.end())
-            self.missing_at_end = max(self.announced_frames - seen, 0)
+                    faulty = picture.is_corrupt or picture.opaque in corrupt
+                    yield from ((lost, None, True) for lost in places.picture(key, faulty))
+                    yield key, picture, faulty
+            yield from ((key, None, True) for key in places.end())
+            self.missing_at_end = max(self.announced_frames - packets.count, 0)
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[tuple[Any, Any, bool]]:
@@ -193,54 +193,6 @@ def check_video_file(path: pathlib.Path, flag: str = "video") -> None:
         source = make.format(f"{kind} '{text}'")
         raise InputError(f"{flag} {path}: is a pattern, and only a video file is read; {source}")
     raise InputError(f"{flag} {path}: no such file")
-
-
-def _packets(container: Any, stream: Any) -> Iterator[tuple[Any | None, bool]]:
-    """The packets of a stream, and whether FFmpeg complained while it read each; None at the end."""
-    faults = 0
-    while faults <= RETRIES:
-        packets = container.demux(stream)
-        try:
-            while True:
-                with complaints() as said:
-                    packet = next(packets, None)
-                if packet is None or (not packet.size and packet.dts is None):
-                    yield None, False
-                    return
-                faults = 0
-                if packet.size:  # an empty one says that the picture before stays
-                    yield packet, bool(said)
-        except av.FFmpegError:
-            faults += 1
-    yield None, True
-
-
-class _Clock:
-    """Seconds since the first frame, always growing, from the time stamps of a stream."""
-
-    JUMP = 1  # seconds; time stamps that go back by more begin anew, by less are faulty
-
-    def __init__(self, time_base: Fraction, rate: Fraction):
-        self._time_base, self._period = time_base, 1 / rate
-        self._origin: Fraction | None = None
-        self._last: Fraction | None = None
-
-    def at(self, key: int | None) -> Fraction:
-        """The time of the next frame, of time stamp `key` where it has one."""
-        following = Fraction(0) if self._last is None else self._last + self._period
-        if key is None:
-            time = following
-        else:
-            if self._origin is None:
-                self._origin = Fraction(key)
-            time = (key - self._origin) * self._time_base
-            if self._last is not None and time <= self._last:
-                if self._last - time > self.JUMP:
-                    self._origin, time = key - following / self._time_base, following
-                else:
-                    time = self._last + self._time_base
-        self._last = time
-        return time
 
 
 def _upright(picture: Any) -> np.ndarray:

@@ -136,3 +136,26 @@ def put_in_place(stage: pathlib.Path, target: pathlib.Path) -> None:
     os.replace(target, old)
     os.replace(stage, target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def staged(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """A folder to write results in, which move to `folder` together once the block ends without an exception.
+
+    Otherwise nothing is left: neither what was written nor a folder that was made for it.
+    """
+    folder = pathlib.Path(folder)
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    stage = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stage = pathlib.Path(tempfile.mkdtemp(dir=folder, prefix=".jmpose-"))
+        yield stage
+        for result in sorted(stage.iterdir()):
+            put_in_place(result, folder / result.name)
+    finally:
+        if stage is not None:
+            shutil.rmtree(stage, ignore_errors=True)
+        for place in made:
+            with contextlib.suppress(OSError):
+                place.rmdir()  # refused where it holds something

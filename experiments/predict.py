@@ -129,7 +129,9 @@ def _remarks(summary: Summary, reader: VideoReader) -> str:
     if summary.damaged:
         text += f"; decoded with faults: {_ranges(summary.damaged)}"
     if summary.missing:
-        text += f"; the file announces {reader.announced_frames} frames, {summary.missing} could not be found in it"
+        many = f"announces {reader.announced_frames}" if reader.announced_frames else "is damaged and should hold about"
+        many += "" if reader.announced_frames else f" {reader.expected_frames}"
+        text += f"; the file {many} frames, {summary.missing} of them could not be found in it"
     if summary.rescaled:
         sizes = sorted({size for _, size in summary.rescaled})
         text += (

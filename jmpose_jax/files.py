@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import InputError, NoSpace, is_full_disk
 
 IF_EXISTS = ("refuse", "number", "replace")  # what becomes of results that are there already
 
@@ -143,6 +143,9 @@ def staged(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
     """A folder to write results in, which move to `folder` together once the block ends without an exception.
 
     Otherwise nothing is left: neither what was written nor a folder that was made for it.
+
+    Raises:
+      NoSpace: in place of what the system says of a full disk.
     """
     folder = pathlib.Path(folder)
     made = [place for place in (folder, *folder.parents) if not place.exists()]
@@ -153,6 +156,12 @@ def staged(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
         yield stage
         for result in sorted(stage.iterdir()):
             put_in_place(result, folder / result.name)
+    except OSError as error:
+        if is_full_disk(error):
+            raise NoSpace(
+                f"{folder}: no room for the results ({error.strerror}); free space, or choose another place"
+            ) from error
+        raise
     finally:
         if stage is not None:
             shutil.rmtree(stage, ignore_errors=True)

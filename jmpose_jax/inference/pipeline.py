@@ -49,7 +49,7 @@ class Summary:
       lost: numbers of the frames that the damaged file holds no picture of; they have no poses.
       damaged: of those that were decoded with faults.
       rescaled: of those of another size than the first, with the (width, height) of each in the file.
-      missing: how many frames the file announces and does not hold, not even in part.
+      missing: how many frames the file announces or should hold, and that have no place in the results.
       complete: whether all that was asked for was done, and not stopped.
     """
 
@@ -113,6 +113,8 @@ def estimate_poses(
         crops, transforms = [c for c, _ in cut], [t for _, t in cut]
         waiting.append(_Waiting(window.index, window.key_frame, found, crops, transforms))
         if sum(len(w.found) for w in waiting) >= predictor.batch_size or len(waiting) >= MAX_WAITING_FRAMES:
+            if stop():
+                return
             yield from run()
     if waiting and not stop():
         yield from run()
@@ -157,7 +159,9 @@ def predict_video(
     seen = _Seen(detector)
     count = 0
     with files.staged(output) as stage:
-        with VideoWriter(stage / "overlay.mp4", reader.rate, reader.size, reader.time_base) as writer:
+        overlay = "overlay.mp4"
+        place = pathlib.Path(output) / overlay
+        with VideoWriter(stage / overlay, reader.rate, reader.size, reader.time_base, shown=place) as writer:
             frames = seen.pictures(itertools.islice(reader.frames(), max_frames))
             for poses in estimate_poses(frames, predictor, seen.boxes, stop):
                 check_finite(name, poses.index, poses.boxes, poses.keypoints, poses.scores)
@@ -172,8 +176,6 @@ def predict_video(
                     columns[key].append(getattr(poses, key))
                 count += 1
                 report(poses)
-                if stop():
-                    break
             if not count:
                 raise NothingDone  # by a stop: a video without a frame is refused by its reader
         joined = {key: np.concatenate(values) for key, values in columns.items()}
@@ -197,7 +199,7 @@ def predict_video(
         lost,
         tuple(frame for frame in seen.damaged if frame < count),
         tuple((frame, size) for frame, size in seen.rescaled if frame < count),
-        reader.missing_at_end,
+        reader.missing,
         complete=seen.ended and count == seen.count,
     )
 

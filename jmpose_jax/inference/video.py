@@ -55,7 +55,8 @@ class VideoReader:
       size: (width, height) in pixels of the upright picture.
       announced_frames: how many frames the file claims to hold; 0 where it does not say. Damaged files hold fewer.
       expected_frames: an estimate of it by the duration where it does not say; 0 where that is unknown too.
-      missing_at_end: after all frames were read, how many of those announced are not in the file.
+      missing: after all frames were read, how many of those announced (or, of a damaged file, expected) have no place
+        among them; where they were is not known.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -77,7 +78,7 @@ class VideoReader:
             timed = container.format.name not in UNTIMED and stream.time_base
             self.time_base = Fraction(stream.time_base) if timed else 1 / self.rate
         self.fps = float(self.rate)
-        self.missing_at_end = 0
+        self.missing = 0
         self.size: tuple[int, int] | None = None
         first = next(self.frames(), None)
         if first is None:
@@ -120,7 +121,7 @@ class VideoReader:
             period = float(1 / (self.rate * self.time_base))
             places = Places(timed, period, context.has_b_frames)
             places.damaged = complaint  # opening reads ahead
-            packets, corrupt = Packets(container, stream), set()
+            packets, corrupt, given = Packets(container, stream), set(), 0
             for number, packet in packets:
                 key = number
                 places.damaged |= packets.damaged
@@ -143,10 +144,23 @@ class VideoReader:
                 for picture in pictures:
                     key = picture.pts if timed else picture.opaque
                     faulty = picture.is_corrupt or picture.opaque in corrupt
-                    yield from ((lost, None, True) for lost in places.picture(key, faulty))
-                    yield key, picture, faulty
-            yield from ((key, None, True) for key in places.end())
-            self.missing_at_end = max(self.announced_frames - packets.count, 0)
+                    for lost in places.picture(key, faulty):
+                        given += 1
+                        yield lost if timed else None, None, True
+                    given += 1
+                    yield key if timed else None, picture, faulty
+            for lost in places.end():
+                given += 1
+                yield lost if timed else None, None, True
+            # Packets that are not meant to be shown are among those announced.
+            self.missing = self._missing(max(given, packets.count), places.damaged)
+
+    def _missing(self, found: int, damaged: bool) -> int:
+        if self.announced_frames:
+            return max(self.announced_frames - found, 0)
+        # The duration tells the number of a constant rate alone, and rounds it.
+        short = self.expected_frames - found
+        return short if damaged and short > 1 else 0
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[tuple[Any, Any, bool]]:

@@ -36,6 +36,7 @@ class VideoWriter:
         size: tuple[int, int],
         time_base: Fraction | None = None,
         encoder: str | None = None,
+        shown: str | os.PathLike | None = None,
     ):
         """Open the file for writing.
 
@@ -44,15 +45,17 @@ class VideoWriter:
           fps: frames a second, of any value; a float near a fraction of small numbers is taken for it.
           size: (width, height); an odd side is padded by one black line, as the codecs need.
           time_base: seconds, of which the times given to `write` are multiples; 1/fps by default.
+          shown: the path that messages name, where the file is moved there afterwards.
           encoder: of FFmpeg; H.264 by default where this FFmpeg writes it, else MPEG-4 part 2.
 
         Raises:
           InputError: the file cannot be written.
         """
         self.path = pathlib.Path(path)
+        self._shown = shown or path
         self.rate = rational(fps)
         if self.rate <= 0:
-            raise InputError(f"{self.path}: a video of {fps} frames a second cannot be written")
+            raise InputError(f"{self._shown}: a video of {fps} frames a second cannot be written")
         self.size = (size[0], size[1])
         self.frames = 0
         self._padded = (size[0] + size[0] % 2, size[1] + size[1] % 2)
@@ -92,7 +95,7 @@ class VideoWriter:
           NoSpace: the disk is full.
         """
         if frame.shape != (self.size[1], self.size[0], 3):
-            raise ValueError(f"{self.path}: a frame of {frame.shape[1]}×{frame.shape[0]} in a video of {self.size}")
+            raise ValueError(f"{self._shown}: a frame of {frame.shape[1]}×{frame.shape[0]} in a video of {self.size}")
         right, bottom = self._padded[0] - self.size[0], self._padded[1] - self.size[1]
         if right or bottom:
             frame = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
@@ -163,12 +166,14 @@ class VideoWriter:
             first = next(container.decode(stream), None)
         whole = len(stamps) == self.frames and first is not None and last is not None and last.pts == stamps[-1]
         if not whole:
-            raise NoSpace(f"{self.path}: of {self.frames} frames {len(stamps)} can be read back; is there room for it?")
+            raise NoSpace(
+                f"{self._shown}: of {self.frames} frames {len(stamps)} can be read back; is there room for it?"
+            )
 
     def _fault(self, error: Exception) -> Exception:
         if is_full_disk(error):
-            return NoSpace(f"{self.path}: no room for it ({reason(error)}); free space or choose another place")
-        return InputError(f"{self.path}: cannot be written as mp4 ({reason(error)}); choose another place")
+            return NoSpace(f"{self._shown}: no room for it ({reason(error)}); free space or choose another place")
+        return InputError(f"{self._shown}: cannot be written as mp4 ({reason(error)}); choose another place")
 
     def _remove(self) -> None:
         with contextlib.suppress(av.FFmpegError, OSError, AttributeError), complaints():
@@ -182,11 +187,11 @@ def rational(fps: float | Fraction) -> Fraction:
         return fps
     if not 0 < fps < float("inf"):
         return Fraction(0)
-    for denominator in (1, 1001, 100_000):
-        found = Fraction(fps).limit_denominator(denominator)
-        if abs(found - Fraction(fps)) < 1e-7 * Fraction(fps):
+    for denominator in (1, 1001):
+        found = Fraction(round(fps * denominator), denominator)
+        if abs(float(found) - fps) < 1e-7 * fps:
             return found
-    return Fraction(fps).limit_denominator(FINEST)
+    return Fraction(fps).limit_denominator(100_000)
 
 
 def mp4_codecs() -> dict[str, bool]:

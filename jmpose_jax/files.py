@@ -54,6 +54,9 @@ def check_writable(folder: str | os.PathLike, flag: str = "--output") -> pathlib
         there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
         if not there.is_dir():
             raise InputError(f"{flag}={folder}: {there} is no folder; give a folder that can be made or written to")
+        longest = os.pathconf(there, "PC_NAME_MAX")
+        if any("\0" in part or len(os.fsencode(part)) > longest for part in folder.parts):
+            raise InputError(f"{flag}={str(folder)[:60]!r}…: is no name that a folder can have; choose another one")
         with tempfile.NamedTemporaryFile(dir=there, prefix=".jmpose-"):
             pass
     except (OSError, ValueError) as error:

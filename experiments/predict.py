@@ -114,9 +114,10 @@ def main(argv: list[str] | None = None) -> None:
 def _results_folder(output: str, if_exists: str, inputs: Iterable[str]) -> pathlib.Path:
     """Where the results go: a place that can be written to and in which nothing is lost."""
     inputs = list(inputs)
+    check_writable(output)
     if if_exists != "number":
         check_inputs_kept(inputs, [pathlib.Path(output) / name for name in RESULTS])
-    folder = place_results(check_writable(output), RESULTS, if_exists)
+    folder = place_results(output, RESULTS, if_exists)
     check_inputs_kept(inputs, [folder / name for name in RESULTS])
     return check_writable(folder)
 

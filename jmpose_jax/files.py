@@ -51,12 +51,13 @@ def check_writable(folder: str | os.PathLike, flag: str = "--output") -> pathlib
     """
     folder = pathlib.Path(folder)
     try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(folder)  # a name that no file can have
         there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
         if not there.is_dir():
             raise InputError(f"{flag}={folder}: {there} is no folder; give a folder that can be made or written to")
-        longest = os.pathconf(there, "PC_NAME_MAX")
-        if any("\0" in part or len(os.fsencode(part)) > longest for part in folder.parts):
-            raise InputError(f"{flag}={str(folder)[:60]!r}…: is no name that a folder can have; choose another one")
+        if any(len(os.fsencode(part)) > os.pathconf(there, "PC_NAME_MAX") for part in folder.parts):
+            raise InputError(f"{flag}={folder}: a part of it is too long for a name; choose another place")
         with tempfile.NamedTemporaryFile(dir=there, prefix=".jmpose-"):
             pass
     except (OSError, ValueError) as error:

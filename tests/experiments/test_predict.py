@@ -214,7 +214,14 @@ def test_a_place_that_cannot_be_written_to(checkpoint, video, tmp_path, capsys, 
     monkeypatch.setattr(predict, "VideoReader", lambda path: pytest.fail("the video was opened before"))
     monkeypatch.setattr(predict, "from_checkpoint", lambda *a, **k: pytest.fail("the model was loaded before"))
     (tmp_path / "file").write_text("")
-    for output in (tmp_path / "file", tmp_path / "file" / "below" / "it", "/proc/none/out", "x" * 300, "a\0b"):
+    for output in (
+        tmp_path / "file",
+        tmp_path / "file" / "below" / "it",
+        "/proc/none/out",
+        "x" * 300,
+        "none/" + "x" * 300,
+        "a\0b",
+    ):
         status, _, err = run(capsys, video=video, checkpoint=checkpoint, output=output)
         assert status == 2 and err.startswith("jmpose predict: --output=") and "Traceback" not in err
         fresh()

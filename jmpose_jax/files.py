@@ -122,6 +122,10 @@ def place_results(
             f"{flag}={path}: {holds}; choose another place, or give --if_exists=number to keep both, "
             "--if_exists=replace to replace them"
         )
+    if path.name in ("", ".."):  # the working folder, say, has no name to put a number to
+        path = path.resolve()
+    if not path.name:
+        raise InputError(f"{flag}={path}: has no name to put a number to; choose another place")
     ending = "" if names else path.suffix
     stem = path.name.removesuffix(ending) if ending else path.name
     number = 2

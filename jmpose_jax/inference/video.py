@@ -22,6 +22,7 @@ from jmpose_jax.inference.video_writer import VideoWriter, mp4_codecs
 __all__ = ["Frame", "VideoReader", "VideoWriter", "check_video_file", "mp4_codecs"]
 
 DEFAULT_RATE = Fraction(25)
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 NO_VIDEO = {"tty"}  # FFmpeg draws text files as pictures
 
 
@@ -186,18 +187,20 @@ class VideoReader:
 def check_video_file(path: pathlib.Path, flag: str = "video") -> None:
     """Raises InputError that says what `path` is, if it is not a file that can be read."""
     text = str(path)
-    if path.is_file():
+    # os.path answers no where pathlib raises: names that are too long, folders that are closed.
+    if os.path.isfile(path):
         if not os.access(path, os.R_OK):
             raise InputError(f"{flag} {path}: cannot be read (permission denied)")
         return
     make = "make one, e.g. by `ffmpeg -framerate 25 {} -pix_fmt yuv420p video.mp4`"
-    if path.is_dir():
-        pictures = sorted({p.suffix for p in path.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp")})
-        source = make.format(f"-pattern_type glob -i '{text}/*{pictures[0] if pictures else '.jpg'}'")
+    if os.path.isdir(path):
+        endings = {os.path.splitext(name)[1] for name in os.listdir(path)} if os.access(path, os.R_OK) else set()
+        ending = next((ending for ending in sorted(endings) if ending.lower() in PICTURES), ".jpg")
+        source = make.format(f"-pattern_type glob -i '{text}/*{ending}'")
         raise InputError(f"{flag} {path}: is a folder, and only a video file is read; {source}")
     if "://" in text or (":/" in text and text.split(":/")[0].isalpha()):
         raise InputError(f"{flag} {path}: is a URL, and only a video file is read; download it first")
-    if text.isdigit() or path.exists():
+    if text.isdigit() or os.path.exists(path):
         raise InputError(
             f"{flag} {path}: is no file (a camera, say), and only a video file is read; record one first, e.g. by "
             "`ffmpeg -i /dev/video0 -t 10 video.mp4`"

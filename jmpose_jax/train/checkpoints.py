@@ -307,7 +307,7 @@ def find_checkpoint(path: str | os.PathLike, best: bool = False) -> pathlib.Path
     start = pathlib.Path(path)
     if best:
         return _best_checkpoint(start)
-    if not start.exists():
+    if not os.path.exists(start):  # False too where the name cannot be one
         raise InputError(f"checkpoint {start} does not exist")
     if (start / "variables").is_dir():
         return start

@@ -180,6 +180,24 @@ def test_earlier_results(checkpoint, video, tmp_path, capsys):
     assert len(list(VideoReader(tmp_path / "out/overlay.mp4"))) == 6
 
 
+def test_a_working_folder_with_results(checkpoint, video, tmp_path, capsys, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "poses.csv").write_text("earlier")
+    monkeypatch.chdir(tmp_path / "here")
+    status, out, err = run(
+        capsys, video=video, checkpoint=checkpoint, output=".", detector="whole", max_frames=1, if_exists="number"
+    )
+    assert status == 0 and f"{tmp_path}/here-2: 1 frames" in out, err
+    assert content(tmp_path / "here") == {"poses.csv": b"earlier"}
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "none/" + "x" * 300, "none/video.mp4", "/proc/1/root/video.mp4"])
+def test_names_that_are_none(checkpoint, video, tmp_path, capsys, name):
+    fault(capsys, tmp_path, "--video", video=name, checkpoint=checkpoint)
+    fresh()
+    fault(capsys, tmp_path, "checkpoint", video=video, checkpoint=name)
+
+
 @pytest.mark.parametrize("way", ["same", "symlink", "hardlink", "folder"])
 @pytest.mark.parametrize("which", ["video", "boxes"])
 def test_what_is_read_is_not_replaced(checkpoint, video, tmp_path, capsys, way, which):

@@ -71,7 +71,9 @@ def same_file(a: str | os.PathLike, b: str | os.PathLike) -> bool:
     try:
         return os.path.samefile(a, b)
     except (OSError, ValueError):
-        return os.path.realpath(a) == os.path.realpath(b)
+        with contextlib.suppress(OSError, ValueError):  # of links that may not be followed
+            return os.path.realpath(a) == os.path.realpath(b)
+        return False
 
 
 def check_inputs_kept(

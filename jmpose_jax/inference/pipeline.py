@@ -135,6 +135,9 @@ def predict_video(
 ) -> Summary:
     """Write `overlay.mp4`, `poses.json` (PoseTrack18 form) and `poses.csv`, all of them or none.
 
+    A frame whose picture is lost in a damaged file has its number, its time in the overlay and no poses; for the frames
+    around it, the picture before stands in for it. The overlay keeps the times of the video.
+
     Args:
       predictor: the model.
       video: a video file.

@@ -159,6 +159,32 @@ def test_a_lost_frame_keeps_its_place(make_video, shown, name, codec, pixels, br
         assert i in faulty or shown([frame.image]) == [i]
 
 
+@pytest.mark.parametrize("name", ["v.mkv", "v.mp4", "v.avi"])
+def test_wherever_the_damage_is_no_number_moves(make_video, name):
+    path = make_video(name, 40, codec="mjpeg", pixels="yuvj420p", options={"qmin": "1", "qmax": "2"}, size=(192, 128))
+    whole, raw = np.stack([image[::4, ::4] for image in VideoReader(path)]).astype(int), path.read_bytes()
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    first, last = packets[1].pos, packets[-2].pos  # head and index are the container's
+    rng = np.random.default_rng(1)
+    found_damage = 0
+    for _ in range(15):
+        broken = bytearray(raw)
+        size = int(rng.choice([20, 300, 3000]))
+        at = int(rng.integers(first, last - size))
+        broken[at : at + size] = rng.bytes(size)
+        path.write_bytes(broken)
+        reader = VideoReader(path)
+        frames = list(reader.frames())
+        found_damage += any(frame.lost for frame in frames)
+        assert len(frames) == 40 or reader.missing
+        for i, frame in enumerate(frames):
+            if not frame.lost:
+                differences = np.abs(frame.image[::4, ::4] - whole).mean(axis=(1, 2, 3))
+                assert np.argmin(differences) == i or differences.min() > 5  # damaged beyond recognition
+    assert found_damage
+
+
 def test_a_lost_first_frame_keeps_its_place(make_video, shown):
     path = make_video("v.mp4", 8, codec="mjpeg", pixels="yuvj420p")
     overwrite(path, 0)

@@ -19,7 +19,7 @@ from jmpose_jax.ops.optical_flow import dis_flow
 
 PACKAGES = (
     "jmpose-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy",
-    "opencv-python-headless", "ml-collections", "shapely", "scipy",
+    "opencv-python-headless", "av", "ml-collections", "shapely", "scipy",
 )  # fmt: skip
 GIB = 2**30
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import InputError, NoSpace, is_full_disk
 
 IF_EXISTS = ("refuse", "number", "replace")  # what becomes of results that are there already
 
@@ -62,6 +62,8 @@ def check_writable(folder: str | os.PathLike, flag: str = "--output") -> pathlib
         there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
         if not there.is_dir():
             raise InputError(f"{flag}={folder}: {there} is no folder; give a folder that can be made or written to")
+        if any(len(os.fsencode(part)) > os.pathconf(there, "PC_NAME_MAX") for part in folder.parts):
+            raise InputError(f"{flag}={folder}: a part of it is too long for a name; choose another place")
         with tempfile.NamedTemporaryFile(dir=there, prefix=".jmpose-"):
             pass
     except (OSError, ValueError) as error:
@@ -75,7 +77,9 @@ def same_file(a: str | os.PathLike, b: str | os.PathLike) -> bool:
     try:
         return os.path.samefile(a, b)
     except (OSError, ValueError):
-        return os.path.realpath(a) == os.path.realpath(b)
+        with contextlib.suppress(OSError, ValueError):  # of links that may not be followed
+            return os.path.realpath(a) == os.path.realpath(b)
+        return False
 
 
 def check_inputs_kept(
@@ -126,6 +130,10 @@ def place_results(
             f"{flag}={path}: {holds}; choose another place, or give --if_exists=number to keep both, "
             "--if_exists=replace to replace them"
         )
+    if path.name in ("", ".."):  # the working folder, say, has no name to put a number to
+        path = path.resolve()
+    if not path.name:
+        raise InputError(f"{flag}={path}: has no name to put a number to; choose another place")
     ending = "" if names else path.suffix
     stem = path.name.removesuffix(ending) if ending else path.name
     number = 2
@@ -144,3 +152,35 @@ def put_in_place(stage: pathlib.Path, target: pathlib.Path) -> None:
     os.replace(target, old)
     os.replace(stage, target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def staged(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """A folder to write results in, which move to `folder` together once the block ends without an exception.
+
+    Otherwise nothing is left: neither what was written nor a folder that was made for it.
+
+    Raises:
+      NoSpace: in place of what the system says of a full disk.
+    """
+    folder = pathlib.Path(folder)
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    stage = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stage = pathlib.Path(tempfile.mkdtemp(dir=folder, prefix=".jmpose-"))
+        yield stage
+        for result in sorted(stage.iterdir()):
+            put_in_place(result, folder / result.name)
+    except OSError as error:
+        if is_full_disk(error):
+            raise NoSpace(
+                f"{folder}: no room for the results ({error.strerror}); free space, or choose another place"
+            ) from error
+        raise
+    finally:
+        if stage is not None:
+            shutil.rmtree(stage, ignore_errors=True)
+        for place in made:
+            with contextlib.suppress(OSError):
+                place.rmdir()  # refused where it holds something

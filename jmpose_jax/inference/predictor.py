@@ -14,6 +14,8 @@ from jmpose_jax.ops.optical_flow import FLOW_PAIRS, dis_flow, flow_pair_indices
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.skeletons import SKELETONS
 
+POSE_MODELS = ("image", "jmpose")
+
 # (variables, batch) -> keypoints [B, K, 2] in image pixels, scores [B, K].
 Estimate = Callable[[Mapping[str, Any], ClipBatch], tuple[jax.Array, jax.Array]]
 
@@ -62,6 +64,8 @@ class Predictor:
         if flow_source == "dis" and flow_pairs not in FLOW_PAIRS:
             raise InputError(f"flow_pairs={flow_pairs!r} is not known; use one of {', '.join(FLOW_PAIRS)}")
         self.delta, self.batch_size, self.input_size = delta, batch_size, (int(input_size[0]), int(input_size[1]))
+        self.before_compiling: Callable[[], None] = lambda: None  # called once, before the first batch
+        self._compiled = False
         self._estimate = jax.jit(estimate)
         self._variables = jax.device_put(variables)
         self._skeleton = skeleton
@@ -118,6 +122,9 @@ class Predictor:
         for start in range(0, len(crops), self.batch_size):
             part = slice(start, min(start + self.batch_size, len(crops)))
             batch = self.batch(crops[part], transforms[part], scores[part])
+            if not self._compiled:
+                self.before_compiling()
+                self._compiled = True
             found = jax.device_get(self._estimate(self._variables, batch))
             count = part.stop - part.start
             keypoints[part], confidences[part] = to_posetrack15(found[0][:count], found[1][:count], self._skeleton)
@@ -141,6 +148,11 @@ def from_checkpoint(
     from jmpose_jax.train.checkpoints import load_model
 
     config, model, variables = load_model(path)
+    if config["model"]["name"] not in POSE_MODELS:
+        raise InputError(
+            f"checkpoint {path}: a model {config['model']['name']!r} estimates no poses; give one of "
+            f"{', '.join(POSE_MODELS)}"
+        )
     dataset, evaluation = config.get("dataset", {}), config.get("eval", {})
     # A converted checkpoint knows no data set, but the joints of its head.
     skeleton = dataset.get("skeleton") or config.get("source", {}).get("head", "posetrack15")

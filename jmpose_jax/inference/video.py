@@ -1,147 +1,247 @@
 """Video files as streams of RGB frames, in and out, without holding more than one frame."""
 
 import contextlib
+import dataclasses
 import os
 import pathlib
-import sys
-import tempfile
+import struct
 from collections.abc import Iterator
-from types import TracebackType
+from fractions import Fraction
+from typing import Any
 
+import av
 import cv2
 import numpy as np
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.inference.ffmpeg import complaints, reason
+from jmpose_jax.inference.packets import UNTIMED, Clock, Packets
+from jmpose_jax.inference.places import Places
+from jmpose_jax.inference.video_writer import VideoWriter, mp4_codecs
 
-DEFAULT_FPS = 25.0
+__all__ = ["Frame", "VideoReader", "VideoWriter", "check_video_file", "mp4_codecs"]
+
+DEFAULT_RATE = Fraction(25)
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
+NO_VIDEO = {"tty"}  # FFmpeg draws text files as pictures
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """A place in a video.
+
+    Attributes:
+      image: uint8 RGB [H, W, 3], upright, all of one size; of a lost frame, the picture before it (the first one where
+        there is none).
+      time: seconds since the first frame.
+      lost: the file is damaged here, and holds no picture that can be decoded.
+      damaged: the picture was decoded with faults.
+      size: (width, height) of the picture in the file where that is not the first one's, else None. Such a picture is
+        scaled to fit the first one's size, its shape kept, with black beside it.
+    """
+
+    image: np.ndarray
+    time: Fraction
+    lost: bool = False
+    damaged: bool = False
+    size: tuple[int, int] | None = None
 
 
 class VideoReader:
     """The frames of a video file in order, each decoded when it is asked for.
 
     Attributes:
-      fps: frames a second; 25 where the file does not say.
-      size: (width, height) in pixels.
+      rate: frames a second as a fraction; 25 where the file does not say. `fps`: the same as a float.
+      time_base: seconds, of which all times of the file are multiples.
+      size: (width, height) in pixels of the upright picture.
       announced_frames: how many frames the file claims to hold; 0 where it does not say. Damaged files hold fewer.
+      expected_frames: an estimate of it by the duration where it does not say; 0 where that is unknown too.
+      missing: after all frames were read, how many of those announced (or, of a damaged file, expected) have no place
+        among them; where they were is not known.
     """
 
     def __init__(self, path: str | os.PathLike):
         """Open the file and decode its first frame.
 
         Raises:
-          InputError: the file is absent, is no video that OpenCV can read, or holds no frame.
+          InputError: the file is absent, is no video that can be read, or holds no frame.
         """
         self.path = pathlib.Path(path)
-        if not self.path.is_file():
-            raise InputError(f"video {self.path}: no such file")
-        capture = cv2.VideoCapture(str(self.path))
-        try:
-            if not capture.isOpened():
-                raise InputError(
-                    f"video {self.path}: cannot be opened; give a file that OpenCV reads, e.g. .mp4 or .avi"
-                )
-            ok, frame = capture.read()
-            if not ok:
-                raise InputError(f"video {self.path}: holds no frame that can be decoded")
-            fps = capture.get(cv2.CAP_PROP_FPS)
-            self.announced_frames = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
-        finally:
-            capture.release()
-        self.fps = float(fps) if np.isfinite(fps) and 0 < fps < 1000 else DEFAULT_FPS
-        self.size = (frame.shape[1], frame.shape[0])
+        check_video_file(self.path)
+        with self._open() as (container, stream, _):
+            rate = stream.average_rate or stream.guessed_rate
+            self.rate = Fraction(rate) if rate else DEFAULT_RATE
+            self.announced_frames = max(stream.frames, 0)
+            self.expected_frames = self.announced_frames
+            if not self.expected_frames and container.duration:
+                self.expected_frames = max(round(Fraction(container.duration, av.time_base) * self.rate), 1)
+            # Sparse time bases (1/1000 of Matroska) are kept: finer ones would not be the file's.
+            timed = container.format.name not in UNTIMED and stream.time_base
+            self.time_base = Fraction(stream.time_base) if timed else 1 / self.rate
+        self.fps = float(self.rate)
+        self.missing = 0
+        self.size: tuple[int, int] | None = None
+        first = next(self.frames(), None)
+        if first is None:
+            raise InputError(f"video {self.path}: holds no frame that can be decoded; is the file complete?")
+        self.size = (first.image.shape[1], first.image.shape[0])
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """The frames from the start: uint8 RGB [H, W, 3]."""
-        capture = cv2.VideoCapture(str(self.path))
+        """The pictures from the start: uint8 RGB [H, W, 3]; see `Frame`."""
+        for frame in self.frames():
+            yield frame.image
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames from the start, lost ones in their places."""
+        clock = Clock(self.time_base, self.rate)
+        image: np.ndarray | None = None
+        size = self.size
+        waiting: list[int | None] = []  # lost ones before the first picture, which stands in for them
+        for key, picture, faulty in self._places():
+            if picture is None:
+                waiting.append(key)
+                if image is None:
+                    continue
+            else:
+                found = _upright(picture)
+                shape = (found.shape[1], found.shape[0])
+                size = size or shape
+                image = found if shape == size else _fitted(found, size)
+            for lost in waiting:
+                yield Frame(image, clock.at(lost), lost=True)
+            waiting.clear()
+            if picture is not None:
+                yield Frame(image, clock.at(key), damaged=faulty, size=None if shape == size else shape)
+
+    def _places(self) -> Iterator[tuple[int | None, Any, bool]]:
+        """(time stamp, picture, whether it is damaged) in the order of display; None in place of a lost picture."""
+        with self._open() as (container, stream, complaint):
+            timed = container.format.name not in UNTIMED
+            context = stream.codec_context
+            context.copy_opaque = True
+            period = float(1 / (self.rate * self.time_base))
+            places = Places(timed, period, context.has_b_frames)
+            places.damaged = complaint  # opening reads ahead
+            packets, corrupt, given = Packets(container, stream), set(), 0
+            for number, packet in packets:
+                key = number
+                places.damaged |= packets.damaged
+                if packet is not None:
+                    key = packet.pts if timed else number
+                    for lost in packets.skipped:
+                        places.skipped(lost, keyframe=packets.is_keyframe(lost))
+                    places.packet(
+                        key, keyframe=packet.is_keyframe, discard=packet.is_discard, corrupt=packet.is_corrupt
+                    )
+                    packet.opaque = number
+                    if packet.is_corrupt:
+                        corrupt.add(number)
+                try:
+                    with complaints():
+                        pictures = context.decode(packet)
+                except av.FFmpegError:
+                    pictures = []
+                    places.failed(key)
+                for picture in pictures:
+                    key = picture.pts if timed else picture.opaque
+                    faulty = picture.is_corrupt or picture.opaque in corrupt
+                    for lost in places.picture(key, faulty):
+                        given += 1
+                        yield lost if timed else None, None, True
+                    given += 1
+                    yield key if timed else None, picture, faulty
+            for lost in places.end():
+                given += 1
+                yield lost if timed else None, None, True
+            # Packets that are not meant to be shown are among those announced.
+            self.missing = self._missing(max(given, packets.count), places.damaged)
+
+    def _missing(self, found: int, damaged: bool) -> int:
+        if self.announced_frames:
+            return max(self.announced_frames - found, 0)
+        # The duration tells the number of a constant rate alone, and rounds it.
+        short = self.expected_frames - found
+        return short if damaged and short > 1 else 0
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[tuple[Any, Any, bool]]:
+        """The container, its video stream, and whether FFmpeg complained of them."""
         try:
-            while True:
-                ok, frame = capture.read()
-                if not ok:
-                    return
-                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        finally:
-            capture.release()
+            with complaints() as said:
+                # With a protocol before it, a name may hold colons.
+                container = av.open(f"file:{self.path}")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise InputError(
+                f"video {self.path}: cannot be opened ({reason(error)}); give a file that FFmpeg reads, e.g. .mp4 "
+                "or .avi"
+            ) from error
+        with container:
+            stream = container.streams.best("video")
+            if stream is None or container.format.name in NO_VIDEO or not stream.codec_context:
+                raise InputError(f"video {self.path}: cannot be opened as video; it holds {_content(container)}")
+            # Threads by frame would give the faults of one packet with the pictures of another.
+            stream.thread_type = "SLICE"
+            yield container, stream, bool(said)
 
 
-class VideoWriter:
-    """Writes RGB frames to an .mp4 file, which appears only when all is written.
-
-    Used as a context manager: leaving it by an exception leaves no file behind.
-    """
-
-    def __init__(self, path: str | os.PathLike, fps: float, size: tuple[int, int]):
-        """Open the file for writing.
-
-        Args:
-          path: ends in .mp4; the codec is MPEG-4 part 2, which every OpenCV build carries.
-          fps: frames a second.
-          size: (width, height); an odd side is padded by one black line, as the codec needs.
-
-        Raises:
-          InputError: the file cannot be written.
-        """
-        self.path = pathlib.Path(path)
-        self.size = (size[0], size[1])
-        self.frames = 0
-        self._temporary = self.path.with_name(f"{self.path.stem}.tmp{os.getpid()}.mp4")
-        self._padded = (size[0] + size[0] % 2, size[1] + size[1] % 2)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*"mp4v"), fps, self._padded)
-        if not self._writer.isOpened():
-            self._temporary.unlink(missing_ok=True)
-            raise InputError(f"{self.path}: cannot be written as mp4; is the folder writable?")
-
-    def write(self, frame: np.ndarray) -> None:
-        """Append a frame: uint8 RGB [H, W, 3] of the writer's size."""
-        if frame.shape != (self.size[1], self.size[0], 3):
-            raise ValueError(f"{self.path}: a frame of {frame.shape[1]}×{frame.shape[0]} in a video of {self.size}")
-        right, bottom = self._padded[0] - self.size[0], self._padded[1] - self.size[1]
-        if right or bottom:
-            frame = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
-        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        self.frames += 1
-
-    def close(self) -> None:
-        """Finish the file and put it in its place."""
-        self._writer.release()
-        os.replace(self._temporary, self.path)
-
-    def __enter__(self) -> "VideoWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._writer.release()
-            self._temporary.unlink(missing_ok=True)
+def check_video_file(path: pathlib.Path, flag: str = "video") -> None:
+    """Raises InputError that says what `path` is, if it is not a file that can be read."""
+    text = str(path)
+    # os.path answers no where pathlib raises: names that are too long, folders that are closed.
+    if os.path.isfile(path):
+        if not os.access(path, os.R_OK):
+            raise InputError(f"{flag} {path}: cannot be read (permission denied)")
+        return
+    make = "make one, e.g. by `ffmpeg -framerate 25 {} -pix_fmt yuv420p video.mp4`"
+    if os.path.isdir(path):
+        endings = {os.path.splitext(name)[1] for name in os.listdir(path)} if os.access(path, os.R_OK) else set()
+        ending = next((ending for ending in sorted(endings) if ending.lower() in PICTURES), ".jpg")
+        source = make.format(f"-pattern_type glob -i '{text}/*{ending}'")
+        raise InputError(f"{flag} {path}: is a folder, and only a video file is read; {source}")
+    if "://" in text or (":/" in text and text.split(":/")[0].isalpha()):
+        raise InputError(f"{flag} {path}: is a URL, and only a video file is read; download it first")
+    if text.isdigit() or os.path.exists(path):
+        raise InputError(
+            f"{flag} {path}: is no file (a camera, say), and only a video file is read; record one first, e.g. by "
+            "`ffmpeg -i /dev/video0 -t 10 video.mp4`"
+        )
+    if any(character in path.name for character in "*?[") or "%" in path.name:
+        kind = "-i" if "%" in path.name else "-pattern_type glob -i"
+        source = make.format(f"{kind} '{text}'")
+        raise InputError(f"{flag} {path}: is a pattern, and only a video file is read; {source}")
+    raise InputError(f"{flag} {path}: no such file")
 
 
-def mp4_codecs() -> dict[str, bool]:
-    """Which codecs this OpenCV can write into an .mp4 file and read back, by trying."""
-    found = {}
-    with tempfile.TemporaryDirectory() as folder, _silent_stderr():
-        for codec in ("mp4v", "avc1", "hev1", "av01"):
-            path = os.path.join(folder, f"{codec}.mp4")
-            writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*codec), DEFAULT_FPS, (64, 64))
-            for value in range(3):
-                writer.write(np.full((64, 64, 3), 80 * value, np.uint8))
-            writer.release()
-            found[codec] = os.path.exists(path) and cv2.VideoCapture(path).read()[0]
-    return found
+def _upright(picture: Any) -> np.ndarray:
+    """The picture as uint8 RGB, turned as the file says it is to be shown."""
+    image = picture.to_ndarray(format="rgb24")
+    matrix = picture.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return image
+    numbers = struct.unpack("9i", bytes(matrix))
+    # A pixel (x, y) is shown at (a·x + c·y, b·x + d·y); other than quarter turns and mirrors there is nothing in use.
+    a, b, c, d = numbers[0], numbers[1], numbers[3], numbers[4]
+    if a and d and not b and not c:
+        rows, columns = d, a
+    elif b and c and not a and not d:
+        image, rows, columns = image.swapaxes(0, 1), b, c
+    else:
+        return image
+    return np.ascontiguousarray(image[:: 1 if rows > 0 else -1, :: 1 if columns > 0 else -1])
 
 
-@contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Drop what libraries write to standard error: FFmpeg complains there of every codec that it lacks."""
-    sys.stderr.flush()
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
+def _fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The image scaled into (width, height), its shape kept, black beside it."""
+    scale = min(size[0] / image.shape[1], size[1] / image.shape[0])
+    width, height = (max(round(side * scale), 1) for side in (image.shape[1], image.shape[0]))
+    width, height = min(width, size[0]), min(height, size[1])
+    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    x, y = (size[0] - width) // 2, (size[1] - height) // 2
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas[y : y + height, x : x + width] = cv2.resize(image, (width, height), interpolation=method)
+    return canvas
+
+
+def _content(container: Any) -> str:
+    kinds = sorted({stream.type for stream in container.streams})
+    return ", ".join(kinds) or "no stream"

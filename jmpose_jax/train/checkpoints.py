@@ -17,6 +17,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import numpy as np
 from absl import logging
 from orbax.checkpoint import v1 as ocp
 
@@ -306,10 +307,12 @@ def find_checkpoint(path: str | os.PathLike, best: bool = False) -> pathlib.Path
     start = pathlib.Path(path)
     if best:
         return _best_checkpoint(start)
-    if not start.exists():
+    if not os.path.exists(start):  # False too where the name cannot be one
         raise InputError(f"checkpoint {start} does not exist")
     if (start / "variables").is_dir():
         return start
+    if (start / "quickstart.json").is_file():
+        start = start / "jmpose"  # a workdir of quickstart holds several runs, this one is what it is for
     folder = start / FOLDER if (start / FOLDER).is_dir() else start
     steps = _steps(folder)
     if not steps:
@@ -366,7 +369,21 @@ def load_variables(
     config = (metadata.custom_metadata or {}).get("config")
     if config is None:
         raise InputError(f"checkpoint {folder} does not say what model it is of; write it with `jmpose train`")
+    _check_finite(variables, folder)
     return config, variables
+
+
+def _check_finite(variables: Any, folder: pathlib.Path) -> None:
+    """Poses of a model with NaN in it are no numbers, or are wrong without a sign of it."""
+    leaves = jax.tree_util.tree_leaves_with_path(variables)
+    bad = [path for path, leaf in leaves if not np.isfinite(jax.device_get(leaf)).all()]
+    if bad:
+        name = "/".join(str(getattr(key, "key", key)) for key in bad[0])
+        others = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise InputError(
+            f"checkpoint {folder}: {name}{others} of its {len(leaves)} arrays hold NaN or infinity; its training went "
+            "astray, or the file that it was converted from is damaged: use another checkpoint"
+        )
 
 
 def load_model(

@@ -1,7 +1,16 @@
 """`jmpose predict` from a checkpoint on disk, and its faults."""
 
 import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
 
+import av
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +22,7 @@ from jmpose_jax.inference.video import VideoReader, VideoWriter
 from jmpose_jax.metrics.reading import read_sequence
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
-from jmpose_jax.train.checkpoints import save_variables
+from jmpose_jax.train.checkpoints import load_variables, save_variables
 
 BACKBONE = {
     "width": 8, "num_joints": 15, "stem_features": (8, 8), "stem_block": "basic", "stem_blocks": 1,
@@ -69,12 +78,17 @@ def run(capsys, **values):
     return status, printed.out, printed.err
 
 
+def fresh():
+    """A command defines its flags when it is called, once in a process; take them away for the next call."""
+    for module in ("experiments.predict", "experiments.outputs"):
+        for flag in flags.FLAGS.flags_by_module_dict().get(module, [])[:]:
+            delattr(flags.FLAGS, flag.name)
+
+
 @pytest.fixture(autouse=True)
 def fresh_flags():
-    """A command defines its flags when it is called, once in a process; take them away for the next call."""
     yield
-    for flag in flags.FLAGS.flags_by_module_dict().get("experiments.predict", [])[:]:
-        delattr(flags.FLAGS, flag.name)
+    fresh()
 
 
 def test_whole_frame(checkpoint, video, tmp_path, capsys):
@@ -103,15 +117,17 @@ def fault(capsys, tmp_path, message, **values):
     line = err.strip().splitlines()[-1]
     assert line.startswith("jmpose predict: ") and message in line
     assert "Traceback" not in err
-    assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_absent_checkpoint(video, tmp_path, capsys):
     fault(capsys, tmp_path, "does not exist", video=video, checkpoint=tmp_path / "none")
 
 
-def test_video_is_needed(checkpoint, tmp_path, capsys):
+def test_missing_flags_are_named_together(checkpoint, tmp_path, capsys):
     fault(capsys, tmp_path, "--video is missing", checkpoint=checkpoint)
+    fresh()
+    fault(capsys, tmp_path, "--video and --checkpoint are missing")
 
 
 def test_no_video(checkpoint, tmp_path, capsys):
@@ -142,3 +158,218 @@ def test_boxes_of_another_video(checkpoint, video, tmp_path, capsys):
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({"40": [[10, 10, 30, 60]]}))
     fault(capsys, tmp_path, "its first box is on frame 40", video=video, checkpoint=checkpoint, boxes=boxes)
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_earlier_results(checkpoint, video, tmp_path, capsys):
+    given = {"video": video, "checkpoint": checkpoint, "output": tmp_path / "out", "detector": "whole"}
+    assert run(capsys, **given, max_frames=3)[0] == 0
+    before = content(tmp_path / "out")
+    fresh()
+    status, _, err = run(capsys, **given)
+    assert status == 2 and f"{tmp_path}/out" in err and "--if_exists" in err and content(tmp_path / "out") == before
+    fresh()
+    status, out, _ = run(capsys, **given, if_exists="number")
+    assert status == 0 and f"{tmp_path}/out-2: 6 frames" in out and content(tmp_path / "out") == before
+    fresh()
+    status, out, _ = run(capsys, **given, if_exists="replace")
+    assert status == 0 and set(content(tmp_path / "out")) == set(before)
+    assert len(list(VideoReader(tmp_path / "out/overlay.mp4"))) == 6
+
+
+def test_a_working_folder_with_results(checkpoint, video, tmp_path, capsys, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "poses.csv").write_text("earlier")
+    monkeypatch.chdir(tmp_path / "here")
+    status, out, err = run(
+        capsys, video=video, checkpoint=checkpoint, output=".", detector="whole", max_frames=1, if_exists="number"
+    )
+    assert status == 0 and f"{tmp_path}/here-2: 1 frames" in out, err
+    assert content(tmp_path / "here") == {"poses.csv": b"earlier"}
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "none/" + "x" * 300, "none/video.mp4", "/proc/1/root/video.mp4"])
+def test_names_that_are_none(checkpoint, video, tmp_path, capsys, name):
+    fault(capsys, tmp_path, "--video", video=name, checkpoint=checkpoint)
+    fresh()
+    fault(capsys, tmp_path, "checkpoint", video=video, checkpoint=name)
+
+
+@pytest.mark.parametrize("way", ["same", "symlink", "hardlink", "folder"])
+@pytest.mark.parametrize("which", ["video", "boxes"])
+def test_what_is_read_is_not_replaced(checkpoint, video, tmp_path, capsys, way, which):
+    out = tmp_path / "out"
+    out.mkdir()
+    source = tmp_path / "source"
+    if which == "video":
+        source.write_bytes(video.read_bytes())
+        target = out / "overlay.mp4"
+    else:
+        source.write_text(json.dumps({"0": [[10, 10, 30, 60]]}))
+        target = out / "poses.json"
+    given = source
+    if way == "symlink":
+        target.symlink_to(source)
+    elif way == "hardlink":
+        target.hardlink_to(source)
+    else:
+        source.rename(target)
+        given = target
+    if way == "folder":
+        (tmp_path / "link").symlink_to(out)
+        given = tmp_path / "link" / target.name
+    before = given.read_bytes()
+    files = {"video": video, "boxes": given} if which == "boxes" else {"video": given, "detector": "whole"}
+    status, _, err = run(capsys, checkpoint=checkpoint, output=out, if_exists="replace", **files)
+    assert status == 2 and "would replace" in err and target.name in err
+    assert given.read_bytes() == before and [path.name for path in out.iterdir()] == [target.name]
+
+
+def test_a_place_that_cannot_be_written_to(checkpoint, video, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(predict, "VideoReader", lambda path: pytest.fail("the video was opened before"))
+    monkeypatch.setattr(predict, "from_checkpoint", lambda *a, **k: pytest.fail("the model was loaded before"))
+    (tmp_path / "file").write_text("")
+    for output in (
+        tmp_path / "file",
+        tmp_path / "file" / "below" / "it",
+        "/proc/none/out",
+        "x" * 300,
+        "none/" + "x" * 300,
+        "a\0b",
+    ):
+        status, _, err = run(capsys, video=video, checkpoint=checkpoint, output=output)
+        assert status == 2 and err.startswith("jmpose predict: --output=") and "Traceback" not in err
+        fresh()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for the superuser")
+def test_a_read_only_place(checkpoint, video, tmp_path, capsys):
+    (tmp_path / "closed").mkdir(mode=0o500)
+    status, _, err = run(capsys, video=video, checkpoint=checkpoint, output=tmp_path / "closed" / "out")
+    assert status == 2 and "cannot be written to" in err
+
+
+@pytest.mark.parametrize("name,says", [("", "is a folder"), ("*.mp4", "is a pattern"), ("%06d.jpg", "is a pattern")])
+def test_what_is_no_video_file(checkpoint, tmp_path, capsys, name, says):
+    (tmp_path / "frames").mkdir()
+    fault(capsys, tmp_path, says, video=tmp_path / "frames" / name, checkpoint=checkpoint)
+
+
+def test_a_threshold_that_is_no_number(checkpoint, video, tmp_path, capsys):
+    fault(capsys, tmp_path, "--draw_threshold=nan", video=video, checkpoint=checkpoint, draw_threshold="nan")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_checkpoint_that_is_not_finite(checkpoint, video, tmp_path, capsys, value):
+    config, variables = load_variables(checkpoint)
+    leaves, tree = jax.tree.flatten(variables)
+    leaves[3] = leaves[3].at[(0,) * leaves[3].ndim].set(value)
+    save_variables(tmp_path / "broken", jax.tree.unflatten(tree, leaves), config)
+    name = jax.tree_util.tree_leaves_with_path(variables)[3][0][-1].key
+    fault(capsys, tmp_path, f"/{name} of its", video=video, checkpoint=tmp_path / "broken")
+
+
+def test_a_model_of_flow(video, tmp_path, capsys):
+    config = {"model": {"name": "raft", "size": "small"}, "dataset": {}}
+    save_variables(tmp_path / "flow", {"params": {"x": jnp.zeros(1)}, "batch_stats": {}}, config)
+    fault(capsys, tmp_path, "'raft' estimates no poses", video=video, checkpoint=tmp_path / "flow")
+
+
+def test_a_workdir_of_quickstart(checkpoint, video, tmp_path, capsys):
+    shutil.copytree(checkpoint, tmp_path / "work" / "jmpose")
+    (tmp_path / "work" / "quickstart.json").write_text("{}")
+    (tmp_path / "work/jmpose/checkpoints/0").rename(tmp_path / "work/jmpose/checkpoints/10")
+    status, out, err = run(capsys, video=video, checkpoint=tmp_path / "work", output=tmp_path / "out", detector="whole")
+    assert status == 0 and "6 frames" in out and "of step 10" in err and "compiling" in err
+
+
+def test_lost_frames_are_named(checkpoint, video, tmp_path, capsys):
+    path = tmp_path / "v.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for i in range(9):
+            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * i, np.uint8), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    raw = bytearray(path.read_bytes())
+    for start, size in (packets[3], packets[4], packets[6]):
+        raw[start : start + size] = bytes(size)
+    path.write_bytes(raw)
+    status, out, _ = run(capsys, video=path, checkpoint=checkpoint, output=tmp_path / "out", detector="whole")
+    assert status == 0 and "9 frames, 6 poses" in out and "frames 3–4, 6" in out
+
+
+# Sends signals to itself at a given moment: while frame N is drawn, or while the tables are written.
+SIGNALLED = """
+import os, signal, sys
+from jmpose_jax.inference import pipeline
+from experiments import predict
+moment, number, times = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+calls = iter(range(1000))
+def send():
+    for _ in range(times):
+        os.kill(os.getpid(), number)
+def watched(function, at):
+    def call(*arguments, **named):
+        if next(calls) == at:
+            send()
+        return function(*arguments, **named)
+    return call
+if moment == "tables":
+    pipeline.write_csv = watched(pipeline.write_csv, 0)
+elif moment == "detector":
+    predict.make_detector = lambda name, make=predict.make_detector: watched(make(name), 2)
+else:
+    pipeline.draw_people = watched(pipeline.draw_people, int(moment))
+predict.main(["jmpose predict", *sys.argv[4:]])
+"""
+
+
+@pytest.mark.parametrize(
+    "moment,number,times,frames",
+    [("detector", 2, 1, 0), ("2", 2, 3, 4), ("5", 15, 2, 6), ("tables", 15, 1, 6)],
+)
+def test_signals(checkpoint, video, tmp_path, moment, number, times, frames):
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, moment, str(number), str(times), f"--video={video}", "--detector=whole",
+         f"--checkpoint={checkpoint}", f"--output={tmp_path}/out/deep", "--batch_size=4"],
+        capture_output=True, text=True, cwd=pathlib.Path(predict.__file__).parents[1],
+    )  # fmt: skip
+    assert done.returncode == 128 + number, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("jmpose predict: stopped by ") and "Traceback" not in done.stderr
+    if not frames:
+        assert "no frame was done" in last and list(tmp_path.iterdir()) == []
+        return
+    assert f"{frames} frames" in last
+    assert sorted(content(tmp_path / "out/deep")) == ["overlay.mp4", "poses.csv", "poses.json"]
+    assert len(list(VideoReader(tmp_path / "out/deep/overlay.mp4"))) == frames
+    assert len(json.loads((tmp_path / "out/deep/poses.json").read_text())["images"]) == frames
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(16))
+def test_signals_at_any_moment(checkpoint, video, tmp_path, seed):
+    rng = random.Random(seed)
+    number = rng.choice([signal.SIGINT, signal.SIGTERM])
+    command = subprocess.Popen(
+        [sys.executable, "-m", "experiments.cli", "predict", f"--video={video}", f"--checkpoint={checkpoint}",
+         f"--output={tmp_path}/out", "--detector=whole", "--batch_size=1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=pathlib.Path(predict.__file__).parents[1],
+    )  # fmt: skip
+    time.sleep(rng.uniform(0.0, 8.0))
+    for _ in range(rng.choice([1, 1, 3])):
+        command.send_signal(number)
+        time.sleep(rng.uniform(0, 0.2))
+    _, err = command.communicate()
+    found = sorted(content(tmp_path / "out")) if (tmp_path / "out").exists() else None
+    assert found in (None, ["overlay.mp4", "poses.csv", "poses.json"]), err
+    if found:
+        count = len(json.loads((tmp_path / "out/poses.json").read_text())["images"])
+        assert len(list(VideoReader(tmp_path / "out/overlay.mp4"))) == count >= 1

@@ -97,7 +97,7 @@ FAULTS = {
     "no box": ([{"image_id": 0, "score": 1}], r"\[0\]: key 'bbox'"),
     "no score": ([{"image_id": 0, "bbox": [0, 0, 5, 5]}], r"\[0\]: key 'score'"),
     "short box": ([{"image_id": 0, "bbox": [0, 0, 5], "score": 1}], r"\[0\]: 'bbox' has 3"),
-    "text box": ([{"image_id": 0, "bbox": ["a", 0, 5, 5], "score": 1}], r"\[0\]: 'bbox'\[0\] must be a finite number"),
+    "text box": ([{"image_id": 0, "bbox": ["a", 0, 5, 5], "score": 1}], r"\[0\]: 'bbox'\[0\] must be a number"),
     "nan": ({"0": [[float("nan"), 0, 5, 5, 1]]}, r"box 0 of frame 0\[0\] must be a finite number"),
     "text id": ([{"image_id": "a", "bbox": [0, 0, 5, 5], "score": 1}], r"\[0\]: 'image_id' must be an integer"),
     "name without number": ([{"image_name": "a/b.jpg", "bbox": [0, 0, 5, 5], "score": 1}], "no frame number"),

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from jmpose_jax.errors import InputError
 from jmpose_jax.files import atomic_text
 from jmpose_jax.inference.export import to_posetrack18, write_csv, write_posetrack18
 from jmpose_jax.metrics.reading import read_sequence
@@ -85,3 +86,18 @@ def test_a_video_without_poses(tmp_path):
     assert json.loads((tmp_path / "v.json").read_text())["annotations"] == []
     write_csv(empty, tmp_path / "v.csv")
     assert len((tmp_path / "v.csv").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("what,culprit", [("boxes", "box"), ("keypoints", "joints"), ("scores", "scores")])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_not_written(predictions, tmp_path, what, culprit, value):
+    getattr(predictions, what)[2, ..., -1] = value
+    for write in (write_posetrack18, write_csv):
+        with pytest.raises(InputError, match=f"video v: {culprit} of person 1 in frame 2 are not finite"):
+            write(predictions, tmp_path / "v")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lost_frames_are_kept(predictions):
+    assert to_posetrack18(predictions, lost_frames=(1,))["lost_frames"] == [1]
+    assert "lost_frames" not in to_posetrack18(predictions)

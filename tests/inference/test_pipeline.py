@@ -1,16 +1,20 @@
 """The whole of prediction on small videos with a model that can be checked: a bright square is the person."""
 
 import csv
+import errno
 import json
 import tracemalloc
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
-from jmpose_jax.errors import InputError
-from jmpose_jax.inference.detectors import Detections
+from jmpose_jax.errors import InputError, NoSpace
+from jmpose_jax.inference import pipeline
+from jmpose_jax.inference.detectors import BoxTable, Detections, make_detector
 from jmpose_jax.inference.estimate import to_image
-from jmpose_jax.inference.pipeline import estimate_poses, predict_video
+from jmpose_jax.inference.pipeline import NothingDone, estimate_poses, predict_video
 from jmpose_jax.inference.predictor import Predictor
 from jmpose_jax.inference.video import VideoReader, VideoWriter
 from jmpose_jax.metrics.reading import read_sequence
@@ -96,6 +100,10 @@ def test_ids_of_a_posetrack_file_are_kept(predictor, video, tmp_path):
     predict_video(predictor, video, tmp_path / "out", detect, images=dict(enumerate(images)), max_frames=5)
     content = json.loads((tmp_path / "out/poses.json").read_text())
     assert content["images"] == images[:5]
+    predict_video(predictor, video, tmp_path / "other", detect, images={4: images[4]})
+    content = json.loads((tmp_path / "other/poses.json").read_text())
+    assert content["images"][4] == images[4]
+    assert len({image["id"] for image in content["images"]}) == len(content["images"]) == 11
 
 
 def test_a_sparse_list_of_images_keeps_its_frames(predictor, video, tmp_path):
@@ -121,8 +129,97 @@ def test_a_fault_on_the_way_leaves_nothing(predictor, video, tmp_path):
         return detect(index, image)
 
     with pytest.raises(InputError, match="frame 6"):
+        predict_video(predictor, video, tmp_path / "out" / "deep", faulty)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_lost_frame_has_a_place_and_no_poses(predictor, make_video, tmp_path):
+    path = make_video("walk.mp4", 11, codec="mjpeg", pixels="yuvj420p")
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][6]
+        start, size = packet.pos, packet.size
+    raw = bytearray(path.read_bytes())
+    raw[start : start + size] = bytes(size)
+    path.write_bytes(raw)
+    summary = predict_video(predictor, path, tmp_path / "out", make_detector("whole"))
+    assert (summary.frames, summary.persons, summary.lost) == (11, 10, (6,)) and summary.complete
+    content = json.loads((tmp_path / "out/poses.json").read_text())
+    assert [image["id"] for image in content["images"]] == list(range(11)) and content["lost_frames"] == [6]
+    assert [annotation["image_id"] for annotation in content["annotations"]] == [0, 1, 2, 3, 4, 5, 7, 8, 9, 10]
+    with open(tmp_path / "out/poses.csv", newline="") as file:
+        assert {int(row["frame"]) for row in csv.DictReader(file)} == set(range(11)) - {6}
+    drawn = list(VideoReader(tmp_path / "out/overlay.mp4").frames())
+    assert len(drawn) == 11 and float(drawn[-1].time) == pytest.approx(10 / 30, abs=1e-3)
+    assert np.abs(drawn[6].image.astype(int) - drawn[5].image).max() > 60  # it says so
+
+
+def test_the_overlay_keeps_the_times(predictor, make_video, tmp_path):
+    times = [0, 33, 66, 150, 151, 400, 1433]
+    path = make_video("v.mkv", 7, times=times, time_base=Fraction(1, 1000))
+    predict_video(predictor, path, tmp_path / "out", make_detector("whole"))
+    assert [frame.time * 1000 for frame in VideoReader(tmp_path / "out/overlay.mp4").frames()] == times
+
+
+def test_a_change_of_size(predictor, make_video, tmp_path):
+    parts = [make_video("a.ts", 6).read_bytes(), make_video("b.ts", 6, size=(192, 128)).read_bytes()]
+    (tmp_path / "v.ts").write_bytes(b"".join(parts))
+    summary = predict_video(predictor, tmp_path / "v.ts", tmp_path / "out", make_detector("whole"))
+    assert summary.rescaled == tuple((i, (192, 128)) for i in range(6, 12))
+    table = BoxTable({0: Detections(np.array([[5, 5, 20, 20]], np.float32), np.ones(1, np.float32))}, "boxes.json")
+    with pytest.raises(InputError, match="frame 6 of the video is 192×128"):
+        predict_video(predictor, tmp_path / "v.ts", tmp_path / "boxes", table)
+    assert not (tmp_path / "boxes").exists()
+
+
+@pytest.mark.parametrize("asked", [1, 2, 5, 9, 12, 14, 20])
+def test_a_stop_ends_the_files_with_what_is_done(predictor, video, tmp_path, asked):
+    questions = iter(range(100))
+    try:
+        summary = predict_video(predictor, video, tmp_path / "out", detect, stop=lambda: next(questions) >= asked - 1)
+    except NothingDone:
+        assert not (tmp_path / "out").exists() and asked < 5
+        return
+    assert 0 < summary.frames <= 11 and summary.complete == (summary.frames == 11)
+    assert len(list(VideoReader(tmp_path / "out/overlay.mp4"))) == summary.frames
+    content = json.loads((tmp_path / "out/poses.json").read_text())
+    assert len(content["images"]) == summary.frames and len(content["annotations"]) == summary.persons
+    assert len((tmp_path / "out/poses.csv").read_text().splitlines()) == 1 + 15 * summary.persons
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("of", ["keypoints", "scores"])
+def test_what_is_not_finite_is_never_written(video, tmp_path, value, of):
+    def broken(variables, batch):
+        keypoints, scores = middle(variables, batch)
+        return (keypoints * value, scores) if of == "keypoints" else (keypoints, scores * value)
+
+    model = Predictor(broken, {}, input_size=(64, 48), delta=0, batch_size=4)
+    with pytest.raises(InputError, match="person 0 in frame 0 are not finite"):
+        predict_video(model, video, tmp_path / "out", detect)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_room_for_the_tables(predictor, video, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(pipeline, "write_csv", full)
+    with pytest.raises(NoSpace, match="out: no room"):
+        predict_video(predictor, video, tmp_path / "out", detect)
+    assert not (tmp_path / "out").exists()
+
+
+def test_earlier_results_stay_where_new_ones_fail(predictor, video, tmp_path):
+    predict_video(predictor, video, tmp_path / "out", detect)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+    def faulty(index, image):
+        raise InputError("box")
+
+    with pytest.raises(InputError):
         predict_video(predictor, video, tmp_path / "out", faulty)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_memory_does_not_grow_with_the_video(predictor):

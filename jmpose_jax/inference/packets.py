@@ -1,0 +1,111 @@
+"""The packets of a video stream, with what the file shows of lost ones, and the times that they tell of."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from jmpose_jax.inference.ffmpeg import complaints
+
+# Their time stamps are made up in the order of the file, not of display.
+UNTIMED = {"avi", "h264", "hevc", "m4v", "mpegvideo"}
+RETRIES = 16  # reads after a fault of the container, without a packet
+# Bytes between two packets that the container itself may fill; more of them were once a packet.
+OVERHEAD = {"matroska,webm": 128, "mpegts": 16 * 188}
+CHUNK_HEAD = 8  # bytes of an AVI chunk before its packet
+
+
+class Packets:
+    """Goes through the packets of a stream.
+
+    Attributes:
+      damaged: since the packet before, FFmpeg has complained, or the file holds bytes that are no packet's.
+      skipped: numbers of packets that the file's index lists between the one before and this one.
+      count: packets so far.
+    """
+
+    def __init__(self, container: Any, stream: Any):
+        """Take an open container and its video stream."""
+        self._container, self._stream = container, stream
+        self._overhead = OVERHEAD.get(container.format.name)
+        entries = list(stream.index_entries) if container.format.name == "avi" else []
+        self._index = {entry.pos + CHUNK_HEAD: number for number, entry in enumerate(entries)}
+        self._keyframes = {number for number, entry in enumerate(entries) if entry.is_keyframe}
+        self._end: int | None = None  # of the packets so far, a position in the file
+        self._number = -1
+        self.damaged, self.skipped, self.count = False, range(0), 0
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        """(number in the order of the file, packet), the number of the index where there is one; at last None."""
+        faults = 0
+        while faults <= RETRIES:
+            # Where bytes are accounted for, other streams' are needed too.
+            packets = self._container.demux() if self._overhead else self._container.demux(self._stream)
+            try:
+                while True:
+                    with complaints() as said:
+                        packet = next(packets, None)
+                    self.damaged |= bool(said)
+                    if packet is None:
+                        faults = RETRIES + 1
+                        break
+                    if not packet.size:  # the end of a stream; or that the picture before stays
+                        continue
+                    faults = 0
+                    self._account(packet)
+                    if packet.stream is self._stream or packet.stream.index == self._stream.index:
+                        yield self._next_number(packet), packet
+                        self.damaged = False
+            except av.FFmpegError:
+                self.damaged = True
+                faults += 1
+        yield self._number + 1, None
+
+    def is_keyframe(self, number: int) -> bool:
+        """Whether the index says so of a packet."""
+        return number in self._keyframes
+
+    def _account(self, packet: Any) -> None:
+        """Notice bytes between the packets before and this one that are too many for the container's own."""
+        if not self._overhead or packet.pos is None:
+            return
+        if self._end is not None and packet.pos - self._end > self._overhead + packet.size // 8:
+            self.damaged = True
+        self._end = max(self._end or 0, packet.pos + packet.size)
+
+    def _next_number(self, packet: Any) -> int:
+        self.count += 1
+        following = self._number + 1
+        number = self._index.get(packet.pos, following)
+        self.skipped = range(following, number)
+        self._number = max(number, following)
+        return self._number
+
+
+class Clock:
+    """Seconds since the first frame, always growing, from the time stamps of a stream."""
+
+    JUMP = 1  # seconds; time stamps that go back by more begin anew, by less are faulty
+
+    def __init__(self, time_base: Fraction, rate: Fraction):
+        self._time_base, self._period = time_base, 1 / rate
+        self._origin: Fraction | None = None
+        self._last: Fraction | None = None
+
+    def at(self, key: int | None) -> Fraction:
+        """The time of the next frame, of time stamp `key` where it has one."""
+        following = Fraction(0) if self._last is None else self._last + self._period
+        if key is None:
+            time = following
+        else:
+            if self._origin is None:
+                self._origin = Fraction(key)
+            time = (key - self._origin) * self._time_base
+            if self._last is not None and time <= self._last:
+                if self._last - time > self.JUMP:
+                    self._origin, time = key - following / self._time_base, following
+                else:
+                    time = self._last + self._time_base
+        self._last = time
+        return time

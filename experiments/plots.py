@@ -28,8 +28,8 @@ def loss_curves(runs: Mapping[str, str | os.PathLike], path: str | os.PathLike) 
         steps = [line["step"] for line in lines]
         names = sorted({name for line in lines for name in line if name.startswith("loss/") and name != "loss/total"})
         for name in names:
-            values = np.array([line.get(name, np.nan) for line in lines])
-            axis.plot(steps, values, alpha=0.9, linewidth=1.4, label=name.removeprefix("loss/").replace("_", " "))
+            label = name.removeprefix("loss/").replace("_", " ")
+            axis.plot(steps, _column(lines, name), alpha=0.9, linewidth=1.4, label=label)
         axis.set_yscale("log")
         axis.set_title(title, color=INK, fontsize=10)
         axis.set_xlabel("step")
@@ -38,7 +38,7 @@ def loss_curves(runs: Mapping[str, str | os.PathLike], path: str | os.PathLike) 
             axis.legend(frameon=False, fontsize=8)
         if steps:
             rate = axis.twinx()
-            rate.plot(steps, [line["learning_rate"] for line in lines], color="#8c959f", linewidth=0.8, linestyle="--")
+            rate.plot(steps, _column(lines, "learning_rate"), color="#8c959f", linewidth=0.8, linestyle="--")
             rate.set_yticks([])
             rate.set_ylim(bottom=0)
     axes[0, 0].set_ylabel("mean of the term (dashed: learning rate)")
@@ -57,7 +57,7 @@ def ap_bars(table: Mapping[str, Mapping[str, float]], columns: Sequence[str], pa
     width = 0.8 / max(len(table), 1)
     colors = plt.get_cmap("tab10")
     for i, (row, values) in enumerate(table.items()):
-        heights = [values.get(column, np.nan) for column in columns]
+        heights = [_number(values.get(column)) for column in columns]
         places = np.arange(len(columns)) + (i - (len(table) - 1) / 2) * width
         axis.bar(places, heights, width * 0.92, label=row, color=colors(i))
     axis.set_xticks(np.arange(len(columns)), columns)
@@ -66,6 +66,15 @@ def ap_bars(table: Mapping[str, Mapping[str, float]], columns: Sequence[str], pa
     axis.grid(axis="y", alpha=0.25)
     axis.legend(frameon=False, fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.22))
     _save(figure, path)
+
+
+def _column(lines: Sequence[Mapping[str, float | None]], name: str) -> np.ndarray:
+    return np.array([_number(line.get(name)) for line in lines], np.float64)
+
+
+def _number(value: float | None) -> float:
+    """What JSON has as null, or not at all, is NaN: a gap in the picture."""
+    return np.nan if value is None else float(value)
 
 
 def _save(figure: plt.Figure, path: str | os.PathLike) -> None:

@@ -187,6 +187,16 @@ def test_a_workdir_that_cannot_be_used_is_one_line(call, config, tmp_path):
         assert not (tmp_path / "nowhere").exists()
 
 
+def test_a_grid_that_cannot_be_evaluated_leaves_nothing_behind(tmp_path):
+    """The next try, with the data set in its place, must not be told that the folder holds another grid."""
+    config = tmp_path / "poses.py"
+    config.write_text("from configs.gamma_grid import get_config, get_grid\n")
+    command = [sys.executable, "-m", "experiments.cli", "grid", f"--config={config}", f"--workdir={tmp_path / 'w'}"]
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": "cpu"})
+    assert ended.returncode == 2 and ended.stderr.count("\n") == 1 and "dataset.root" in ended.stderr
+    assert not (tmp_path / "w").exists()
+
+
 def test_library_callers_hear_the_same(tmp_path):
     found = grid_cells.expand(BASE, {"loss.alpha": (0.0, 1.0)})
     grid_cells.claim(tmp_path, found)

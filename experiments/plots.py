@@ -57,7 +57,7 @@ def ap_bars(table: Mapping[str, Mapping[str, float]], columns: Sequence[str], pa
     width = 0.8 / max(len(table), 1)
     colors = plt.get_cmap("tab10")
     for i, (row, values) in enumerate(table.items()):
-        heights = [_number(values.get(column)) for column in columns]
+        heights = np.array([values.get(column) for column in columns], float)
         places = np.arange(len(columns)) + (i - (len(table) - 1) / 2) * width
         axis.bar(places, heights, width * 0.92, label=row, color=colors(i))
     axis.set_xticks(np.arange(len(columns)), columns)
@@ -69,12 +69,8 @@ def ap_bars(table: Mapping[str, Mapping[str, float]], columns: Sequence[str], pa
 
 
 def _column(lines: Sequence[Mapping[str, float | None]], name: str) -> np.ndarray:
-    return np.array([_number(line.get(name)) for line in lines], np.float64)
-
-
-def _number(value: float | None) -> float:
-    """What JSON has as null, or not at all, is NaN: a gap in the picture."""
-    return np.nan if value is None else float(value)
+    """What is null in JSON, or not there, is NaN: a gap in the picture."""
+    return np.array([line.get(name) for line in lines], float)
 
 
 def _save(figure: plt.Figure, path: str | os.PathLike) -> None:

@@ -15,6 +15,7 @@ BASE = {"seed": 0, "loss": {"alpha": 1.0}, "model": {"name": "m"}}
 # Every command line is run in a child of one process that has loaded the program; cells fail as the file says.
 FORKED = """
 import json, os, sys
+from configs import gamma_grid
 from experiments import grid, grid_report, grid_run
 def process(command):
     import pathlib, subprocess
@@ -73,9 +74,7 @@ def config(tmp_path):
     """Function of the text of get_grid() that writes a config file with it."""
 
     def write(body, name="grid_of_a_test.py"):
-        text = "from ml_collections import ConfigDict\n\n\ndef get_config():\n"
-        text += f"    return ConfigDict({BASE!r})\n\n\n{body}\n"
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(f"from configs.gamma_grid import get_config\n\n\n{body}\n")
         return tmp_path / name
 
     return write

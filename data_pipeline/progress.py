@@ -105,11 +105,6 @@ class ProgressBar:
             shape = "{desc}: " + count + " [{elapsed}{postfix}]"
             self._bar = tqdm(total=total, initial=initial, desc=description, dynamic_ncols=True, bar_format=shape)
 
-    def restart(self) -> None:
-        """The clock starts anew at the present count: what came before, compilation say, is no measure of the rest."""
-        self._last = time.monotonic()
-        self._pace.start(self._count, self._last)
-
     def update(self, steps: int = 1) -> None:
         """Count steps done."""
         self._count += steps
@@ -124,6 +119,11 @@ class ProgressBar:
             self._last = now
             behind = self._behind(now)
             print(f"{self._description}: {self._done()}{', ' if behind else ''}{behind}", file=sys.stderr, flush=True)
+
+    def restart(self) -> None:
+        """The clock starts anew at the present count: what came before, compilation say, is no measure of the rest."""
+        self._last = time.monotonic()
+        self._pace.start(self._count, self._last)
 
     def note(self, text: str) -> None:
         """A few words that stand behind the count from now on, e.g. the loss."""

@@ -52,16 +52,27 @@ def load_grid(path: str) -> dict[str, Any]:
         raise InputError(f"--config={path}: get_grid() raises {type(error).__name__}: {error}") from error
 
 
-def plan(config: ConfigDict, grid: dict[str, Any], workdir: pathlib.Path) -> Grid:
+def plan(config: ConfigDict, grid: dict[str, Any], workdir: pathlib.Path, *, checked: bool = False) -> Grid:
     """The cells of a grid, and the workdir claimed for them.
 
+    Args:
+      config: of the grid.
+      grid: as `get_grid()` gives it.
+      workdir: the grid's folder.
+      checked: look at what the cells need first, as `check_cells`; nothing is written where that is missing.
+
     Raises:
-      InputError: as `grid_cells.expand`, `measure_of` and `grid_cells.claim`, or the workdir cannot be written to.
+      InputError: as `grid_cells.expand`, `measure_of`, `check_cells` and `grid_cells.claim`, or the workdir cannot be
+        written to.
     """
     base = json.loads(config.copy_and_resolve_references().to_json_best_effort())
     expanded = grid_cells.expand(base, grid)
     measure_of(expanded)
     check_writable(workdir, "--workdir")
+    if checked:
+        if (workdir / "grid.json").exists():
+            grid_cells.claim(workdir, expanded)  # another grid's folder is the greater fault; nothing is written
+        check_cells(workdir, expanded)
     grid_cells.claim(workdir, expanded)
     return expanded
 
@@ -180,10 +191,13 @@ def main(argv: list[str] | None = None) -> None:
         required(workdir)
         folder = check_writable(workdir.value, "--workdir")
         options = _options(slurm.value)
+        here = index.value is None and (engine.value == "local" or vectorize.value)
         if config.value is None:
             grid = grid_cells.load(folder)
+            if here:
+                check_cells(folder, grid)
         else:
-            grid = plan(config.value, load_grid(flags.FLAGS["config"].config_filename), folder)
+            grid = plan(config.value, load_grid(flags.FLAGS["config"].config_filename), folder, checked=here)
         if index.value is not None:
             from experiments.grid_run import run_cell
 
@@ -192,8 +206,6 @@ def main(argv: list[str] | None = None) -> None:
                 raise InputError(f"cell {index.value} failed: {status['message']}")
             print(f"cell {index.value}: {status['status']}")
             return
-        if engine.value == "local" or vectorize.value:
-            check_cells(folder, grid)
         report = run_grid(
             grid,
             folder,

@@ -28,8 +28,8 @@ def loss_curves(runs: Mapping[str, str | os.PathLike], path: str | os.PathLike) 
         steps = [line["step"] for line in lines]
         names = sorted({name for line in lines for name in line if name.startswith("loss/") and name != "loss/total"})
         for name in names:
-            values = np.array([line.get(name, np.nan) for line in lines])
-            axis.plot(steps, values, alpha=0.9, linewidth=1.4, label=name.removeprefix("loss/").replace("_", " "))
+            label = name.removeprefix("loss/").replace("_", " ")
+            axis.plot(steps, _column(lines, name), alpha=0.9, linewidth=1.4, label=label)
         axis.set_yscale("log")
         axis.set_title(title, color=INK, fontsize=10)
         axis.set_xlabel("step")
@@ -38,7 +38,7 @@ def loss_curves(runs: Mapping[str, str | os.PathLike], path: str | os.PathLike) 
             axis.legend(frameon=False, fontsize=8)
         if steps:
             rate = axis.twinx()
-            rate.plot(steps, [line["learning_rate"] for line in lines], color="#8c959f", linewidth=0.8, linestyle="--")
+            rate.plot(steps, _column(lines, "learning_rate"), color="#8c959f", linewidth=0.8, linestyle="--")
             rate.set_yticks([])
             rate.set_ylim(bottom=0)
     axes[0, 0].set_ylabel("mean of the term (dashed: learning rate)")
@@ -66,6 +66,11 @@ def ap_bars(table: Mapping[str, Mapping[str, float | None]], columns: Sequence[s
     axis.grid(axis="y", alpha=0.25)
     axis.legend(frameon=False, fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.22))
     _save(figure, path)
+
+
+def _column(lines: Sequence[Mapping[str, float | None]], name: str) -> np.ndarray:
+    """What is null in JSON, or not there, is NaN: a gap in the picture."""
+    return np.array([line.get(name) for line in lines], float)
 
 
 def _save(figure: plt.Figure, path: str | os.PathLike) -> None:

@@ -97,7 +97,7 @@ def pictures(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
     runs = {"backbone": folder / "backbone", "JM-Pose": folder / "jmpose"}
     print("  losses and AP …", flush=True)
     plots.loss_curves(runs | {"backbone, equal time": folder / "backbone_equal_time"}, folder / "loss.png")
-    plots.ap_bars(_numbers(result["subsets"]), SUBSETS, folder / "ap.png")
+    plots.ap_bars(result["subsets"], SUBSETS, folder / "ap.png")
     print("  what the model sees; compiling …", flush=True)
     clip_panel(folder / "jmpose", config, folder / "panel.png")
     print("  a video: rendering, then its poses; compiling …", flush=True)

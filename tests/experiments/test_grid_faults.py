@@ -15,6 +15,7 @@ BASE = {"seed": 0, "loss": {"alpha": 1.0}, "model": {"name": "m"}}
 # Every command line is run in a child of one process that has loaded the program; cells fail as the file says.
 FORKED = """
 import json, os, sys
+from configs import gamma_grid
 from experiments import grid, grid_report, grid_run
 def process(command):
     import pathlib, subprocess
@@ -73,9 +74,7 @@ def config(tmp_path):
     """Function of the text of get_grid() that writes a config file with it."""
 
     def write(body, name="grid_of_a_test.py"):
-        text = "from ml_collections import ConfigDict\n\n\ndef get_config():\n"
-        text += f"    return ConfigDict({BASE!r})\n\n\n{body}\n"
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(f"from configs.gamma_grid import get_config\n\n\n{body}\n")
         return tmp_path / name
 
     return write
@@ -185,6 +184,16 @@ def test_a_workdir_that_cannot_be_used_is_one_line(call, config, tmp_path):
         status, _, err = call(f"--workdir={tmp_path / 'nowhere'}", *flags)
         assert status == 2 and err.count("\n") == 1 and "grid.json" in err, err
         assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_grid_that_cannot_be_evaluated_leaves_nothing_behind(tmp_path):
+    """The next try, with the data set in its place, must not be told that the folder holds another grid."""
+    config = tmp_path / "poses.py"
+    config.write_text("from configs.gamma_grid import get_config, get_grid\n")
+    command = [sys.executable, "-m", "experiments.cli", "grid", f"--config={config}", f"--workdir={tmp_path / 'w'}"]
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": "cpu"})
+    assert ended.returncode == 2 and ended.stderr.count("\n") == 1 and "dataset.root" in ended.stderr
+    assert not (tmp_path / "w").exists()
 
 
 def test_library_callers_hear_the_same(tmp_path):

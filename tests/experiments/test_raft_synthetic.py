@@ -11,7 +11,7 @@ from configs import jmpose, raft_synthetic
 from data_pipeline.prepare import prepare
 from data_pipeline.synthetic.config import SyntheticConfig
 from data_pipeline.synthetic.dataset import generate
-from experiments import data
+from experiments import data, grid, grid_report, grid_run
 from experiments.flow_evaluation import describe, evaluate_flow
 from experiments.summary import abstract_batch
 from experiments.train import initialised, train
@@ -71,6 +71,15 @@ def test_trained_and_scored(config, tmp_path):
     assert result["pixels"]["all"] == result["pixels"]["1 frame"] + result["pixels"]["2 frames"] > 0
     check_against_numpy(config, result)
     assert describe(result).count("\n") == 3
+
+
+@pytest.mark.slow
+def test_cells_of_a_grid_are_scored_by_endpoint_error(config, tmp_path):
+    found = grid.plan(config, {"loss.gamma": (0.8, 0.9)}, tmp_path, checked=True)
+    status = grid_run.run_cell(tmp_path, 1)
+    assert status["status"] == "done" and status["endpoint_error"]["all"] > 0
+    report = grid_report.write_report(tmp_path, found)
+    assert report["best"] == {"loss.gamma": "0.9"} and report["value"] == status["endpoint_error"]["all"]
 
 
 def saved_raft(folder):

@@ -181,7 +181,7 @@ def test_wherever_the_damage_is_no_number_moves(make_video, name):
         for i, frame in enumerate(frames):
             if not frame.lost:
                 differences = np.abs(frame.image[::4, ::4] - whole).mean(axis=(1, 2, 3))
-                assert np.argmin(differences) == i or differences.min() > 5  # damaged beyond recognition
+                assert np.argmin(differences) == i or differences.min() > 0  # a whole one of another number
     assert found_damage
 
 

@@ -131,8 +131,11 @@ def run_local(workdir: pathlib.Path, cells: Sequence[Cell]) -> None:
         print(f"cell {number} of {len(cells)}: {describe(cell)} …", flush=True)
         run = [sys.executable, "-m", "experiments.cli", *command(workdir, cell)[1:]]
         ended, told = _process(run)
+        log = cell_folder(workdir, cell) / LOG
         if ended.returncode and not told:
-            write_text(cell_folder(workdir, cell) / LOG, ended.stderr)
+            write_text(log, ended.stderr)
+        else:
+            log.unlink(missing_ok=True)  # of an earlier try
         if ended.returncode and not told and read_status(workdir, cell)["status"] == "missing":
             said = ended.stderr.strip().splitlines()
             message = f"the process ended with status {ended.returncode}{': ' + said[-1] if said else ''}"

@@ -98,6 +98,6 @@ def in_words(verdict: Verdict, axes: Mapping[str, list[str]], measure: Measure) 
         return f"the only result: {found}" if alone else f"best: {found} ({noise})"
     spread = f"{measure.name} within {max(figures) - min(figures):.{digits}f} {measure.unit} ({noise})"
     if len(verdict.leaders) == len(verdict.means):
-        return f"no difference between the {len(figures)} places of the table: {spread}"
+        return f"no difference between the {len(figures)} places with a result: {spread}"
     shown = [place(key) for key in verdict.leaders[:3]] + (["…"] if len(figures) > 3 else [])
     return f"no difference between the {len(figures)} best ({'; '.join(shown)}): {spread}; the others are worse"

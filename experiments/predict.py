@@ -71,16 +71,17 @@ def main(argv: list[str] | None = None) -> None:
                     f"--boxes={boxes.value}: its first box is on frame {file.detector.frames[0]}, the video has "
                     f"{reader.announced_frames} frames; frames are numbered from 0"
                 )
-        predictor = from_checkpoint(checkpoint.value, flip_test=flip_test.value, batch_size=batch_size.value)
-        if step.isdecimal() and 0 < int(step) < FEW_STEPS:
-            _say(f"the checkpoint is of step {step}: a model that has hardly been trained estimates no real poses")
         total = reader.expected_frames or None
         if max_frames.value:
             total = min(total, max_frames.value) if total else max_frames.value
-        start = time.monotonic()
-        bar = ProgressBar(total, "predict")
-        predictor.before_compiling = lambda: _say("compiling the model for its first batch")
+        # Orbax takes a signal that breaks into it for a damaged checkpoint: it is asked for from here on.
         with StopNotice("ending the files with the frames so far") as notice:
+            predictor = from_checkpoint(checkpoint.value, flip_test=flip_test.value, batch_size=batch_size.value)
+            predictor.before_compiling = lambda: _say("compiling the model for its first batch")
+            if step.isdecimal() and 0 < int(step) < FEW_STEPS:
+                _say(f"the checkpoint is of step {step}: a model that has hardly been trained estimates no real poses")
+            start = time.monotonic()
+            bar = ProgressBar(total, "predict")
             try:
                 summary = predict_video(
                     predictor,

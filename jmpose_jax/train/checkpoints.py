@@ -365,7 +365,7 @@ def load_variables(
             loaded = ocp.load_checkpointables(folder, abstract)
         variables = {**loaded["variables"], **loaded.get("ema", {})}
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"checkpoint {folder} cannot be read: {error}") from error
+        raise InputError(f"checkpoint {folder} cannot be read: {' '.join(str(error).split())[:300]}") from error
     config = (metadata.custom_metadata or {}).get("config")
     if config is None:
         raise InputError(f"checkpoint {folder} does not say what model it is of; write it with `jmpose train`")

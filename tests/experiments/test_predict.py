@@ -321,7 +321,10 @@ def watched(function, at):
             send()
         return function(*arguments, **named)
     return call
-if moment == "tables":
+if moment == "loading":
+    from jmpose_jax.train import checkpoints
+    checkpoints.ocp.load_checkpointables = watched(checkpoints.ocp.load_checkpointables, 0)
+elif moment == "tables":
     pipeline.write_csv = watched(pipeline.write_csv, 0)
 elif moment == "detector":
     predict.make_detector = lambda name, make=predict.make_detector: watched(make(name), 2)
@@ -333,7 +336,7 @@ predict.main(["jmpose predict", *sys.argv[4:]])
 
 @pytest.mark.parametrize(
     "moment,number,times,frames",
-    [("detector", 2, 1, 0), ("2", 2, 3, 4), ("5", 15, 2, 6), ("tables", 15, 1, 6)],
+    [("loading", 2, 2, 0), ("detector", 2, 1, 0), ("2", 2, 3, 4), ("5", 15, 2, 6), ("tables", 15, 1, 6)],
 )
 def test_signals(checkpoint, video, tmp_path, moment, number, times, frames):
     done = subprocess.run(

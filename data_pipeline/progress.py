@@ -95,6 +95,11 @@ class ProgressBar:
             elapsed = (now - self._start) * self._count / max(self._count - self._initial, 1)
             print(f"{self._description}: {_state(self._count, self._total, elapsed)}{self._note}", file=sys.stderr)
 
+    def restart(self) -> None:
+        """Start the clock anew: what was slow until here, a compilation say, says nothing of what is to come."""
+        self._start = self._last = time.monotonic()
+        self._initial = self._count
+
     def note(self, text: str) -> None:
         """A few words that stand behind the count from now on, e.g. the loss."""
         self._note = f"; {text}"

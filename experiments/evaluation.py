@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from data_pipeline.clips import ClipTable
-from jmpose_jax.errors import InputError, Preempted
+from jmpose_jax.errors import InputError
 from jmpose_jax.inference.estimate import Variables, estimator, model_heatmaps
 from jmpose_jax.metrics import posetrack
 from jmpose_jax.metrics.reading import read_sequence
@@ -53,15 +53,15 @@ def estimate_split(
 
     Raises:
       InputError: the loader lost a clip.
-      Preempted: SIGTERM came; all processes stop at the same batch.
+      Preempted, Interrupted: SIGTERM or Ctrl-C came; all processes stop at the same batch.
       HostLost: another process died or cannot be reached.
     """
     parts: dict[str, list[Estimates]] = {}
     indices, valid = [], []
-    with distributed.told_of_lost_host(), PreemptionNotice() as notice:
+    with distributed.told_of_lost_host(), PreemptionNotice("stopping after this batch") as notice:
         for batch in loader:
             if notice.reached():
-                raise Preempted("stopped by SIGTERM during evaluation, nothing was written; run the same command again")
+                raise notice.stopped(" during evaluation, nothing was written; run the same command again")
             indices.append(np.asarray(batch.index))
             valid.append(np.asarray(batch.valid))
             for name, (keypoints, scores) in function(batch).items():

@@ -20,6 +20,7 @@ from experiments import grid_cells
 from experiments.grid_cells import Grid
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
+from jmpose_jax.locks import locked
 
 ENGINES = ("local", "submitit", "print")
 
@@ -131,16 +132,17 @@ def main(argv: list[str] | None = None) -> None:
                 raise InputError(f"cell {index.value} failed: {status['message']}")
             print(f"cell {index.value}: {status['status']}")
             return
-        report = run_grid(
-            grid,
-            folder,
-            engine=engine.value,
-            vectorize=vectorize.value,
-            memory_gib=memory.value,
-            cluster=cluster.value,
-            options=_options(slurm.value),
-            wait=wait.value,
-        )
+        with locked(folder):
+            report = run_grid(
+                grid,
+                folder,
+                engine=engine.value,
+                vectorize=vectorize.value,
+                memory_gib=memory.value,
+                cluster=cluster.value,
+                options=_options(slurm.value),
+                wait=wait.value,
+            )
         if engine.value != "print":
             print(f"cells: {', '.join(f'{n} {status}' for status, n in report['counts'].items())}")
             if report["best"] is not None:

@@ -10,15 +10,16 @@ import pathlib
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from experiments import grid_cells
 from experiments.grid_cells import Cell, Grid
-from jmpose_jax.errors import InputError, NonFiniteLoss, Preempted
+from jmpose_jax.errors import InputError, Interrupted, NonFiniteLoss, Preempted
 from jmpose_jax.files import write_json
+from jmpose_jax.locks import FolderTaken
+from jmpose_jax.stopping import StopNotice
 
 FINAL = ("done", "nan")
 
@@ -58,7 +59,8 @@ def run_cell(workdir: str | os.PathLike, index: int) -> dict[str, Any]:
 
     Raises:
       InputError: the workdir holds no grid, or none with such a cell.
-      Preempted: SIGTERM came; the cell has not ended and goes on when it is started again.
+      Preempted, Interrupted: SIGTERM or Ctrl-C came; the cell has not ended and goes on when it is started again.
+      FolderTaken: another process is training the cell.
     """
     from experiments.evaluate import evaluate
     from experiments.train import train
@@ -81,7 +83,7 @@ def run_cell(workdir: str | os.PathLike, index: int) -> dict[str, Any]:
         result = evaluate(config, folder, None, None)
     except NonFiniteLoss as error:
         return write_status(workdir, cell, "nan", message=str(error))
-    except Preempted:
+    except (Preempted, Interrupted, FolderTaken):
         raise
     except Exception as error:
         status = write_status(workdir, cell, "failed", message=f"{type(error).__name__}: {error}")
@@ -100,7 +102,7 @@ def run_local(workdir: pathlib.Path, cells: Sequence[Cell]) -> None:
     """Every cell in a process of its own, one after another: one that is killed takes no other with it.
 
     Raises:
-      Preempted: SIGTERM came; it was handed on to the cell that ran, which saved its state.
+      Preempted, Interrupted: SIGTERM or Ctrl-C came; it was handed on to the cell that ran, which saved its state.
     """
     for number, cell in enumerate(cells, 1):
         print(f"cell {number} of {len(cells)}: {describe(cell)} …", flush=True)
@@ -111,31 +113,37 @@ def run_local(workdir: pathlib.Path, cells: Sequence[Cell]) -> None:
             message = f"the process ended with status {ended.returncode}{': ' + said[-1] if said else ''}"
             write_status(workdir, cell, "failed", message=message)
         if told:
-            raise Preempted(f"stopped by SIGTERM at cell {cell.index}; run the same command again to go on")
+            interrupted = told == signal.SIGINT
+            how = "Ctrl-C" if interrupted else "SIGTERM"
+            stop = Interrupted if interrupted else Preempted
+            raise stop(f"stopped by {how} at cell {cell.index}; run the same command again to go on")
         status = read_status(workdir, cell)
         print(f"  {status['status']}{': ' + status['message'] if 'message' in status else ''}", flush=True)
 
 
-def _process(command: list[str]) -> tuple[subprocess.CompletedProcess, bool]:
-    """Run a command to its end, and whether SIGTERM came meanwhile: it is handed on, no cell shall run unattended."""
-    told = False
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def _process(command: list[str]) -> tuple[subprocess.CompletedProcess, int]:
+    """Run a command to its end, and the signal that came meanwhile, or 0.
 
-    def hand_on(number: int, frame: object) -> None:
-        nonlocal told
-        told = True
-        process.terminate()
-
-    main = threading.current_thread() is threading.main_thread()
-    previous = signal.signal(signal.SIGTERM, hand_on) if main else None
-    try:
-        out, err = process.communicate()
-    except BaseException:
-        process.kill()
-        raise
-    finally:
-        if main:
-            signal.signal(signal.SIGTERM, previous)
+    It is handed on: no cell shall run unattended.
+    """
+    told = 0
+    with StopNotice("the cell that runs is told to stop") as notice:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            while True:
+                if notice.reached() and not told:
+                    told = signal.SIGINT if notice.interrupted else signal.SIGTERM
+                    process.send_signal(told)
+                try:
+                    out, err = process.communicate(timeout=0.2)
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
+        except BaseException:
+            process.kill()
+            raise
+        if notice.reached() and not told:
+            told = signal.SIGINT if notice.interrupted else signal.SIGTERM
     return subprocess.CompletedProcess(command, process.returncode, out, err), told
 
 
@@ -152,7 +160,7 @@ class GridJob:
     def __call__(self) -> str:
         try:
             return run_cell(self.workdir, self.index)["status"]
-        except Preempted:
+        except (Preempted, Interrupted):
             signal.raise_signal(signal.Signals[f"SIG{os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2')}"])
             raise
 

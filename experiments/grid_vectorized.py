@@ -26,7 +26,7 @@ from experiments.evaluation import configured_estimator, estimate_split
 from experiments.grid_cells import Cell, Grid
 from experiments.tasks import task_of
 from experiments.train import Parts, plain, set_up
-from jmpose_jax.errors import InputError, Preempted
+from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
@@ -217,7 +217,7 @@ def _train_slice(
                     _save(manager, states, done, loader.get_state(), broken)
                 if stop:
                     manager.wait()
-                    raise Preempted(f"stopped by SIGTERM, saved at step {done}; run the same command again to go on")
+                    raise notice.stopped(f", saved at step {done}; run the same command again to go on")
         if manager.latest is None or manager.latest.step < done:
             _save(manager, states, done, loader.get_state(), broken)
         bar.close()

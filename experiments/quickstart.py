@@ -22,6 +22,7 @@ from data_pipeline.synthetic.config import SyntheticConfig
 from experiments.launch import launch
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
+from jmpose_jax.locks import locked
 
 TRAIN_FRAMES = 5  # one complete window of δ = 2
 
@@ -203,7 +204,8 @@ def main(argv: list[str] | None = None) -> None:
 
             # Its few steps cost less than what XLA spends on making them fast.
             jax.config.update("jax_disable_most_optimizations", True)
-        run(workdir.value, scale.value, seed.value, allow.value)
+        with locked(workdir.value):
+            run(workdir.value, scale.value, seed.value, allow.value)
         print(f"done: open {pathlib.Path(workdir.value) / 'report.md'}")
 
     launch(command, argv)

@@ -1,5 +1,6 @@
 """`jmpose train`: train a model from a config, or go on where the workdir left off."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -19,12 +20,13 @@ from data_pipeline.progress import ProgressBar
 from experiments import data, hosts
 from experiments.config_changes import check_unchanged
 from experiments.config_limits import check_limits
-from experiments.launch import launch
+from experiments.launch import launch, required
 from experiments.summary import summary as summarized
 from experiments.tasks import Task, task_of
 from experiments.validation import make_validation
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
+from jmpose_jax.locks import locked
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, distributed, sharding
@@ -68,10 +70,23 @@ def train(
       The final state.
 
     Raises:
-      InputError: the config, the data set or a checkpoint is at fault.
-      RunStopped: SIGTERM came and the state is saved, or a guard of `train_loop` stopped the run.
+      InputError: the config, the data set, the workdir or a checkpoint is at fault, or another process trains there.
+      RunStopped: SIGTERM or Ctrl-C came and the state is saved, or a guard of `train_loop` stopped the run.
     """
     folder = pathlib.Path(workdir)
+    with locked(folder) if jax.process_index() == 0 else contextlib.nullcontext():
+        return _train(config, folder, start_from, quiet, allow_config_change, profile_steps)
+
+
+def _train(
+    config: ConfigDict,
+    folder: pathlib.Path,
+    start_from: str | os.PathLike | None,
+    quiet: bool,
+    allow_config_change: bool,
+    profile_steps: tuple[int, int] | None,
+) -> TrainState:
+    """`train`, once no other process works in the folder."""
     check_limits(config)
     mesh = sharding.data_mesh(model=config.train.mesh_model)
     sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
@@ -109,12 +124,16 @@ def train(
             if jax.process_index() == 0:
                 write_json(folder / "config.json", description)
             writer = MetricsWriter(folder, int(state.step))
-            bar = ProgressBar(
-                parts.total_steps,
-                f"train {folder.name}",
-                initial=int(state.step),
-                enabled=not quiet and jax.process_index() == 0,
-            )
+            begin, speaks = int(state.step), not quiet and jax.process_index() == 0
+            if speaks and begin < parts.total_steps:
+                print(f"train {folder.name}: compiling the step, which may take minutes …", file=sys.stderr, flush=True)
+            bar = ProgressBar(parts.total_steps, f"train {folder.name}", initial=begin, enabled=speaks)
+
+            def report(step: int, scalars: dict[str, float]) -> None:
+                _report(bar, step, scalars)
+                if step == begin + 1:
+                    bar.restart()  # the first step compiles
+
             state = train_loop(
                 state,
                 parts.step,
@@ -129,7 +148,7 @@ def train(
                 log_every=config.train.log_every,
                 save_every=config.train.save_every,
                 keep_steps=tuple(config.train.keep_steps),
-                report=functools.partial(_report, bar),
+                report=report,
                 shardings=shardings,
                 skip_non_finite=config.train.non_finite == "skip",
                 non_finite=functools.partial(_write_non_finite, folder, loader.table),
@@ -320,9 +339,7 @@ def main(argv: list[str] | None = None) -> None:
         if summary.value and config.value is not None:
             print(summarized(config.value, depth.value))
             return
-        for flag in (config, workdir):
-            if flag.value is None:
-                raise InputError(f"--{flag.name} is missing")
+        required(config, workdir)
         if topology.value and not compiling.value:
             raise InputError("--topology goes with --compile_only: training runs on the devices that are there")
         steps = None if profile.value is None else parse_profile_steps(profile.value)

@@ -1,6 +1,7 @@
 """One process at a time in a folder."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -11,12 +12,28 @@ import threading
 from collections.abc import Iterator
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import check_writable
 
 LOCK = ".lock"
 
 # The system's locks are between processes: within one they exclude nobody.
 _held: set[str] = set()
 _guard = threading.Lock()
+_TAKEN = (errno.EACCES, errno.EAGAIN)  # what systems say of a lock that another process holds
+
+
+class FolderTaken(InputError):
+    """Another process works in the folder."""
+
+
+def _forked() -> None:
+    """A forked process holds none of its parent's locks."""
+    global _guard
+    _held.clear()
+    _guard = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 @contextlib.contextmanager
@@ -25,22 +42,26 @@ def locked(folder: str | os.PathLike, flag: str = "--workdir") -> Iterator[None]
 
     The system releases the lock when its owner ends, however it ends: what a killed process leaves of `.lock` is taken
     over. It is a POSIX record lock, which processes that were forked meanwhile do not hold, and which NFS passes on.
+    Where a file system has no locks a line on standard error says that nobody is kept out. A folder that was made for
+    the lock goes again if the block leaves nothing in it.
 
     Args:
       folder: a run's.
       flag: that named it, for the message.
 
     Raises:
-      InputError: another process holds it, or the folder cannot be written to.
+      FolderTaken: another process holds it, or this one does already.
+      InputError: the folder cannot be written to.
     """
     folder = pathlib.Path(folder)
     path = folder / LOCK
     key = os.path.realpath(path)
     with _guard:
         if key in _held:
-            raise InputError(f"{flag}={folder}: this process is working in it already; give another folder")
+            raise FolderTaken(f"{flag}={folder}: this process is working in it already; give another folder")
+        check_writable(folder, flag)
+        made = [place for place in (folder, *folder.parents) if not place.exists()]
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             file = _acquire(path, folder, flag)
         except OSError as error:
             raise InputError(
@@ -54,21 +75,35 @@ def locked(folder: str | os.PathLike, flag: str = "--workdir") -> Iterator[None]
         yield
     finally:
         with _guard:
-            path.unlink(missing_ok=True)  # before it is released, so that nobody's newer file is removed
+            with contextlib.suppress(OSError):  # the folder may have become read-only
+                path.unlink()  # before it is released, so that nobody's newer file is removed
             os.close(file)
             _held.discard(key)
+            with contextlib.suppress(OSError):  # it is not empty, or gone
+                for place in made:
+                    place.rmdir()
 
 
 def _acquire(path: pathlib.Path, folder: pathlib.Path, flag: str) -> int:
     """The locked file's descriptor."""
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:
+            continue  # the owner before removed the folder, which it had made
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno not in _TAKEN:
+                print(
+                    f"{flag}={folder}: no locks on this file system ({error.strerror}); start one run at a time in it",
+                    file=sys.stderr,
+                )
+                return file
             owner = _owner(file)
             os.close(file)
-            raise InputError(
+            raise FolderTaken(
                 f"{flag}={folder}: {owner} is working in it; wait until it has ended, or give another folder"
             ) from error
         try:

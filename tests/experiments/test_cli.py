@@ -18,10 +18,12 @@ from jmpose_jax.errors import (
     HostsDiffer,
     InputError,
     InputStalled,
+    Interrupted,
     NonFiniteLoss,
     NoSpace,
     Preempted,
     RunStopped,
+    Terminated,
 )
 
 
@@ -136,7 +138,16 @@ def test_interruption(call):
     assert status == 130 and err.count("\n") == 1
 
 
-STATUSES = {NonFiniteLoss: 65, HostLost: 69, NoSpace: 73, InputStalled: 74, Preempted: 75, HostsDiffer: 76}
+STATUSES = {
+    NonFiniteLoss: 65,
+    HostLost: 69,
+    NoSpace: 73,
+    InputStalled: 74,
+    Preempted: 75,
+    HostsDiffer: 76,
+    Interrupted: 130,
+    Terminated: 143,
+}
 
 
 @pytest.mark.parametrize("fault, expected", STATUSES.items())
@@ -154,7 +165,7 @@ def test_every_kind_of_stop_has_a_status_that_the_readme_names():
     assert set(STATUSES) == set(RunStopped.__subclasses__())
     readme = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()
     table = re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)
-    assert {0, 1, 2, 130, *STATUSES.values()} == {int(status) for status in table}
+    assert {0, 1, 2, *STATUSES.values()} == {int(status) for status in table}
 
 
 def test_a_full_disk_wherever_it_is_met(call):

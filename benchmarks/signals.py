@@ -101,7 +101,7 @@ def _fault(status: int, sent: Sequence[int], said: str, alone: bool) -> str:
     riddle = re.search(RIDDLES, said)
     lines = [line for line in said.splitlines() if line.startswith("jmpose")]
     if status not in expected:
-        return f"status {status} after {len(sent)} of signal {sent[0] if sent else 'none'}: {said[-300:]!r}"
+        return f"status {status} after {len(sent)} of signal {sent[0] if sent else 'none'}: {said[-3000:]!r}"
     if riddle:
         return f"{riddle[0]!r} in what it said (status {status}): {said[-600:]!r}"
     if status and len(lines) != 1:

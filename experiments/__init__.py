@@ -8,4 +8,4 @@ from jmpose_jax import stopping
 
 # Python's name of a program that it is about to look for is "-m"; ours is installed as `jmpose`.
 if os.path.basename((sys.argv or [""])[0]) in ("-m", "jmpose") and multiprocessing.parent_process() is None:
-    stopping.install()
+    stopping.install(loading=True)

@@ -37,6 +37,7 @@ def guarded(program: str, run: Callable[[], None], faults: tuple[type[Exception]
     Exits with one line on standard error and 2 when the input is at fault, the `STATUS` of a `RunStopped`, 73 when the
     disk is full, 130 or 143 when Ctrl-C or SIGTERM found nothing to put away; with 1 and a traceback on anything else.
     """
+    stopping.called(program_name(program))
     try:
         run()
     except (InputError, *faults) as error:

@@ -41,6 +41,7 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
             logging.set_verbosity(logging.ERROR)
         if len(rest) > 1:
             raise InputError(f"unexpected argument {rest[1]!r}; flags are written --name=value or --name value")
+        stopping.loaded()
         run()
 
     with stopping.installed():

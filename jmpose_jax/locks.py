@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import functools
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_writable
+from jmpose_jax.stopping import at_last
 
 LOCK = ".lock"
 
@@ -72,16 +74,21 @@ def locked(folder: str | os.PathLike, flag: str = "--workdir") -> Iterator[None]
         owner = {"pid": os.getpid(), "host": socket.gethostname(), "command": " ".join(sys.argv)[:500]}
         os.ftruncate(file, 0)
         os.pwrite(file, json.dumps(owner).encode(), 0)
-        yield
+        with at_last(functools.partial(_tidy, path, made)):
+            yield
     finally:
         with _guard:
-            with contextlib.suppress(OSError):  # the folder may have become read-only
-                path.unlink()  # before it is released, so that nobody's newer file is removed
+            _tidy(path, made)  # before it is released, so that nobody's newer file is removed
             os.close(file)
             _held.discard(key)
-            with contextlib.suppress(OSError):  # it is not empty, or gone
-                for place in made:
-                    place.rmdir()
+
+
+def _tidy(path: pathlib.Path, made: list[pathlib.Path]) -> None:
+    """Remove the lock's file, and the folders that were made for it where nothing else came into them."""
+    with contextlib.suppress(OSError):  # read-only meanwhile, not empty, or gone
+        path.unlink()
+        for place in made:
+            place.rmdir()
 
 
 def _acquire(path: pathlib.Path, folder: pathlib.Path, flag: str) -> int:

@@ -11,7 +11,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.machinery import ExtensionFileLoader
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -29,6 +30,11 @@ _raising = False  # the next call of the handler raises whatever came before
 _installed = False
 _watching = False  # a thread speaks, so that the handlers need not
 _sayings: list[str] = []  # of the StopNotice contexts
+_loading = False  # the command's modules are being imported
+_at_once = 0  # depth of the contexts of that name
+_program = "jmpose"
+_ending = threading.Lock()  # taken by the thread that ends the process
+_last: list[Callable[[], None]] = []  # what `leave` still does
 
 
 class StopRequested(KeyboardInterrupt):
@@ -39,16 +45,19 @@ class StopRequested(KeyboardInterrupt):
         self.number = number
 
 
-def install() -> None:
+def install(loading: bool = False) -> None:
     """For commands, in the main thread: the first SIGINT or SIGTERM outside of `StopNotice` raises `StopRequested`.
 
     No later one does, so that what is being put away is not broken off. An exception that Python swallowed is raised
     again. A thread answers a signal at once, also while the main thread compiles, and ends a process that does not.
+
+    Args:
+      loading: as in `at_once` until `loaded` is called.
     """
-    global _installed
+    global _installed, _loading
     if _installed:
         return
-    _installed = True
+    _installed, _loading = True, loading
     for number in SIGNALS:
         signal.signal(number, _raise_once)
     sys.unraisablehook = _not_swallowed
@@ -72,6 +81,42 @@ def installed() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         forget()
+
+
+def loaded() -> None:
+    """The command's modules are imported, and its work begins."""
+    global _loading
+    _loading = False
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """While the block runs a signal ends a command where it stands: nothing is to be put away.
+
+    An exception could only do harm. The initialisation of an extension module that is broken off crashes.
+    """
+    global _at_once
+    _at_once += 1
+    try:
+        yield
+    finally:
+        _at_once -= 1
+
+
+def called(program: str) -> None:
+    """The command's name, for the lines of this module."""
+    global _program
+    _program = program
+
+
+@contextlib.contextmanager
+def at_last(action: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, `leave` does this before it ends the process."""
+    _last.append(action)
+    try:
+        yield
+    finally:
+        _last.remove(action)
 
 
 def received() -> int | None:
@@ -105,7 +150,21 @@ def leave(status: int) -> None:
     for child in multiprocessing.active_children():
         with contextlib.suppress(OSError, ValueError):
             child.kill()
+    for action in list(_last):
+        with contextlib.suppress(Exception):
+            action()
     os._exit(status)
+
+
+def _end(number: int) -> None:
+    """End the process for a signal, with its line."""
+    if _ending.acquire(blocking=False):
+        _say(f"{_program}: stopped by {_NAMES[number]}\n")
+        leave(128 + number)
+
+
+def _nothing_to_keep() -> bool:
+    return (_loading or _at_once > 0) and not _sayings
 
 
 @contextlib.contextmanager
@@ -124,8 +183,23 @@ def deaf_children(*numbers: int) -> Iterator[None]:
 def _raise_once(number: int, frame: FrameType | None) -> None:
     global _raising
     again, _raising = _raising, False
-    if _note(number) or again:
+    if not _note(number) and not again:
+        return
+    if _nothing_to_keep() and _watching:
+        _end(number)
+    elif _watching and _in_extension(frame):
+        os.write(_pipe, bytes([_AGAIN]))
+    else:
         raise StopRequested(number)
+
+
+def _in_extension(frame: FrameType | None) -> bool:
+    """Whether an extension module is being initialised, which does not expect an exception."""
+    while frame is not None:
+        if isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _note(number: int) -> bool:
@@ -161,8 +235,7 @@ def _in_one_line(kind: type[BaseException], error: BaseException, trace: Traceba
     """Hook of what nobody caught: a request to stop that came outside of the command's own care, as in its imports."""
     if isinstance(error, KeyboardInterrupt) or _received is not None:
         number = _received or signal.SIGINT
-        _say(f"jmpose: stopped by {_NAMES[number]}\n")
-        leave(128 + number)
+        _end(number)
     sys.__excepthook__(kind, error, trace)
 
 
@@ -197,6 +270,8 @@ def _hear(reader: int) -> None:
             continue
         if _received is None:
             heard.clear()  # what came before was acted on
+        if _nothing_to_keep():
+            _end(number)
         heard.append(number)
         if len(heard) == 2:
             _say_again(number)
@@ -211,8 +286,7 @@ def _hear(reader: int) -> None:
 def _give_up(number: int) -> None:
     """The main thread is held, by a compilation or by a library that fell apart, and there is nothing to put away."""
     if not _sayings:
-        _say(f"jmpose: stopped by {_NAMES[number]}\n")
-        leave(128 + number)
+        _end(number)
 
 
 def _be_a_child() -> None:

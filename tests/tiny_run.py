@@ -191,7 +191,7 @@ def main():
     settings = SETTINGS | json.loads(globals().get("ARGUMENT") or sys.argv[1])
     if settings["stderr"]:
         os.dup2(os.open(settings["stderr"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
-    stopping.install()
+    stopping.install(loading=True)
 
     def command():
         import jax
@@ -204,6 +204,9 @@ def main():
             distributed.initialize(
                 address, settings["processes"], settings["process"], heartbeat_timeout=settings["heartbeat"]
             )
+        import jmpose_jax.train.loop  # noqa: F401  as commands import it, before their work begins
+
+        stopping.loaded()
         losses, _, _ = run(**settings)
         print(json.dumps(losses), flush=True)
 

@@ -1,5 +1,6 @@
 """How a command ends: one line and the documented status for what it met, and no teardown that could crash."""
 
+import errno
 import os
 import sys
 import time
@@ -23,6 +24,7 @@ from jmpose_jax.errors import (
 
 # All processes of a run stop for these at the same step.
 AGREED = (HostsDiffer, NonFiniteLoss, Preempted, Interrupted)
+UNUSABLE = {getattr(errno, name) for name in ("EACCES", "EPERM", "EROFS", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG")}
 GRACE = 5.0  # seconds in which the other processes may come to the same fault, before this one's end ends them
 
 
@@ -51,6 +53,10 @@ def guarded(program: str, run: Callable[[], None], faults: tuple[type[Exception]
             _interrupted(program, None)  # libraries that are broken off raise what they like
         if is_full_disk(error):
             fail(program, error, NoSpace.STATUS)
+        if isinstance(error, OSError) and error.filename is not None and error.errno in UNUSABLE:
+            # Checked before the work where we know of it; the rest of what a file system can say is no riddle either.
+            advice = "check the path and its permissions"
+            fail(program, InputError(f"{error.filename}: cannot be used ({error.strerror}); {advice}"))
         if not _of_several_processes():
             raise
         traceback.print_exc()

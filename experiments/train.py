@@ -24,6 +24,7 @@ from experiments.launch import launch, required
 from experiments.summary import summary as summarized
 from experiments.tasks import Task, task_of
 from experiments.validation import make_validation
+from experiments.workdir import check_workdir
 from jmpose_jax import stopping
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
@@ -76,6 +77,7 @@ def train(
       RunStopped: SIGTERM or Ctrl-C came and the state is saved, or a guard of `train_loop` stopped the run.
     """
     folder = pathlib.Path(workdir)
+    check_workdir(folder)
     with locked(folder) if jax.process_index() == 0 else contextlib.nullcontext():
         return _train(config, folder, start_from, quiet, allow_config_change, profile_steps)
 
@@ -136,7 +138,7 @@ def _train(
                 begin, speaks = int(state.step), not quiet and jax.process_index() == 0
                 if speaks and begin < parts.total_steps:
                     print(
-                        f"train {folder.name}: compiling the step, which may take minutes …",
+                        f"train {folder.name}: compiling the step …",
                         file=sys.stderr,
                         flush=True,
                     )

@@ -6,6 +6,7 @@ of a library that then falls apart. So a handler of ours notes the signal, and r
 
 import contextlib
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -150,6 +151,10 @@ def leave(status: int) -> None:
     for child in multiprocessing.active_children():
         with contextlib.suppress(OSError, ValueError):
             child.kill()
+    # Semaphores and shared memory outlive a process: what multiprocessing does at exit removes them, if it can.
+    tidying = threading.Thread(target=multiprocessing.util._run_finalizers, args=(0,), daemon=True)
+    tidying.start()
+    tidying.join(2.0)
     for action in list(_last):
         with contextlib.suppress(Exception):
             action()

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from jmpose_jax.errors import InputError, InputStalled, NonFiniteLoss, NoSpace, Preempted
+from jmpose_jax.errors import InputError, InputStalled, Interrupted, NonFiniteLoss, NoSpace, Preempted
 from jmpose_jax.train import checkpoints
 from jmpose_jax.train.preemption import PreemptionNotice
 from jmpose_jax.train.step import make_train_step
@@ -62,6 +62,23 @@ def test_sigterm_saves_the_step_under_way_and_the_run_goes_on_exactly(tiny_run, 
     losses, state, _ = tiny_run(workdir=tmp_path, steps=9)
     assert losses == whole[0]
     jax.tree.map(np.testing.assert_array_equal, state.params, whole[1].params)
+
+
+def test_ctrl_c_saves_the_step_under_way_and_names_the_checkpoint(tiny_run, whole, tmp_path, monkeypatch):
+    original = checkpoints.save
+    sent = []
+
+    def save(manager, state, *rest):
+        original(manager, state, *rest)
+        if int(state.step) == 3 and not sent:
+            sent.extend(os.kill(os.getpid(), signal.SIGINT) for _ in range(3))
+
+    monkeypatch.setattr(checkpoints, "save", save)
+    with pytest.raises(Interrupted, match="saved at step 4"):
+        tiny_run(workdir=tmp_path, steps=9)
+    assert json.loads((tmp_path / "checkpoints.json").read_text()) == {"latest": {"step": 4}}
+    losses, _, _ = tiny_run(workdir=tmp_path, steps=9)
+    assert losses == whole[0]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(tiny_run, tmp_path):

@@ -60,8 +60,7 @@ class MetricsWriter:
             return
         with self._told_of_full_disk():
             values = {name: float(value) for name, value in scalars.items()}
-            finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-            self._file.write(json.dumps({"step": step, **finite}, allow_nan=False) + "\n")
+            self._file.write(_line({"step": step, **values}) + "\n")
             self._file.flush()
             for name, value in values.items():
                 self._tensorboard.add_scalar(name, value, step)
@@ -101,11 +100,11 @@ def _drop_later(path: pathlib.Path, first_step: int) -> None:
     lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     kept, foreign = [], []
     for number, line in enumerate(lines, 1):
-        step = _step_of(line)
-        if step is None and number < len(lines):
+        content = _content(line)
+        if content is None and number < len(lines):
             foreign.append(line)
-        elif step is not None and step <= first_step:
-            kept.append(line)
+        elif content is not None and content["step"] <= first_step:
+            kept.append(_line(content))
     if foreign:
         aside = path.with_name(UNREADABLE)
         with aside.open("a", encoding="utf-8", errors="surrogateescape") as file:
@@ -114,13 +113,14 @@ def _drop_later(path: pathlib.Path, first_step: int) -> None:
     write_text(path, "".join(line + "\n" for line in kept))
 
 
-def _step_of(line: str) -> float | None:
-    """The step of a line; None where it is no line of metrics."""
-    content = _content(line)
-    return None if content is None else content["step"]
+def _line(content: Mapping[str, Any]) -> str:
+    """One line of the file."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in content.items()}
+    return json.dumps(finite, allow_nan=False)
 
 
 def _content(line: str) -> dict[str, Any] | None:
+    """What a line holds; None where it is no line of metrics."""
     try:
         content = json.loads(line)
     except (ValueError, RecursionError):
@@ -129,13 +129,13 @@ def _content(line: str) -> dict[str, Any] | None:
     return content if isinstance(step, (int, float)) and math.isfinite(step) else None
 
 
-def read_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
+def read_metrics(workdir: str | os.PathLike) -> list[dict[str, float]]:
     """The lines of `metrics.jsonl`, in order; what is no line of metrics, as an unfinished last one, is left out.
 
-    A value that was not finite is None.
+    A value that was not finite is NaN.
     """
     path = pathlib.Path(workdir) / FILE
     if not path.exists():
         return []
     found = map(_content, path.read_text(encoding="utf-8", errors="replace").splitlines())
-    return [content for content in found if content is not None]
+    return [{k: math.nan if v is None else v for k, v in content.items()} for content in found if content is not None]

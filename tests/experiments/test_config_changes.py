@@ -29,21 +29,22 @@ def test_the_difference_is_shown_and_what_is_free_may_change():
 @pytest.mark.parametrize("key", ["steps", "epochs"])
 def test_more_steps_are_going_on_and_what_that_does_to_the_rate_is_said(key, capsys):
     config = backbone.get_config("tiny")
-    config.train[key] = 10
-    before = as_json(config)
-    config.train[key] = 12
-    check_unchanged(before, as_json(config))
+    before, after = {"steps": (10, 12), "epochs": (10.0, 12.0)}[key]
+    config.train[key] = before
+    old = as_json(config)
+    config.train[key] = after
+    check_unchanged(old, as_json(config))
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and f"config.train.{key}: 10 -> 12" in said and "learning rate" in said
+    assert said.count("\n") == 1 and f"config.train.{key}: {before} -> {after}" in said and "learning rate" in said
     config.optimizer.schedule = "step"
-    before = as_json(config)
-    config.train[key] = 20
-    check_unchanged(before, as_json(config))
+    old = as_json(config)
+    config.train[key] = 2 * after
+    check_unchanged(old, as_json(config))
     assert capsys.readouterr().err == ""
-    for fewer in (5, 0):
+    for fewer in (before, type(before)(0)):
         config.train[key] = fewer
-        with pytest.raises(InputError, match=f"config.train.{key}: 20 -> {fewer}"):
-            check_unchanged(before | {"train": {**before["train"], key: 20}}, as_json(config))
+        with pytest.raises(InputError, match=f"config.train.{key}: {after} -> {fewer}"):
+            check_unchanged(old, as_json(config))
 
 
 def test_keys_that_an_older_checkpoint_lacks_had_their_defaults():

@@ -127,6 +127,15 @@ def test_the_best_checkpoint_stays_beside_the_latest_and_both_are_named(tiny_run
     _, averaged = checkpoints.load_variables(tmp_path, best=True, ema=True)
     assert not np.array_equal(plain["params"]["head"]["kernel"], averaged["params"]["head"]["kernel"])
     np.testing.assert_array_equal(plain["batch_stats"]["norm"]["mean"], averaged["batch_stats"]["norm"]["mean"])
+    # What stands there is another's to write: it is refused in words, and a training writes it anew.
+    for content in (b"\xff\xfe", b"[1]", b'{"best": 4}', b'{"best": {"step": "4"}}', b'{"best": {}}'):
+        (tmp_path / "checkpoints.json").write_bytes(content)
+        with pytest.raises(InputError, match=r"checkpoints\.json|names no best"):
+            checkpoints.find_checkpoint(tmp_path, best=True)
+    (tmp_path / "checkpoints.json").write_bytes(b"\xff\xfe")
+    with checkpoints.checkpointer(tmp_path, keep=2) as manager:
+        checkpoints.write_names(manager)
+    assert json.loads((tmp_path / "checkpoints.json").read_text()) == names
 
 
 def test_without_an_evaluation_there_is_no_best_and_without_an_average_no_average(tiny_run, tmp_path):

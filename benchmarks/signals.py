@@ -28,9 +28,7 @@ from jmpose_jax.files import write_json
 PATIENCE = 60.0  # seconds, a tenth of what an undisturbed life may take
 SOON = 20.0  # seconds in which a small training must end after its first signal
 # What must not be seen. (Grain 0.2.18 itself leaves shared memory to the tracker, signals or not.)
-RIDDLES = (
-    r"Traceback|Exception ignored|Fatal Python error|Segmentation fault|core dumped|terminate called|leaked semaphore"
-)
+RIDDLES = r"Traceback|Exception ignored|Fatal Python|Segmentation fault|core dumped|terminate called|leaked sema"
 STATUSES = {signal.SIGINT: {0, 130}, signal.SIGTERM: {0, 75, 143}}
 
 

@@ -134,20 +134,18 @@ def _train(
                     profiler.check(int(state.step), parts.total_steps)
                 if jax.process_index() == 0:
                     write_json(folder / "config.json", description)
-                writer = MetricsWriter(folder, int(state.step))
+                writer = begun.enter_context(contextlib.closing(MetricsWriter(folder, int(state.step))))
                 begin, speaks = int(state.step), not quiet and jax.process_index() == 0
                 if speaks and begin < parts.total_steps:
-                    print(
-                        f"train {folder.name}: compiling the step …",
-                        file=sys.stderr,
-                        flush=True,
-                    )
+                    print(f"train {folder.name}: compiling the step …", file=sys.stderr, flush=True)
                 bar = ProgressBar(parts.total_steps, f"train {folder.name}", initial=begin, enabled=speaks)
 
                 def report(step: int, scalars: dict[str, float]) -> None:
+                    if step == begin + 1:
+                        bar.restart()  # the first step compiled, which foretells nothing
                     _report(bar, step, scalars)
                     if step == begin + 1:
-                        bar.restart()  # the first step compiles
+                        bar.restart()
 
                 state = train_loop(
                     state,
@@ -174,7 +172,6 @@ def _train(
                     profiler=profiler,
                 )
                 bar.close()
-                writer.close()
             return state
         finally:
             loader.close()

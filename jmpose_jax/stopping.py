@@ -151,6 +151,7 @@ def leave(status: int) -> None:
     for child in multiprocessing.active_children():
         with contextlib.suppress(OSError, ValueError):
             child.kill()
+    threading.excepthook = lambda _: None  # what threads say of queues that go away below them
     # Semaphores and shared memory outlive a process: what multiprocessing does at exit removes them, if it can.
     tidying = threading.Thread(target=multiprocessing.util._run_finalizers, args=(0,), daemon=True)
     tidying.start()

@@ -119,6 +119,7 @@ def _run_group(
 
         def program_of(size: int) -> Any:
             if size not in programs:
+                print(f"compiling {size} cells as one program …", flush=True)
                 programs[size] = step.lower(*_abstract(parts, common, size, weights, mesh)).compile()
             return programs[size]
 

@@ -6,6 +6,7 @@ of a library that then falls apart. So a handler of ours notes the signal, and r
 
 import contextlib
 import multiprocessing
+import multiprocessing.resource_tracker
 import multiprocessing.util
 import os
 import signal
@@ -179,6 +180,7 @@ def deaf_children(*numbers: int) -> Iterator[None]:
 
     Ctrl-C in a terminal reaches every process of a command. A signal that comes meanwhile is heard afterwards.
     """
+    multiprocessing.resource_tracker.ensure_running()  # its start, which the first process brings, ends the masking
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
@@ -251,8 +253,9 @@ def _watch() -> None:
     reader, _pipe = os.pipe()
     os.set_blocking(_pipe, False)
     signal.set_wakeup_fd(_pipe, warn_on_full_buffer=False)
-    with deaf_children(*SIGNALS):
-        threading.Thread(target=_hear, args=(reader,), daemon=True).start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the main thread shall be the one that is woken
+    threading.Thread(target=_hear, args=(reader,), daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     _watching = True
     os.register_at_fork(after_in_child=_be_a_child)
 

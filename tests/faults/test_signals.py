@@ -153,6 +153,29 @@ def test_a_forked_process_keeps_no_handler_and_its_signals_are_its_own():
     assert (status, out, err) == (0, f"{-signal.SIGTERM} None\n", "")
 
 
+CHILD = """
+import signal, sys
+from multiprocessing import get_context
+from jmpose_jax.stopping import deaf_children
+def work(answers):
+    answers.put(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+if __name__ == "__main__":
+    context = get_context("spawn")
+    answers = context.SimpleQueue()
+    with deaf_children(signal.SIGINT):  # the first process of all
+        context.Process(target=work, args=(answers,)).start()
+    print(answers.get(), sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+"""
+
+
+def test_processes_that_start_deaf_are_deaf_from_their_first_moment(tmp_path):
+    (tmp_path / "child.py").write_text(CHILD)
+    run = subprocess.run(
+        [sys.executable, str(tmp_path / "child.py")], capture_output=True, text=True, env=ENVIRONMENT, timeout=60
+    )
+    assert run.stdout == f"{[signal.SIGINT]} []\n", run.stderr
+
+
 def test_a_command_that_is_done_ends_undisturbed():
     run = COMMAND + (
         "import atexit\n"

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,18 @@ def config(root: str | os.PathLike, **train: Any) -> ConfigDict:
     result = shrink(backbone.get_config("tiny"), root)
     result.train.update(train)
     return result
+
+
+def command(root: pathlib.Path, workdir: pathlib.Path, num_workers: int = 0, **train: Any) -> list[str]:
+    """`jmpose train` on the config of the run, whose file is written beside the workdir."""
+    file = workdir.with_name(f"{workdir.name}_config.py")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(
+        "from benchmarks import small_run\n\n\n"
+        f"def get_config():\n    config = small_run.config({str(root)!r}, **{train!r})\n"
+        f"    config.dataset.num_workers = {num_workers}\n    return config\n"
+    )
+    return [sys.executable, "-m", "experiments.cli", "train", f"--config={file}", f"--workdir={workdir}"]
 
 
 def train(root: str, workdir: str, member: tuple[str, int, int] | None = None, **values: Any) -> None:

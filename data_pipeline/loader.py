@@ -21,6 +21,7 @@ from jmpose_jax.checks import field, read_json
 from jmpose_jax.errors import InputError
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.skeletons import SKELETONS
+from jmpose_jax.stopping import SIGNALS, deaf_children
 
 Records = TFRecordSource | ArrayRecordSource
 __all__ = ["ClipTable", "Loader", "make_loader"]
@@ -63,7 +64,13 @@ class Loader(Iterator[ClipBatch]):
         return self._settings["batches"]
 
     def __next__(self) -> ClipBatch:
-        arrays = dict(next(self._iterator))
+        if self._settings["num_workers"]:
+            # Workers start with a first batch. They are told when to end: a signal to all processes of a run must not
+            # take the batches away by which the run comes to its next step.
+            with deaf_children(*SIGNALS):
+                arrays = dict(next(self._iterator))
+        else:
+            arrays = dict(next(self._iterator))
         damaged = arrays.pop("damaged")
         if damaged.any():
             self.damaged_clips += int(np.count_nonzero(damaged))

@@ -4,10 +4,12 @@ import concurrent.futures
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from data_pipeline.progress import ProgressBar
+from jmpose_jax.stopping import deaf_children
 
 _counter: Any = None
 _stop: Any = None
@@ -82,8 +84,9 @@ def _elsewhere(function: Callable[[Any], Any], tasks: Sequence[Any], num_process
     counter, stop = context.Value("q", 0), context.Event()
     pool = concurrent.futures.ProcessPoolExecutor(num_processes, context, _start, (counter, stop, True))
     with pool:
-        futures = [pool.submit(function, task) for task in tasks]
         try:
+            with deaf_children(signal.SIGINT):  # in their imports too
+                futures = [pool.submit(function, task) for task in tasks]
             waiting, shown = set(futures), 0
             while waiting:
                 done, waiting = concurrent.futures.wait(waiting, 0.2, concurrent.futures.FIRST_EXCEPTION)
@@ -106,3 +109,10 @@ def _start(counter: Any, stop: Any, own_process: bool = False) -> None:
     if own_process:
         # Ctrl-C reaches every process of a terminal; the first one tells the others by `stop`.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed would wait for its next task for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)

@@ -1,7 +1,11 @@
 """The `jmpose` command: `jmpose NAME …` runs `python -m experiments.NAME …`."""
 
+import difflib
 import importlib
 import sys
+
+from experiments.ending import guarded
+from jmpose_jax import __version__, stopping
 
 COMMANDS = {
     "quickstart": "the whole road on the embedded data set: data, training, evaluation, report",
@@ -27,11 +31,21 @@ def main() -> None:
         print(usage())
         sys.exit(0)
     name = sys.argv[1]
+    if name in ("--version", "version"):
+        print(f"jmpose {__version__}")
+        sys.exit(0)
     if name not in COMMANDS:
-        print(f"jmpose: no command {name!r}; the commands are {', '.join(COMMANDS)}", file=sys.stderr)
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"did you mean {near[0]!r}?" if near else "`jmpose --help` says what they do"
+        print(f"jmpose: no command {name!r}; the commands are {', '.join(COMMANDS)}; {hint}", file=sys.stderr)
         sys.exit(2)
-    module = importlib.import_module(f"experiments.{name}")
-    module.main([f"jmpose {name}", *sys.argv[2:]])
+
+    def command() -> None:
+        module = importlib.import_module(f"experiments.{name}")
+        module.main([f"jmpose {name}", *sys.argv[2:]])
+
+    with stopping.installed():
+        guarded(f"jmpose {name}", command)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Whether a run that goes on has the config that it began with."""
 
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,10 +27,15 @@ FREE = (
     "train.check_hosts_every",
     "train.evaluate_every",
 )
+LENGTHS = ("train.steps", "train.epochs")
+WHOLE_RUN = ("cosine", "stable")  # schedules that the number of steps shapes
 
 
 def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Compare the config of a checkpoint with that of the run that goes on from it.
+
+    More steps or epochs than before are no other config: that is going on. Where the learning rate depends on the
+    length of the run, a line on standard error says so.
 
     Args:
       before: as the checkpoint holds it; keys that it lacks had their defaults.
@@ -42,12 +48,27 @@ def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     old, new = defaults | dict(flatten(before)), defaults | dict(flatten(now))
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     changed = [key for key in changed if not key.startswith(FREE)]
+    longer = [key for key in changed if key in LENGTHS and _is_more(old.get(key), new.get(key))]
+    changed = [key for key in changed if key not in longer]
+    if longer and not changed and new.get("optimizer.schedule") in WHOLE_RUN:
+        how = "; ".join(f"config.{key}: {_shown(old, key)} -> {_shown(new, key)}" for key in longer)
+        print(
+            f"{how}: the {new['optimizer.schedule']} schedule spans the whole run, so the learning rate from here on "
+            "is that of a run of the new length",
+            file=sys.stderr,
+        )
     if changed:
         difference = "; ".join(f"config.{key}: {_shown(old, key)} -> {_shown(new, key)}" for key in changed)
         raise InputError(
             f"the config is not the one that this workdir's run began with: {difference}; use another workdir, "
             "or go on all the same with --allow_config_change"
         )
+
+
+def _is_more(before: Any, now: Any) -> bool:
+    """Whether a length grew; 0 says that another key gives it."""
+    numbers = [x for x in (before, now) if isinstance(x, (int, float)) and not isinstance(x, bool)]
+    return len(numbers) == 2 and 0 < before < now
 
 
 def _shown(config: Mapping[str, Any], key: str) -> str:

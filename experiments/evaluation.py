@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from data_pipeline.clips import ClipTable
-from jmpose_jax.errors import InputError, Preempted
+from jmpose_jax.errors import InputError
 from jmpose_jax.inference.estimate import Variables, estimator, model_heatmaps
 from jmpose_jax.inference.joint_orders import to_posetrack15
 from jmpose_jax.metrics import posetrack
@@ -56,16 +56,16 @@ def estimate_split(
       Row name -> keypoints and scores of all clips, in the order of the clip table, of the 15 joints that are scored.
 
     Raises:
-      InputError: the loader lost a clip, the joints are not those of the skeleton, or an estimate is not finite.
-      Preempted: SIGTERM came; all processes stop at the same batch.
+      InputError: the loader lost a clip, or the joints are not those of the skeleton.
+      Preempted, Interrupted: SIGTERM or Ctrl-C came; all processes stop at the same batch.
       HostLost: another process died or cannot be reached.
     """
     parts: dict[str, list[Estimates]] = {}
     indices, valid = [], []
-    with distributed.told_of_lost_host(), PreemptionNotice() as notice:
+    with distributed.told_of_lost_host(), PreemptionNotice("stopping after this batch") as notice:
         for batch in loader:
             if notice.reached():
-                raise Preempted("stopped by SIGTERM during evaluation, nothing was written; run the same command again")
+                raise notice.stopped(" during evaluation, nothing was written; run the same command again")
             indices.append(np.asarray(batch.index))
             valid.append(np.asarray(batch.valid))
             for name, (keypoints, scores) in function(batch).items():

@@ -25,6 +25,7 @@ from experiments.grid_measure import FLOW, check_evaluable, measure_of
 from experiments.launch import launch, required
 from jmpose_jax.errors import CellsFailed, InputError, NonFiniteLoss
 from jmpose_jax.files import check_writable
+from jmpose_jax.locks import locked
 
 ENGINES = ("local", "submitit", "print")
 
@@ -206,16 +207,17 @@ def main(argv: list[str] | None = None) -> None:
                 raise InputError(f"cell {index.value} failed: {status['message']}")
             print(f"cell {index.value}: {status['status']}")
             return
-        report = run_grid(
-            grid,
-            folder,
-            engine=engine.value,
-            vectorize=vectorize.value,
-            memory_gib=memory.value,
-            cluster=cluster.value,
-            options=options,
-            wait=wait.value,
-        )
+        with locked(folder):
+            report = run_grid(
+                grid,
+                folder,
+                engine=engine.value,
+                vectorize=vectorize.value,
+                memory_gib=memory.value,
+                cluster=cluster.value,
+                options=options,
+                wait=wait.value,
+            )
         if engine.value != "print":
             print(f"cells: {', '.join(f'{n} {status}' for status, n in report['counts'].items())}")
             print(report["words"])

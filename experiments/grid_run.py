@@ -4,6 +4,7 @@ A cell's folder is `cells/<id>`; `cell.json` in it says how it ended: "done" wit
 cell that is done or turned NaN is not run again; every other one goes on from its last checkpoint.
 """
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -18,8 +19,10 @@ from experiments import grid_cells
 from experiments.grid_cells import Cell, Grid
 from experiments.grid_measure import check_evaluable, evaluate_cell, measure_of
 from jmpose_jax import checks
-from jmpose_jax.errors import InputError, NonFiniteLoss, Preempted
+from jmpose_jax.errors import InputError, Interrupted, NonFiniteLoss, Preempted
 from jmpose_jax.files import check_writable, write_json, write_text
+from jmpose_jax.locks import FolderTaken
+from jmpose_jax.stopping import StopNotice
 
 FINAL = ("done", "nan")
 LOG = "log.txt"  # in a cell's folder: what the process of a failed cell said
@@ -80,7 +83,8 @@ def run_cell(workdir: str | os.PathLike, index: int) -> dict[str, Any]:
 
     Raises:
       InputError: the workdir holds no grid, or none with such a cell.
-      Preempted: SIGTERM came; the cell has not ended and goes on when it is started again.
+      Preempted, Interrupted: SIGTERM or Ctrl-C came; the cell has not ended and goes on when it is started again.
+      FolderTaken: another process is training the cell.
     """
     from experiments.train import train
 
@@ -105,7 +109,7 @@ def run_cell(workdir: str | os.PathLike, index: int) -> dict[str, Any]:
         found = evaluate_cell(config, folder)
     except NonFiniteLoss as error:
         return write_status(workdir, cell, "nan", message=str(error))
-    except Preempted:
+    except (Preempted, Interrupted, FolderTaken):
         raise
     except Exception as error:
         kind = AT_FAULT if isinstance(error, InputError) else type(error).__name__
@@ -125,7 +129,7 @@ def run_local(workdir: pathlib.Path, cells: Sequence[Cell]) -> None:
     """Every cell in a process of its own, one after another: one that is killed takes no other with it.
 
     Raises:
-      Preempted: SIGTERM came; it was handed on to the cell that ran, which saved its state.
+      Preempted, Interrupted: SIGTERM or Ctrl-C came; it was handed on to the cell that ran, which saved its state.
     """
     for number, cell in enumerate(cells, 1):
         print(f"cell {number} of {len(cells)}: {describe(cell)} …", flush=True)
@@ -142,37 +146,40 @@ def run_local(workdir: pathlib.Path, cells: Sequence[Cell]) -> None:
             error = AT_FAULT if ended.returncode == 2 else f"status {ended.returncode}"
             write_status(workdir, cell, "failed", message=message, error=error)
         if told:
-            raise Preempted(f"stopped by SIGTERM at cell {cell.index}; run the same command again to go on")
+            interrupted = told == signal.SIGINT
+            how = "Ctrl-C" if interrupted else "SIGTERM"
+            stop = Interrupted if interrupted else Preempted
+            raise stop(f"stopped by {how} at cell {cell.index}; run the same command again to go on")
         status = read_status(workdir, cell)
         print(f"  {status['status']}{': ' + status['message'] if 'message' in status else ''}", flush=True)
 
 
-def _process(command: list[str]) -> tuple[subprocess.CompletedProcess, bool]:
-    """Run a command to its end, and whether SIGTERM came meanwhile: it is handed on, no cell shall run unattended."""
-    told = False
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", bufsize=1
-    )
+def _process(command: list[str]) -> tuple[subprocess.CompletedProcess, int]:
+    """Run a command to its end, and the signal that came meanwhile, or 0.
+
+    It is handed on: no cell shall run unattended.
+    """
+    told = 0
     said: list[str] = []
-    reader = threading.Thread(target=_pass_on, args=(process.stderr, said), daemon=True)
-    reader.start()
-
-    def hand_on(number: int, frame: object) -> None:
-        nonlocal told
-        told = True
-        process.terminate()
-
-    main = threading.current_thread() is threading.main_thread()
-    previous = signal.signal(signal.SIGTERM, hand_on) if main else None
-    try:
-        process.wait()
-        reader.join(10)  # not for ever: a process that it left behind may hold the pipe
-    except BaseException:
-        process.kill()
-        raise
-    finally:
-        if main:
-            signal.signal(signal.SIGTERM, previous)
+    with StopNotice("the cell that runs is told to stop") as notice:
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", bufsize=1
+        )
+        reader = threading.Thread(target=_pass_on, args=(process.stderr, said), daemon=True)
+        reader.start()
+        try:
+            while process.poll() is None:
+                if notice.reached() and not told:
+                    told = signal.SIGINT if notice.interrupted else signal.SIGTERM
+                    process.send_signal(told)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=0.2)
+            reader.join(10)  # not for ever: a process that it left behind may hold the pipe
+        except BaseException:
+            process.kill()
+            raise
+        if notice.reached() and not told:
+            told = signal.SIGINT if notice.interrupted else signal.SIGTERM
     return subprocess.CompletedProcess(command, process.returncode, "", "".join(said)), told
 
 
@@ -199,7 +206,7 @@ class GridJob:
     def __call__(self) -> str:
         try:
             return run_cell(self.workdir, self.index)["status"]
-        except Preempted:
+        except (Preempted, Interrupted):
             signal.raise_signal(signal.Signals[f"SIG{os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2')}"])
             raise
 

@@ -3,6 +3,7 @@
 What comes out is what single runs leave: a checkpoint, `metrics.jsonl`, predictions and `cell.json` for every cell.
 """
 
+import contextlib
 import hashlib
 import json
 import math
@@ -28,7 +29,7 @@ from experiments.reported import reported
 from experiments.tasks import task_of
 from experiments.train import Parts, plain, set_up
 from jmpose_jax import checks
-from jmpose_jax.errors import InputError, Preempted
+from jmpose_jax.errors import InputError
 from jmpose_jax.files import finite, write_json
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
@@ -184,12 +185,14 @@ def _train_slice(
     weights = vectorized.stack_weights([task_of(grid.config(cell)).loss_weights for cell in cells], size, mesh)
     states = vectorized.spread(parts.state, common, size, mesh)
     broken: dict[int, str] = {}  # place in the slice -> what happened
-    with checkpoints.checkpointer(folder, keep=config.train.keep) as manager:
+    with contextlib.ExitStack() as closing, checkpoints.checkpointer(folder, keep=config.train.keep) as manager:
         done = 0
         if manager.latest is not None:
             states, done, position, broken = _restore(manager, states)
             loader.set_state(position)
         writers = [MetricsWriter(grid_run.cell_folder(workdir, cell), done) for cell in cells]
+        for writer in writers:
+            closing.callback(writer.close)
         bar = ProgressBar(parts.total_steps, f"train {len(cells)} cells", initial=done)
         timer, counted = time.perf_counter(), 0
         since: list[tuple[int, Any]] = []  # step and metrics, since the last log line
@@ -222,12 +225,10 @@ def _train_slice(
                     _save(manager, states, done, loader.get_state(), broken)
                 if stop:
                     manager.wait()
-                    raise Preempted(f"stopped by SIGTERM, saved at step {done}; run the same command again to go on")
+                    raise notice.stopped(f", saved at step {done}; run the same command again to go on")
         if manager.latest is None or manager.latest.step < done:
             _save(manager, states, done, loader.get_state(), broken)
         bar.close()
-        for writer in writers:
-            writer.close()
     for place, cell in enumerate(cells):
         if grid_run.read_status(workdir, cell)["status"] in grid_run.FINAL:
             continue  # it ended before this slice was broken off

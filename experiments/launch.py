@@ -4,27 +4,16 @@ import ctypes
 import os
 import sys
 import textwrap
-import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from absl import flags, logging
 
 from experiments.config_flag import read_flags
-from jmpose_jax.errors import (
-    HostLost,
-    HostsDiffer,
-    InputError,
-    InputStalled,
-    NonFiniteLoss,
-    NoSpace,
-    Preempted,
-    RunStopped,
-    is_full_disk,
-)
+from experiments.ending import fail, guarded, program_name
+from jmpose_jax import stopping
+from jmpose_jax.errors import InputError
 
-AGREED = (HostsDiffer, NonFiniteLoss, Preempted)  # all processes of a run stop for these at the same step
-GRACE = 5.0  # seconds in which the other processes may come to the same fault, before this one's end ends them
+__all__ = ["fail", "keep_freed_memory", "launch", "required", "usage"]
 HELP = ("-h", "-help", "--help", "--helpfull", "--helpshort")
 
 
@@ -35,40 +24,41 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
       run: the command; it reads `absl.flags.FLAGS`.
       argv: program name and flags, `sys.argv` by default.
 
-    Exits with 0 when done or when asked for help; with one line on standard error and 2 when a flag or an input file is
-    at fault, the `STATUS` of a `RunStopped`, 73 when the disk is full, 130 when interrupted; with 1 and a traceback on
-    anything else.
+    Exits with 0 when done or when asked for help, and as `ending.guarded` otherwise.
     """
     argv = sys.argv if argv is None else argv
     keep_freed_memory()
     if any(argument in HELP for argument in argv[1:]):
         print(usage(program_name(argv[0]), sys.modules[run.__module__].__doc__ or ""))
         sys.exit(0)
-    try:
+
+    def command() -> None:
+        before = {name: flags.FLAGS[name].present for name in flags.FLAGS}
         rest = read_flags(argv)
+        _check_given_once(before)
         if flags.FLAGS["verbosity"].using_default_value:
             # Libraries warn of matters that the user can do nothing about; --verbosity=0 shows them.
             logging.set_verbosity(logging.ERROR)
         if len(rest) > 1:
             raise InputError(f"unexpected argument {rest[1]!r}; flags are written --name=value or --name value")
+        stopping.loaded()
         run()
-    except (flags.Error, InputError) as error:
-        fail(argv[0], error)
-    except RunStopped as stopped:
-        fail(argv[0], stopped, stopped.STATUS)
-    except KeyboardInterrupt:
-        print(f"{program_name(argv[0])}: interrupted", file=sys.stderr, flush=True)
-        if _of_several_processes():
-            os._exit(130)  # JAX would wait for the others, which wait for this one
-        sys.exit(130)
-    except Exception as error:
-        if is_full_disk(error):
-            fail(argv[0], error, NoSpace.STATUS)
-        if not _of_several_processes():
-            raise
-        traceback.print_exc()
-        _leave(1)
-    sys.stdout.flush()
+
+    with stopping.installed():
+        guarded(argv[0], command, (flags.Error,))
+
+
+def _check_given_once(before: Mapping[str, int]) -> None:
+    """Raises InputError for a flag of one value that was given several: absl would keep the last without a word.
+
+    Args:
+      before: how often each flag that was there had been given before the flags were read.
+    """
+    for name in flags.FLAGS:
+        flag = flags.FLAGS[name]
+        times = flag.present - before.get(name, 0)
+        if times > 1 and not isinstance(flag, flags.MultiFlag):
+            raise InputError(f"--{flag.name} is given {times} times and takes one value; give it once")
 
 
 def required(*needed: flags.FlagHolder) -> None:
@@ -119,36 +109,3 @@ def _own_flags() -> list[flags.Flag]:
         if module.split(".")[0] == "experiments" or os.path.basename(os.path.dirname(module)) == "experiments":
             found.update({flag.name: flag for flag in defined})
     return list(found.values())
-
-
-def program_name(program: str) -> str:
-    """The command as the user types it."""
-    return program if program.startswith("jmpose") else f"jmpose {os.path.splitext(os.path.basename(program))[0]}"
-
-
-def fail(program: str, error: Exception, status: int = 2) -> None:
-    """Print the fault in one line and exit."""
-    print(f"{program_name(program)}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-    if isinstance(error, HostLost):
-        os._exit(status)  # JAX would wait for the process that has gone
-    if _of_several_processes() and not isinstance(error, AGREED):
-        _leave(status)
-    if isinstance(error, (InputStalled, NoSpace)):
-        sys.stdout.flush()
-        # Python would wait for the threads that still read, and report those that still want to write.
-        os._exit(status)
-    sys.exit(status)
-
-
-def _of_several_processes() -> bool:
-    """Whether this process has joined a run of several."""
-    jax = sys.modules.get("jax")
-    return jax is not None and jax.distributed.is_initialized() and jax.process_count() > 1
-
-
-def _leave(status: int) -> None:
-    """End at once: the others wait in a collective for this process, and JAX would have it wait for them."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    time.sleep(GRACE)
-    os._exit(status)

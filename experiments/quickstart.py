@@ -22,6 +22,7 @@ from experiments.launch import launch, required
 from jmpose_jax import checks
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_writable, finite, write_json
+from jmpose_jax.locks import locked
 
 TRAIN_FRAMES = 5  # one complete window of δ = 2
 
@@ -251,7 +252,9 @@ def main(argv: list[str] | None = None) -> None:
 
             # Its few steps cost less than what XLA spends on making them fast.
             jax.config.update("jax_disable_most_optimizations", True)
-        result = run(workdir.value, scale.value, seed.value, allow.value)
+        check_writable(workdir.value, "--workdir")
+        with locked(workdir.value):
+            result = run(workdir.value, scale.value, seed.value, allow.value)
         print(closing_words(pathlib.Path(workdir.value), result))
 
     launch(command, argv)

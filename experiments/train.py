@@ -1,5 +1,6 @@
 """`jmpose train`: train a model from a config, or go on where the workdir left off."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -25,14 +26,18 @@ from experiments.outputs import define_if_exists
 from experiments.summary import summary as summarized
 from experiments.tasks import Task, model_options, task_of
 from experiments.validation import make_validation
+from experiments.workdir import check_workdir
+from jmpose_jax import stopping
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
+from jmpose_jax.locks import locked
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, distributed, sharding
 from jmpose_jax.train.initial_values import initial_key
 from jmpose_jax.train.loop import train_loop
 from jmpose_jax.train.optimizers import create_optimizer, learning_rate_schedule
+from jmpose_jax.train.preemption import PreemptionNotice
 from jmpose_jax.train.profiling import StepProfiler, parse_profile_steps
 from jmpose_jax.train.state import TrainState, create_state, replace_subtree
 from jmpose_jax.train.step import TrainStep, make_train_step
@@ -68,82 +73,108 @@ def train(
       The final state.
 
     Raises:
-      InputError: the config, the data set or a checkpoint is at fault.
-      RunStopped: SIGTERM came and the state is saved, or a guard of `train_loop` stopped the run.
+      InputError: the config, the data set, the workdir or a checkpoint is at fault, or another process trains there.
+      RunStopped: SIGTERM or Ctrl-C came and the state is saved, or a guard of `train_loop` stopped the run.
     """
     folder = pathlib.Path(workdir)
-    check_limits(config)
-    mesh = sharding.data_mesh(model=config.train.mesh_model)
-    sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
-    if config.train.non_finite not in ("stop", "skip"):
-        raise InputError(f"config.train.non_finite={config.train.non_finite!r} is unknown; use stop or skip")
-    task = task_of(config)
-    config = task.config
-    loader = data.train_loader(config, sharding.input_share(mesh))
-    try:
-        parts = set_up(task, loader)
-        evaluate = make_validation(config, mesh, quiet) if config.train.evaluate_every else None
-        shardings = sharding.state_sharding(parts.state, mesh, config.train.sharding)
-        state = jax.device_put(parts.state, shardings)
+    check_workdir(folder)
+    with locked(folder) if jax.process_index() == 0 else contextlib.nullcontext():
+        return _train(config, folder, start_from, quiet, allow_config_change, profile_steps)
 
-        folder.mkdir(parents=True, exist_ok=True)
-        description = plain(config)
-        with checkpoints.checkpointer(folder, keep=config.train.keep, keep_steps=config.train.keep_steps) as manager:
-            check = functools.partial(check_unchanged, now=description)
-            found = checkpoints.restore_newest(
-                manager, state, shardings, (lambda before: None) if allow_config_change else check
-            )
-            if found is not None:
-                state, position = found
-                loader.set_state(position)
+
+def _train(
+    config: ConfigDict,
+    folder: pathlib.Path,
+    start_from: str | os.PathLike | None,
+    quiet: bool,
+    allow_config_change: bool,
+    profile_steps: tuple[int, int] | None,
+) -> TrainState:
+    """`train`, once no other process works in the folder."""
+    with contextlib.ExitStack() as begun, contextlib.ExitStack() as setting_up:
+        # Until the training begins there is nothing to save: a signal ends the command where it stands.
+        setting_up.enter_context(stopping.at_once())
+        check_limits(config)
+        mesh = sharding.data_mesh(model=config.train.mesh_model)
+        sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
+        if config.train.non_finite not in ("stop", "skip"):
+            raise InputError(f"config.train.non_finite={config.train.non_finite!r} is unknown; use stop or skip")
+        task = task_of(config)
+        config = task.config
+        loader = data.train_loader(config, sharding.input_share(mesh))
+        try:
+            parts = set_up(task, loader)
+            evaluate = make_validation(config, mesh, quiet) if config.train.evaluate_every else None
+            shardings = sharding.state_sharding(parts.state, mesh, config.train.sharding)
+            state = jax.device_put(parts.state, shardings)
+
+            folder.mkdir(parents=True, exist_ok=True)
+            description = plain(config)
+            with checkpoints.checkpointer(
+                folder, keep=config.train.keep, keep_steps=config.train.keep_steps
+            ) as manager:
+                check = functools.partial(check_unchanged, now=description)
+                found = checkpoints.restore_newest(
+                    manager, state, shardings, (lambda before: None) if allow_config_change else check
+                )
+                if found is not None:
+                    state, position = found
+                    loader.set_state(position)
+                elif start_from is not None:
+                    source = checkpoints.find_checkpoint(start_from)
+                    with checkpoints.checkpointer(source.parents[1], keep=1000) as other:
+                        state, position = checkpoints.restore(other, state, shardings, int(source.name))
+                    loader.set_state(position)
+                begun.enter_context(PreemptionNotice())  # until all is closed
+                setting_up.close()
                 checkpoints.write_names(manager)  # a run that was killed may have left an older one
-            elif start_from is not None:
-                source = checkpoints.find_checkpoint(start_from)
-                with checkpoints.checkpointer(source.parents[1], keep=1000) as other:
-                    state, position = checkpoints.restore(other, state, shardings, int(source.name))
-                loader.set_state(position)
-            profiler = None
-            if profile_steps is not None:
-                profiler = StepProfiler(folder, *profile_steps)
-                profiler.check(int(state.step), parts.total_steps)
-            if jax.process_index() == 0:
-                write_json(folder / "config.json", description)
-            writer = MetricsWriter(folder, int(state.step))
-            bar = ProgressBar(
-                parts.total_steps,
-                f"train {folder.name}",
-                initial=int(state.step),
-                enabled=not quiet and jax.process_index() == 0,
-            )
-            state = train_loop(
-                state,
-                parts.step,
-                loader,
-                total_steps=parts.total_steps,
-                loss_weights=task.loss_weights,
-                schedule=parts.schedule,
-                mesh=mesh,
-                manager=manager,
-                config=description,
-                writer=writer,
-                log_every=config.train.log_every,
-                save_every=config.train.save_every,
-                keep_steps=tuple(config.train.keep_steps),
-                report=functools.partial(_report, bar),
-                shardings=shardings,
-                skip_non_finite=config.train.non_finite == "skip",
-                non_finite=functools.partial(_write_non_finite, folder, loader.table),
-                stall_seconds=config.train.stall_seconds,
-                check_hosts_every=config.train.check_hosts_every,
-                evaluate=evaluate,
-                evaluate_every=config.train.evaluate_every,
-                profiler=profiler,
-            )
-            bar.close()
-            writer.close()
-        return state
-    finally:
-        loader.close()
+                profiler = None
+                if profile_steps is not None:
+                    profiler = StepProfiler(folder, *profile_steps)
+                    profiler.check(int(state.step), parts.total_steps)
+                if jax.process_index() == 0:
+                    write_json(folder / "config.json", description)
+                writer = begun.enter_context(contextlib.closing(MetricsWriter(folder, int(state.step))))
+                begin, speaks = int(state.step), not quiet and jax.process_index() == 0
+                if speaks and begin < parts.total_steps:
+                    print(f"train {folder.name}: compiling the step …", file=sys.stderr, flush=True)
+                bar = ProgressBar(parts.total_steps, f"train {folder.name}", initial=begin, enabled=speaks)
+
+                def report(step: int, scalars: dict[str, float]) -> None:
+                    if step == begin + 1:
+                        bar.restart()  # the first step compiled, which foretells nothing
+                    _report(bar, step, scalars)
+                    if step == begin + 1:
+                        bar.restart()
+
+                state = train_loop(
+                    state,
+                    parts.step,
+                    loader,
+                    total_steps=parts.total_steps,
+                    loss_weights=task.loss_weights,
+                    schedule=parts.schedule,
+                    mesh=mesh,
+                    manager=manager,
+                    config=description,
+                    writer=writer,
+                    log_every=config.train.log_every,
+                    save_every=config.train.save_every,
+                    keep_steps=tuple(config.train.keep_steps),
+                    report=report,
+                    shardings=shardings,
+                    skip_non_finite=config.train.non_finite == "skip",
+                    non_finite=functools.partial(_write_non_finite, folder, loader.table),
+                    stall_seconds=config.train.stall_seconds,
+                    check_hosts_every=config.train.check_hosts_every,
+                    evaluate=evaluate,
+                    evaluate_every=config.train.evaluate_every,
+                    profiler=profiler,
+                )
+                bar.close()
+            return state
+        finally:
+            loader.close()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@
 import importlib
 from types import ModuleType
 
+__version__ = "0.1.0"
 _ROOMS = ("errors", "inference", "information", "losses", "metrics", "models", "ops", "records", "skeletons", "train",
           "weights")  # fmt: skip
 

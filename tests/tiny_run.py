@@ -185,28 +185,32 @@ def run(**changes):
 
 
 def main():
+    from experiments.ending import guarded
+    from jmpose_jax import stopping
+
     settings = SETTINGS | json.loads(globals().get("ARGUMENT") or sys.argv[1])
     if settings["stderr"]:
         os.dup2(os.open(settings["stderr"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
-    import jax
+    stopping.install(loading=True)
 
-    jax.config.update("jax_num_cpu_devices", settings["devices"])
-    from experiments.launch import fail
-    from jmpose_jax.errors import InputError, RunStopped
-    from jmpose_jax.train import distributed
+    def command():
+        import jax
 
-    if settings["processes"] > 1:
-        address = f"127.0.0.1:{settings['port']}"
-        distributed.initialize(
-            address, settings["processes"], settings["process"], heartbeat_timeout=settings["heartbeat"]
-        )
-    try:
+        jax.config.update("jax_num_cpu_devices", settings["devices"])
+        from jmpose_jax.train import distributed
+
+        if settings["processes"] > 1:
+            address = f"127.0.0.1:{settings['port']}"
+            distributed.initialize(
+                address, settings["processes"], settings["process"], heartbeat_timeout=settings["heartbeat"]
+            )
+        import jmpose_jax.train.loop  # noqa: F401  as commands import it, before their work begins
+
+        stopping.loaded()
         losses, _, _ = run(**settings)
-    except RunStopped as stopped:
-        fail("tiny_run.py", stopped, stopped.STATUS)
-    except InputError as error:
-        fail("tiny_run.py", error)
-    print(json.dumps(losses), flush=True)
+        print(json.dumps(losses), flush=True)
+
+    guarded("tiny_run.py", command)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ import numpy as np
 from absl import logging
 from orbax.checkpoint import v1 as ocp
 
+from jmpose_jax.checks import field, read_json
 from jmpose_jax.errors import HostLost, InputError, NoSpace, is_full_disk
+from jmpose_jax.files import write_text
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.train import distributed
 from jmpose_jax.train.guards import state_checksum
@@ -93,13 +95,12 @@ def write_names(manager: Any) -> None:
     evaluated = [c for c in manager.checkpoints if c.metrics and math.isfinite(_score(c.metrics))]
     if evaluated:
         best = max(evaluated, key=lambda c: (_score(c.metrics), c.step))  # of equals the later, as the policy has it
-        names["best"] = {"step": best.step, **best.metrics}
+        finite = {name: value if math.isfinite(value) else None for name, value in best.metrics.items()}
+        names["best"] = {"step": best.step, **finite}
     path = pathlib.Path(str(manager.directory)).parent / NAMES
-    content = json.dumps(names, indent=1)
-    if not path.exists() or path.read_text() != content:
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(content)
-        os.replace(temporary, path)
+    content = json.dumps(names, indent=1, allow_nan=False)
+    if not path.is_file() or path.read_bytes() != content.encode():
+        write_text(path, content)
 
 
 @contextlib.contextmanager
@@ -325,12 +326,13 @@ def find_checkpoint(path: str | os.PathLike, best: bool = False) -> pathlib.Path
 def _best_checkpoint(start: pathlib.Path) -> pathlib.Path:
     workdir = start.parent if start.name == FOLDER else start
     path = workdir / NAMES
-    names = json.loads(path.read_text()) if path.is_file() else {}
-    if "best" not in names:
+    names = read_json(path) if path.is_file() else {}
+    best = field(names, "best", dict, str(path), {})
+    if not best:
         raise InputError(
             f"{start} names no best checkpoint; train with config.train.evaluate_every, or use the latest one"
         )
-    return find_checkpoint(workdir / FOLDER / str(names["best"]["step"]))
+    return find_checkpoint(workdir / FOLDER / str(field(best, "step", int, f"{path}: best")))
 
 
 def load_variables(

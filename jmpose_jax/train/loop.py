@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from jmpose_jax.errors import NonFiniteLoss, Preempted
+from jmpose_jax.errors import NonFiniteLoss
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, distributed, sharding
 from jmpose_jax.train.guards import check_hosts_agree, stall_watchdog
-from jmpose_jax.train.preemption import PreemptionNotice
+from jmpose_jax.train.preemption import STOPS, PreemptionNotice
 from jmpose_jax.train.profiling import StepProfiler
 from jmpose_jax.train.state import TrainState
 from jmpose_jax.train.step import TrainStep, jit_step
@@ -108,7 +108,7 @@ def train_loop(
       stall_seconds: how long the loader may take for one batch; 0 for ever.
       check_hosts_every: steps between two comparisons of the processes' parameters; 0 for never.
       evaluate: metrics of a state, of which "ap" says which checkpoint is the best; they are logged and saved with it.
-      evaluate_every: steps between two evaluations; 0 for never. One that SIGTERM breaks off is not made up for.
+      evaluate_every: steps between two evaluations; 0 for never. One that a signal breaks off is not made up for.
       profiler: traces its steps.
 
     Returns:
@@ -119,7 +119,7 @@ def train_loop(
       InputStalled, HostsDiffer: see `guards`.
       NoSpace: the disk is full.
       HostLost: another process died or cannot be reached.
-      Preempted: SIGTERM came; the step that was under way is saved.
+      Preempted, Interrupted: SIGTERM or Ctrl-C came; the step that was under way is saved.
     """
     if shardings is None:
         shardings = sharding.state_sharding(state, mesh)
@@ -164,16 +164,17 @@ def train_loop(
                 checkpoints.save(manager, state, loader.get_state(), config, found)
             if stop and done < total_steps:
                 checkpoints.wait(manager)
-                raise Preempted(f"stopped by SIGTERM, saved at step {done}; run the same command again to go on")
-        checkpoints.wait(manager)  # SIGTERM must not break the last save off
+                checkpoints.write_names(manager)
+                raise notice.stopped(f", saved at step {done}; run the same command again to go on")
+        checkpoints.wait(manager)  # a signal must not break the last save off
     return state
 
 
 def _evaluated(
     evaluate: Callable[[TrainState], dict[str, float]], state: TrainState
 ) -> tuple[dict[str, float] | None, bool]:
-    """The metrics of a state, and whether SIGTERM broke the evaluation off."""
+    """The metrics of a state, and whether a signal broke the evaluation off."""
     try:
         return evaluate(state), False
-    except Preempted:
+    except STOPS:
         return None, True

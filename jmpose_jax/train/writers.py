@@ -2,38 +2,50 @@
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 
-from jmpose_jax.errors import NoSpace, is_full_disk
+from jmpose_jax.errors import InputError, NoSpace, is_full_disk
+from jmpose_jax.files import write_text
+
+FILE = "metrics.jsonl"
+UNREADABLE = "metrics.unreadable"
 
 
 class MetricsWriter:
     """Appends one JSON object a line; the same numbers go to TensorBoard.
 
     A run that is started again goes on from a checkpoint that may be older than the last line: lines of later steps are
-    dropped at the start, so that every step stands there once.
+    dropped at the start, so that every step stands there once. Lines that are no metrics are moved to
+    `metrics.unreadable`, and a line on standard error says so. A number that is not finite is null: JSON has none.
     """
 
     def __init__(self, workdir: str | os.PathLike, first_step: int = 0):
-        """Open the files of a workdir; lines with a step above `first_step` are removed."""
+        """Open the files of a workdir; lines with a step above `first_step` are removed.
+
+        Raises:
+          InputError: a file cannot be read or written.
+        """
         self._tensorboard = None
         self._file = None
         if jax.process_index() != 0:
             return
         folder = pathlib.Path(workdir)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "metrics.jsonl"
-        if path.exists():
-            kept = [line for line in path.read_text().splitlines() if _step_of(line) <= first_step]
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text("".join(line + "\n" for line in kept))
-            os.replace(temporary, path)
-        self._path, self._file = path, path.open("a")
+        path = folder / FILE
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _drop_later(path, first_step)
+            self._path, self._file = path, path.open("a", encoding="utf-8")
+        except OSError as error:
+            if is_full_disk(error):
+                raise
+            raise InputError(f"{path}: cannot be read and written ({error.strerror}); move it away") from error
         from tensorboardX import SummaryWriter  # imports protobuf: only where something is written
 
         self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
@@ -47,10 +59,11 @@ class MetricsWriter:
         if self._file is None:
             return
         with self._told_of_full_disk():
-            self._file.write(json.dumps({"step": step, **{k: float(v) for k, v in scalars.items()}}) + "\n")
+            values = {name: float(value) for name, value in scalars.items()}
+            self._file.write(_line({"step": step, **values}) + "\n")
             self._file.flush()
-            for name, value in scalars.items():
-                self._tensorboard.add_scalar(name, float(value), step)
+            for name, value in values.items():
+                self._tensorboard.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Write what is not yet written.
@@ -80,16 +93,49 @@ class MetricsWriter:
             raise NoSpace(message) from error
 
 
-def _step_of(line: str) -> float:
-    """The step of a line; a line cut short by a crash counts as later than everything."""
+def _drop_later(path: pathlib.Path, first_step: int) -> None:
+    """Leave the lines up to a step; what is no line of metrics is put aside, but for the last, which a crash cut."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    kept, foreign = [], []
+    for number, line in enumerate(lines, 1):
+        content = _content(line)
+        if content is None and number < len(lines):
+            foreign.append(line)
+        elif content is not None and content["step"] <= first_step:
+            kept.append(_line(content))
+    if foreign:
+        aside = path.with_name(UNREADABLE)
+        with aside.open("a", encoding="utf-8", errors="surrogateescape") as file:
+            file.writelines(line + "\n" for line in foreign)
+        print(f"{path}: {len(foreign)} of {len(lines)} lines are no metrics; moved to {aside}", file=sys.stderr)
+    write_text(path, "".join(line + "\n" for line in kept))
+
+
+def _line(content: Mapping[str, Any]) -> str:
+    """One line of the file."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in content.items()}
+    return json.dumps(finite, allow_nan=False)
+
+
+def _content(line: str) -> dict[str, Any] | None:
+    """What a line holds; None where it is no line of metrics."""
     try:
-        return json.loads(line)["step"]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        return float("inf")
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    step = content.get("step") if isinstance(content, dict) else None
+    return content if isinstance(step, (int, float)) and math.isfinite(step) else None
 
 
 def read_metrics(workdir: str | os.PathLike) -> list[dict[str, float]]:
-    """The lines of `metrics.jsonl`, in order; an unfinished last line is left out."""
-    path = pathlib.Path(workdir) / "metrics.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if _step_of(line) != float("inf")]
+    """The lines of `metrics.jsonl`, in order; what is no line of metrics, as an unfinished last one, is left out.
+
+    A value that was not finite is NaN.
+    """
+    path = pathlib.Path(workdir) / FILE
+    if not path.exists():
+        return []
+    found = map(_content, path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return [{k: math.nan if v is None else v for k, v in content.items()} for content in found if content is not None]

@@ -11,6 +11,7 @@ import types
 import pytest
 from absl import flags
 
+import jmpose_jax
 from experiments import cli, launch
 from experiments.config_flag import define_config
 from jmpose_jax.errors import (
@@ -19,10 +20,12 @@ from jmpose_jax.errors import (
     HostsDiffer,
     InputError,
     InputStalled,
+    Interrupted,
     NonFiniteLoss,
     NoSpace,
     Preempted,
     RunStopped,
+    Terminated,
 )
 
 
@@ -44,6 +47,23 @@ def test_unknown_command(monkeypatch, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_the_nearest_command_is_suggested(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["jmpose", "evalute"])
+    with pytest.raises(SystemExit) as status:
+        cli.main()
+    printed = capsys.readouterr().err
+    assert status.value.code == 2 and printed.count("\n") == 1 and "did you mean 'evaluate'?" in printed
+
+
+def test_one_version_for_package_and_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["jmpose", "--version"])
+    with pytest.raises(SystemExit) as status:
+        cli.main()
+    assert status.value.code == 0 and capsys.readouterr().out == f"jmpose {jmpose_jax.__version__}\n"
+    metadata = (pathlib.Path(__file__).resolve().parents[2] / "setup.cfg").read_text()
+    assert "version = attr: jmpose_jax.__version__" in metadata
+
+
 def test_dispatch_passes_the_flags_on(monkeypatch):
     received = []
     module = types.SimpleNamespace(main=received.append)
@@ -56,11 +76,12 @@ def test_dispatch_passes_the_flags_on(monkeypatch):
 @pytest.fixture
 def call(capsys):
     """Run a small command with flags, a config among them: its status and what it printed."""
-    names = ("config", "size", "quick")
+    names = ("config", "size", "quick", "part")
 
     def command(*arguments, work=lambda: None):
         define_config("The config.")
         flags.DEFINE_integer("size", 3, "How many.", lower_bound=1, module_name="experiments.example")
+        flags.DEFINE_multi_string("part", [], "Which.", module_name="experiments.example")
         flags.DEFINE_bool("quick", None, "In haste.", module_name="experiments.example")
 
         def run():
@@ -93,6 +114,47 @@ def test_flags_are_read(call):
     read = []
     status, _, err = call("--size=5", "--quick", work=lambda: read.append((flags.FLAGS.size, flags.FLAGS.quick)))
     assert status == 0 and err == "" and read == [(5, True)]
+
+
+@pytest.mark.parametrize(
+    "arguments, flag",
+    [
+        (("--size=5", "--size=6"), "--size is given 2 times"),
+        (("--size", "5", "-size=5"), "--size is given 2 times"),
+        (("--quick", "--noquick"), "--quick is given 2 times"),
+        (
+            ("--config=configs/backbone.py", "--config.train.steps=3", "--config.train.steps=4"),
+            "--config.train.steps is given 2 times",
+        ),
+        (("--config=configs/backbone.py", "--config=configs/jmpose.py"), "--config is given 2 times"),
+    ],
+)
+def test_a_second_value_of_a_flag_is_not_dropped_in_silence(call, arguments, flag):
+    status, out, err = call(*arguments)
+    assert status == 2 and out == "" and err.count("\n") == 1 and flag in err
+
+
+def test_flags_of_several_values_may_be_given_again(call):
+    read = []
+    status, _, err = call("--part=a", "--part=b", work=lambda: read.append(flags.FLAGS.part))
+    assert status == 0 and err == "" and read == [["a", "b"]]
+
+
+def test_all_missing_flags_are_named_at_once():
+    run = subprocess.run(
+        [sys.executable, "-m", "experiments.cli", "train"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )
+    assert run.returncode == 2 and run.stderr.count("\n") == 1
+    assert "--config and --workdir are missing" in run.stderr
+
+
+def test_a_file_that_cannot_be_used_is_no_riddle(call, tmp_path):
+    (tmp_path / "file").write_text("")
+    status, _, err = call(work=lambda: (tmp_path / "file" / "inner").write_text(""))
+    assert status == 2 and err.count("\n") == 1 and str(tmp_path / "file" / "inner") in err
 
 
 def faulty():
@@ -144,6 +206,8 @@ STATUSES = {
     InputStalled: 74,
     Preempted: 75,
     HostsDiffer: 76,
+    Interrupted: 130,
+    Terminated: 143,
 }
 
 
@@ -162,7 +226,7 @@ def test_every_kind_of_stop_has_a_status_that_the_readme_names():
     assert set(STATUSES) == set(RunStopped.__subclasses__())
     readme = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()
     table = re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)
-    assert {0, 1, 2, 130, *STATUSES.values()} == {int(status) for status in table}
+    assert {0, 1, 2, *STATUSES.values()} == {int(status) for status in table}
 
 
 def test_a_full_disk_wherever_it_is_met(call):

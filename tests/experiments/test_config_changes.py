@@ -26,6 +26,27 @@ def test_the_difference_is_shown_and_what_is_free_may_change():
         check_unchanged(before, as_json(config))
 
 
+@pytest.mark.parametrize("key", ["steps", "epochs"])
+def test_more_steps_are_going_on_and_what_that_does_to_the_rate_is_said(key, capsys):
+    config = backbone.get_config("tiny")
+    before, after = {"steps": (10, 12), "epochs": (10.0, 12.0)}[key]
+    config.train[key] = before
+    old = as_json(config)
+    config.train[key] = after
+    check_unchanged(old, as_json(config))
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"config.train.{key}: {before} -> {after}" in said and "learning rate" in said
+    config.optimizer.schedule = "step"
+    old = as_json(config)
+    config.train[key] = 2 * after
+    check_unchanged(old, as_json(config))
+    assert capsys.readouterr().err == ""
+    for fewer in (before, type(before)(0)):
+        config.train[key] = fewer
+        with pytest.raises(InputError, match=f"config.train.{key}: {after} -> {fewer}"):
+            check_unchanged(old, as_json(config))
+
+
 def test_keys_that_an_older_checkpoint_lacks_had_their_defaults():
     config = backbone.get_config("tiny")
     before = as_json(config)

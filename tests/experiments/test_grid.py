@@ -14,7 +14,7 @@ from configs import gamma_grid, jmpose, jmpose_ablation
 from experiments import grid, grid_cells, grid_report, grid_run
 from experiments.tasks import task_of
 from experiments.train import plain
-from jmpose_jax.errors import InputError, Preempted
+from jmpose_jax.errors import InputError, Interrupted, Preempted
 
 BASE = {"seed": 0, "loss": {"alpha": 1.0, "weights": {"relevancy": 1.0, "complement": 1.0}}, "model": {"name": "m"}}
 
@@ -216,15 +216,16 @@ def _only(found, index):
     return grid_cells.Grid(found.base, found.axes, [found.cells[index]])
 
 
-def test_cells_that_are_killed_or_stopped(monkeypatch, tmp_path):
-    """Real processes: kill -9 takes the cell alone; SIGTERM of the grid reaches the cell, which is told to go on."""
+@pytest.mark.parametrize("sent, stop", [("SIGTERM", Preempted), ("SIGINT", Interrupted)])
+def test_cells_that_are_killed_or_stopped(monkeypatch, tmp_path, sent, stop):
+    """Real processes: kill -9 takes the cell alone; a signal to the grid reaches the cell, which is told to go on."""
     found = grid_cells.expand(BASE, {"loss.alpha": (0.0, 1.0, 5.0)})
     grid_cells.claim(tmp_path, found)
     cell = (
         "import os, signal, sys, time\n"
         "if sys.argv[1] == '0': os.kill(os.getpid(), 9)\n"
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\n"
-        "os.kill(os.getppid(), signal.SIGTERM)\n"
+        f"signal.signal(signal.{sent}, lambda *_: sys.exit(75))\n"
+        f"os.kill(os.getppid(), signal.{sent})\n"
         "time.sleep(30)\n"
     )
     started = []
@@ -235,7 +236,7 @@ def test_cells_that_are_killed_or_stopped(monkeypatch, tmp_path):
 
     grid_run_process = grid_run._process
     monkeypatch.setattr(grid_run, "_process", process)
-    with pytest.raises(Preempted, match="at cell 1; run the same command again"):
+    with pytest.raises(stop, match="at cell 1; run the same command again"):
         grid.run_grid(found, tmp_path)
     assert started == ["--index=0", "--index=1"]  # the third waits for the next start
     statuses = [grid_run.read_status(tmp_path, c) for c in found.cells]

@@ -89,6 +89,18 @@ def test_sigterm_to_one_process_stops_both_at_one_step_and_one_process_goes_on(t
     np.testing.assert_allclose([resumed[i] for i in whole], list(whole.values()), rtol=1e-5)
 
 
+def test_ctrl_c_in_one_process_stops_both_at_one_step(tmp_path):
+    pair = start(tmp_path, 2, 1, steps=400, pause=0.1, save_every=1000)
+    wait_for_step(pair[1], 3)
+    for _ in range(3):
+        pair[1].send_signal(signal.SIGINT)
+    errors = [p.communicate(timeout=900)[1] for p in pair]
+    assert [p.returncode for p in pair] == [75, 130], errors
+    saved = [line.partition("saved")[2] for text in errors for line in text.splitlines() if "saved at step" in line]
+    assert len(saved) == 2 and saved[0] == saved[1]
+    assert "Traceback" not in "".join(errors)
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 @pytest.mark.parametrize("fault, seconds", [(signal.SIGKILL, 10), (signal.SIGSTOP, 45)])
 def test_a_host_that_dies_or_falls_silent_ends_the_other_and_the_pair_goes_on(tmp_path, victim, fault, seconds):

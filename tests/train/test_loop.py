@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from jmpose_jax.errors import InputError, InputStalled, NonFiniteLoss, NoSpace, Preempted
+from jmpose_jax.errors import InputError, InputStalled, Interrupted, NonFiniteLoss, NoSpace, Preempted
 from jmpose_jax.train import checkpoints
 from jmpose_jax.train.preemption import PreemptionNotice
 from jmpose_jax.train.step import make_train_step
@@ -64,6 +64,23 @@ def test_sigterm_saves_the_step_under_way_and_the_run_goes_on_exactly(tiny_run, 
     jax.tree.map(np.testing.assert_array_equal, state.params, whole[1].params)
 
 
+def test_ctrl_c_saves_the_step_under_way_and_names_the_checkpoint(tiny_run, whole, tmp_path, monkeypatch):
+    original = checkpoints.save
+    sent = []
+
+    def save(manager, state, *rest):
+        original(manager, state, *rest)
+        if int(state.step) == 3 and not sent:
+            sent.extend(os.kill(os.getpid(), signal.SIGINT) for _ in range(3))
+
+    monkeypatch.setattr(checkpoints, "save", save)
+    with pytest.raises(Interrupted, match="saved at step 4"):
+        tiny_run(workdir=tmp_path, steps=9)
+    assert json.loads((tmp_path / "checkpoints.json").read_text()) == {"latest": {"step": 4}}
+    losses, _, _ = tiny_run(workdir=tmp_path, steps=9)
+    assert losses == whole[0]
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(tiny_run, tmp_path):
     with pytest.raises(NonFiniteLoss, match="at step 5"):
         tiny_run(workdir=tmp_path, steps=9, bad_step=5, log_every=100)
@@ -110,6 +127,15 @@ def test_the_best_checkpoint_stays_beside_the_latest_and_both_are_named(tiny_run
     _, averaged = checkpoints.load_variables(tmp_path, best=True, ema=True)
     assert not np.array_equal(plain["params"]["head"]["kernel"], averaged["params"]["head"]["kernel"])
     np.testing.assert_array_equal(plain["batch_stats"]["norm"]["mean"], averaged["batch_stats"]["norm"]["mean"])
+    # What stands there is another's to write: it is refused in words, and a training writes it anew.
+    for content in (b"\xff\xfe", b"[1]", b'{"best": 4}', b'{"best": {"step": "4"}}', b'{"best": {}}'):
+        (tmp_path / "checkpoints.json").write_bytes(content)
+        with pytest.raises(InputError, match=r"checkpoints\.json|names no best"):
+            checkpoints.find_checkpoint(tmp_path, best=True)
+    (tmp_path / "checkpoints.json").write_bytes(b"\xff\xfe")
+    with checkpoints.checkpointer(tmp_path, keep=2) as manager:
+        checkpoints.write_names(manager)
+    assert json.loads((tmp_path / "checkpoints.json").read_text()) == names
 
 
 def test_without_an_evaluation_there_is_no_best_and_without_an_average_no_average(tiny_run, tmp_path):

@@ -1,5 +1,11 @@
 """The metrics file over restarts."""
 
+import json
+import math
+
+import pytest
+
+from jmpose_jax.errors import InputError
 from jmpose_jax.train.writers import MetricsWriter, read_metrics
 
 
@@ -20,3 +26,38 @@ def test_a_restarted_run_writes_every_step_once(tmp_path):
 
 def test_no_file_is_no_metrics(tmp_path):
     assert read_metrics(tmp_path) == []
+
+
+def test_what_is_not_finite_is_null_in_the_file_and_nan_when_read(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss/total": NaN}\n')  # of an earlier version
+    writer = MetricsWriter(tmp_path, first_step=1)
+    writer.write(2, {"loss/total": math.inf, "eval/ap": math.nan, "learning_rate": 0.5})
+    writer.close()
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    lines = [json.loads(x, parse_constant=refuse) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[0] == {"step": 1, "loss/total": None}
+    assert lines[1] == {"step": 2, "loss/total": None, "eval/ap": None, "learning_rate": 0.5}
+    first, second = read_metrics(tmp_path)
+    assert math.isnan(first["loss/total"]) and math.isnan(second["eval/ap"]) and second["learning_rate"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "foreign", [b"[1, 2]", b"\xff\xfe", b'"text"', b'{"step": "one"}', b'{"step": null}', b"[" * 9999]
+)
+def test_lines_that_are_no_metrics_are_put_aside_and_counted(tmp_path, capsys, foreign):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1}\n' + foreign + b'\n{"step": 2}\n')
+    MetricsWriter(tmp_path, first_step=2).close()
+    assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
+    assert (tmp_path / "metrics.unreadable").read_bytes() == foreign + b"\n"
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and str(path) in said and "1 of 3 lines" in said
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(InputError, match="metrics.jsonl"):
+        MetricsWriter(tmp_path)

@@ -156,7 +156,7 @@ def split_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, str | boo
             value = argv[index]
             index += 1
         if key in given:
-            raise InputError(f"--config.{key} is given twice; leave one out")
+            raise InputError(f"--config.{key} is given 2 times and takes one value; give it once")
         if found["no"] and value is not None:
             raise InputError(f"{argument}: --noconfig.{key} takes no value")
         given[key] = not found["no"] if value is None else value

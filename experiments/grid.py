@@ -191,33 +191,43 @@ def main(argv: list[str] | None = None) -> None:
     def run() -> None:
         required(workdir)
         folder = check_writable(workdir.value, "--workdir")
-        options = _options(slurm.value)
-        here = index.value is None and (engine.value == "local" or vectorize.value)
-        if config.value is None:
-            grid = grid_cells.load(folder)
-            if here:
-                check_cells(folder, grid)
-        else:
-            grid = plan(config.value, load_grid(flags.FLAGS["config"].config_filename), folder, checked=here)
-        if index.value is not None:
-            from experiments.grid_run import run_cell
-
-            status = run_cell(folder, index.value)
-            if status["status"] == "failed":
-                raise InputError(f"cell {index.value} failed: {status['message']}")
-            print(f"cell {index.value}: {status['status']}")
+        if index.value is not None:  # the cell's own folder is locked by its training
+            the_grid(folder)
+            run_one(folder)
             return
         with locked(folder):
-            report = run_grid(
-                grid,
-                folder,
-                engine=engine.value,
-                vectorize=vectorize.value,
-                memory_gib=memory.value,
-                cluster=cluster.value,
-                options=options,
-                wait=wait.value,
-            )
+            run_all(folder)
+
+    def the_grid(folder: pathlib.Path) -> Grid:
+        here = index.value is None and (engine.value == "local" or vectorize.value)
+        if config.value is not None:
+            return plan(config.value, load_grid(flags.FLAGS["config"].config_filename), folder, checked=here)
+        grid = grid_cells.load(folder)
+        if here:
+            check_cells(folder, grid)
+        return grid
+
+    def run_one(folder: pathlib.Path) -> None:
+        from experiments.grid_run import run_cell
+
+        status = run_cell(folder, index.value)
+        if status["status"] == "failed":
+            raise InputError(f"cell {index.value} failed: {status['message']}")
+        print(f"cell {index.value}: {status['status']}")
+
+    def run_all(folder: pathlib.Path) -> None:
+        options = _options(slurm.value)
+        grid = the_grid(folder)
+        report = run_grid(
+            grid,
+            folder,
+            engine=engine.value,
+            vectorize=vectorize.value,
+            memory_gib=memory.value,
+            cluster=cluster.value,
+            options=options,
+            wait=wait.value,
+        )
         if engine.value != "print":
             print(f"cells: {', '.join(f'{n} {status}' for status, n in report['counts'].items())}")
             print(report["words"])

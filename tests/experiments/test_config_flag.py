@@ -46,7 +46,7 @@ def test_arguments_are_parted(tmp_path):
     )
     assert rest == ["jmpose", "--config=x", "--w", "5", "--", "--config.z=1"]
     assert given == {"a.b": "1=2", "c": "-3", "d": True, "e": False}
-    with pytest.raises(InputError, match="--config.a is given twice"):
+    with pytest.raises(InputError, match="--config.a is given 2 times"):
         split_overrides(["jmpose", "--config.a=1", "--config.a=2"])
 
 

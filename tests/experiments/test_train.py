@@ -20,7 +20,7 @@ def losses_of(workdir):
 def test_a_run_started_again_equals_one_never_stopped(small_backbone, tmp_path, capsys):
     train(small_backbone, tmp_path / "whole")
     said = capsys.readouterr().err.splitlines()
-    assert "compiling" in said[0] and "5 done in" in said[-1]  # the first step's time foretells nothing
+    assert "compiling" in said[0] and "6 done in" in said[-1]  # the first step's time foretells nothing
     whole = losses_of(tmp_path / "whole")
     assert sorted(whole) == [1, 2, 3, 4, 5, 6]
 

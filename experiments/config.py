@@ -3,7 +3,6 @@
 Of a config file (--config), or of a run (--workdir), with the changes of --config.KEY=VALUE.
 """
 
-import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +12,7 @@ from absl import flags
 from experiments.config_changes import flatten
 from experiments.config_comments import comment_of, comments
 from experiments.config_flag import define_config, required_config
-from experiments.launch import launch
+from experiments.launch import launch, show
 
 WIDTH = 48  # characters that a key and its value take before the comment
 
@@ -40,10 +39,7 @@ def main(argv: list[str] | None = None) -> None:
 
     def run() -> None:
         required_config(config)
-        try:
-            print(listing(config.value.to_dict(), flags.FLAGS["config"].config_filename), flush=True)
-        except BrokenPipeError:  # `| head` has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        show(listing(config.value.to_dict(), flags.FLAGS["config"].config_filename))
 
     launch(run, argv)
 

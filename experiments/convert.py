@@ -13,6 +13,7 @@ from typing import Any
 
 from absl import flags
 
+from data_pipeline.progress import say
 from experiments.launch import launch, required
 from experiments.outputs import define_if_exists
 from jmpose_jax.errors import InputError
@@ -245,6 +246,7 @@ def main(argv: list[str] | None = None) -> None:
             print(f"{place}: {len(state_dict)} tensors")
             return
         place = place_results(output.value, RESULTS, if_exists.value)
+        say(f"reading {torch.value}, and converting …")
         report = convert(
             model.value,
             torch.value,

@@ -97,4 +97,4 @@ def evaluate_cell(config: ConfigDict, folder: pathlib.Path) -> dict[str, Any]:
         return {FLOW.field: finite(result["endpoint_error"]["network"])}
     from experiments.evaluate import evaluate
 
-    return {POSES.field: finite(evaluate(config, folder, None, None)["ap"])}
+    return {POSES.field: finite(evaluate(config, folder, None, None, quiet=False)["ap"])}

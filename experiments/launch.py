@@ -29,7 +29,7 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
     argv = sys.argv if argv is None else argv
     keep_freed_memory()
     if any(argument in HELP for argument in argv[1:]):
-        print(usage(program_name(argv[0]), sys.modules[run.__module__].__doc__ or ""))
+        show(usage(program_name(argv[0]), sys.modules[run.__module__].__doc__ or ""))
         sys.exit(0)
 
     def command() -> None:
@@ -46,6 +46,14 @@ def launch(run: Callable[[], None], argv: list[str] | None = None) -> None:
 
     with stopping.installed():
         guarded(argv[0], command, (flags.Error,))
+
+
+def show(text: str) -> None:
+    """Print a text that may be piped into a program that does not read to its end."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains once more at exit
 
 
 def _check_given_once(before: Mapping[str, int]) -> None:

@@ -23,6 +23,22 @@ _NAMES = {
 }
 
 
+def read_bytes(path: str | os.PathLike) -> bytes:
+    """The content of a text file, without the byte-order mark that editors of other systems put before it.
+
+    Raises:
+      InputError: naming the file, where it cannot be read.
+    """
+    try:
+        return pathlib.Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; check the path") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+    except ValueError as error:  # a path that no file can have
+        raise InputError(f"{path}: cannot be read ({error}); check the path") from error
+
+
 def read_json(path: str | os.PathLike) -> Any:
     """The content of a JSON file.
 
@@ -35,14 +51,9 @@ def read_json(path: str | os.PathLike) -> Any:
     Raises:
       InputError: naming the file, and line and column where it is malformed or ends too early.
     """
-    path = pathlib.Path(path)
+    data = read_bytes(path)
     try:
-        # Editors of other systems put a byte-order mark before the text; it says nothing here.
-        return json.loads(path.read_bytes().removeprefix(codecs.BOM_UTF8))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; check the path") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+        return json.loads(data)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}: not valid JSON (line {error.lineno} column {error.colno}: {error.msg}); "

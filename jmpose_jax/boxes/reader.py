@@ -13,13 +13,12 @@ The form is known by the content, not by the file's ending. Boxes are x, y, widt
 meant is told in `numbering`.
 """
 
-import codecs
 import os
 import pathlib
 
 from jmpose_jax.boxes import json_forms, text_forms
 from jmpose_jax.boxes.records import Content
-from jmpose_jax.checks import read_json
+from jmpose_jax.checks import read_bytes, read_json
 from jmpose_jax.errors import InputError
 
 FORMS = (
@@ -44,12 +43,7 @@ def read_boxes(path: str | os.PathLike) -> Content:
       InputError: one line naming the file and the entry at fault, or the forms that are read.
     """
     path = pathlib.Path(path)
-    try:
-        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
-    except ValueError as error:
-        raise InputError(f"{path}: cannot be read ({error}); check the path") from error
+    data = read_bytes(path)
     if data.lstrip()[:1] in (b"[", b"{"):
         return _read_json(path)
     try:

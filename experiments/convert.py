@@ -46,6 +46,7 @@ def convert(
     partial: bool = False,
     seed: int = 0,
     prefix: str | None = None,
+    quiet: bool = True,
 ) -> Report:
     """Write a checkpoint and `convert.json` from a PyTorch checkpoint, in the place of those of an earlier conversion.
 
@@ -57,6 +58,7 @@ def convert(
       partial: see `weights.convert_state_dict`.
       seed: see `weights.convert_state_dict`.
       prefix: see `weights.convert_state_dict`.
+      quiet: say nothing of what takes long.
 
     Returns:
       What became of every key.
@@ -71,9 +73,9 @@ def convert(
     source = pathlib.Path(torch).absolute()
     check_inputs_kept([source, *source.parents], [folder / name for name in RESULTS])
     try:
-        variables, report = convert_state_dict(
-            model, load_torch(torch, whole=True), partial=partial, seed=seed, prefix=prefix
-        )
+        tensors = load_torch(torch, whole=True)
+        say(f"{len(tensors)} tensors read; converting …", not quiet)
+        variables, report = convert_state_dict(model, tensors, partial=partial, seed=seed, prefix=prefix)
     except WeightsError as error:
         error.args = (f"{torch}: {error}",)  # its lists of keys stay
         raise
@@ -246,7 +248,6 @@ def main(argv: list[str] | None = None) -> None:
             print(f"{place}: {len(state_dict)} tensors")
             return
         place = place_results(output.value, RESULTS, if_exists.value)
-        say(f"reading {torch.value}, and converting …")
         report = convert(
             model.value,
             torch.value,
@@ -255,6 +256,7 @@ def main(argv: list[str] | None = None) -> None:
             partial=partial.value,
             seed=seed.value,
             prefix=prefix.value,
+            quiet=False,
         )
         print(
             f"{place}: {len(report.matched)} keys matched, {len(report.unmatched)} unmatched, "

@@ -137,8 +137,10 @@ class VideoReader:
                     if packet.is_corrupt:
                         corrupt.add(number)
                 try:
-                    with complaints():
+                    with complaints() as said:
                         pictures = context.decode(packet)
+                    if said:  # some decoders give a picture that they could not fill, and do not mark it
+                        corrupt.add(number)
                 except av.FFmpegError:
                     pictures = []
                     places.failed(key)

@@ -49,8 +49,9 @@ def test_a_whole_training_stopped_at_random(prepared, tmp_path, workers):
 
 def script(text, number, after=0.3, patience=20.0):
     """Run Python that prints "ready", send a signal a moment later: status, seconds to the end, both outputs."""
+    quiet = ["-W", "ignore::DeprecationWarning"]  # Python 3.12 has one of forks beside threads
     process = subprocess.Popen(
-        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        [sys.executable, *quiet, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
     assert process.stdout.readline() == "ready\n", process.stderr.read()
     time.sleep(after)

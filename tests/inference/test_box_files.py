@@ -121,7 +121,7 @@ def test_faults(tmp_path, name):
 
 
 def test_absent_file(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no such file"):
         boxes_from_file(tmp_path / "none.json")
 
 

@@ -179,7 +179,7 @@ def test_wherever_the_damage_is_no_number_moves(make_video, name):
         found_damage += any(frame.lost for frame in frames)
         assert len(frames) == 40 or reader.missing
         for i, frame in enumerate(frames):
-            if not frame.lost:
+            if not frame.lost and not frame.damaged:
                 differences = np.abs(frame.image[::4, ::4] - whole).mean(axis=(1, 2, 3))
                 assert np.argmin(differences) == i or differences.min() > 0  # a whole one of another number
     assert found_damage

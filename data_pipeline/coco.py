@@ -139,7 +139,7 @@ def _people(
             continue
         raw = numbers(field(annotation, "keypoints", list, where), 3 * COCO17.num_joints, f"{where}: 'keypoints'")
         keypoints = np.asarray(raw).reshape(-1, 3)[slots]
-        keypoints[keypoints[:, 2] == 0] = 0  # COCO: not labelled, whatever the position says
+        keypoints[keypoints[:, 2] <= 0] = 0  # COCO: not labelled, whatever the position says
         extras = {"area": typed(annotation["area"], float, f"{where}: 'area'")} if "area" in annotation else {}
         identity = field(annotation, "id", int, where, default=-1)
         person = Person(keypoints, box, np.zeros(4), -1, identity, extras)

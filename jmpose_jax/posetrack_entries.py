@@ -79,6 +79,7 @@ class AnnotationFile:
       people: in the order of the file.
       oddities: in what the file departs from the published form without being at fault.
       content: the JSON object.
+      unnamed_joints: whether `categories` names no joints, so that PoseTrack18's order is assumed.
     """
 
     path: pathlib.Path
@@ -87,6 +88,7 @@ class AnnotationFile:
     people: tuple[PersonEntry, ...]
     oddities: tuple[str, ...]
     content: dict[str, Any]
+    unnamed_joints: bool = False
 
 
 def head_size(head_box: np.ndarray | None) -> float:
@@ -99,5 +101,6 @@ def check_absent(keypoints: np.ndarray, where: str) -> None:
     """Raises InputError where an invisible joint of [17, 3] lies at (-1, -1), as absent ones do in other forms."""
     if ((keypoints[:, :2] == -1).all(axis=1) & (keypoints[:, 2] <= 0)).any():
         raise InputError(
-            f"{where}: a joint lies at (-1, -1), where it would count as annotated; write 0, 0, 0 for one that is absent"
+            f"{where}: a joint lies at (-1, -1), where it would count as annotated; "
+            "write 0, 0, 0 for one that is absent"
         )

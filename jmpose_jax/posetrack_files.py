@@ -27,7 +27,7 @@ FRAME_ID = "file with frame_id in place of id"
 HEAD_BOX = "file with head_box in place of bbox_head"
 POLYGON = "file with a polygon that is not in a list"
 UNNAMED = "file that does not name its joints"
-ODDITIES = (MARK, ORDER, FRAME_ID, HEAD_BOX, POLYGON, UNNAMED)
+ODDITIES = (MARK, ORDER, FRAME_ID, HEAD_BOX, POLYGON)
 
 
 def read_file(path: str | os.PathLike, predictions: bool = False, unannotated: bool = False) -> AnnotationFile:
@@ -60,7 +60,8 @@ def read_file(path: str | os.PathLike, predictions: bool = False, unannotated: b
         images, people = _read_18(path, content, predictions, unannotated, odd)
     if not predictions:
         _check_names(path, images)
-    return AnnotationFile(path, form, images, people, tuple(text for text in ODDITIES if text in odd), content)
+    known = tuple(text for text in ODDITIES if text in odd)
+    return AnnotationFile(path, form, images, people, known, content, unnamed_joints=UNNAMED in odd)
 
 
 def _check_names(path: pathlib.Path, images: tuple[ImageEntry, ...]) -> None:

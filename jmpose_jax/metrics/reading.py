@@ -13,7 +13,7 @@ from jmpose_jax.errors import InputError
 from jmpose_jax.frame_names import time_order
 from jmpose_jax.metrics.sequence import MISSING_SCORE, Sequence
 from jmpose_jax.posetrack_entries import HEAD_SIZE_FACTOR, AnnotationFile, PersonEntry, head_size
-from jmpose_jax.posetrack_files import UNNAMED, read_file
+from jmpose_jax.posetrack_files import read_file
 from jmpose_jax.skeletons import POSETRACK17_TO_15
 
 __all__ = ["HEAD_SIZE_FACTOR", "read_sequence", "to_sequence"]
@@ -63,7 +63,7 @@ def to_sequence(file: AnnotationFile, ground_truth: bool = False) -> Sequence:
         has_ids=with_ids,
         names=tuple(image.file_name for image in images),
         in_order=bool((order == np.arange(len(order))).all()),
-        unnamed_joints=UNNAMED in file.oddities,
+        unnamed_joints=file.unnamed_joints,
         source=str(path),
     )
     if ground_truth:

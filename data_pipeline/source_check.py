@@ -33,7 +33,6 @@ CONSEQUENCES = {
     "file whose joints stand in another order": "joints go by their names; the prepared folder has the usual order",
     "file with frame_id": "read; the prepared folder gets the usual name",
     "file with head_box": "read; the prepared folder gets the usual name",
-    "file that does not name its joints": "they are taken in PoseTrack18's order; name them in 'categories'",
     "file with a polygon": "read; the prepared folder gets the usual form",
     "frame": "left out; its people are not trained on, and clips that need it repeat another frame",
     "person in a frame that is not labelled": "left out of training; evaluate counts its joints as missed",

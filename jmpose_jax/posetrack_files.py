@@ -26,8 +26,8 @@ ORDER = "file whose joints stand in another order"
 FRAME_ID = "file with frame_id in place of id"
 HEAD_BOX = "file with head_box in place of bbox_head"
 POLYGON = "file with a polygon that is not in a list"
-UNNAMED = "file that does not name its joints"
 ODDITIES = (MARK, ORDER, FRAME_ID, HEAD_BOX, POLYGON)
+UNNAMED = "file that does not name its joints"  # official result files need not; evaluate says what was assumed
 
 
 def read_file(path: str | os.PathLike, predictions: bool = False, unannotated: bool = False) -> AnnotationFile:

@@ -78,7 +78,14 @@ def read_split(source: pathlib.Path, files: list[pathlib.Path], split: str) -> l
     if not images or len(images) > MAX_IMAGES:
         raise InputError(f"{path}: 'images' has {len(images)} entries; 1 to {MAX_IMAGES} can be read")
     category, slots = _person_category(content, str(path))
-    people, crowds = _people(path, annotations, category, slots)
+    known = {field(entry, "id", int, f"{path}: categories[{i}]") for i, entry in enumerate(content["categories"])}
+    people, crowds = _people(path, annotations, category, slots, known)
+    if annotations and not people and not crowds:
+        others = sorted({annotation["category_id"] for annotation in annotations})
+        raise InputError(
+            f"{path}: no annotation has the category_id of person, {category}; theirs are {others[:5]}: correct "
+            "them, or the id in 'categories'"
+        )
     folder = next((folder for folder in image_folders(source, path) if folder.is_dir()), source / path.stem)
     by_id: dict[int, str] = {}
     sizes: dict[int, tuple[int, int] | None] = {}
@@ -123,14 +130,17 @@ def _person_category(content: Any, where: str) -> tuple[int, list[int]]:
 
 
 def _people(
-    path: pathlib.Path, annotations: list[Any], category: int, slots: list[int]
+    path: pathlib.Path, annotations: list[Any], category: int, slots: list[int], known: set[Any]
 ) -> tuple[dict[int, list[Person]], dict[int, list[np.ndarray]]]:
     people: dict[int, list[Person]] = {}
     crowds: dict[int, list[np.ndarray]] = {}
     for i, annotation in enumerate(annotations):
         where = f"{path}: annotations[{i}]"
         image_id = field(annotation, "image_id", int, where)
-        if field(annotation, "category_id", int, where, default=category) != category:
+        given = field(annotation, "category_id", int, where, default=category)
+        if given not in known:
+            raise InputError(f"{where}: category_id {given} is not in 'categories'; correct it, or add the category")
+        if given != category:
             continue
         box = np.asarray(numbers(field(annotation, "bbox", list, where), 4, f"{where}: 'bbox'"))
         if field(annotation, "iscrowd", bool, where, default=False):
@@ -139,7 +149,7 @@ def _people(
             continue
         raw = numbers(field(annotation, "keypoints", list, where), 3 * COCO17.num_joints, f"{where}: 'keypoints'")
         keypoints = np.asarray(raw).reshape(-1, 3)[slots]
-        keypoints[keypoints[:, 2] == 0] = 0  # COCO: not labelled, whatever the position says
+        keypoints[keypoints[:, 2] <= 0] = 0  # COCO: not labelled, whatever the position says
         extras = {"area": typed(annotation["area"], float, f"{where}: 'area'")} if "area" in annotation else {}
         identity = field(annotation, "id", int, where, default=-1)
         person = Person(keypoints, box, np.zeros(4), -1, identity, extras)

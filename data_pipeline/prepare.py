@@ -71,6 +71,7 @@ def prepare(
 
     Raises:
       InputError: naming the file, key or flag at fault.
+      NoSpace: the disk is full.
     """
     if dataset not in DATASETS:
         raise InputError(f"dataset {dataset!r} is not known; use one of {', '.join(DATASETS)}")

@@ -1,6 +1,7 @@
 """The shards of a split, written by one or several processes: the same bytes for any number, resumed when stopped."""
 
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -58,7 +59,7 @@ def write_shards(
       Records of each shard, and bytes of all records.
 
     Raises:
-      InputError: where a source image or flow file cannot be read, or the disk is full.
+      OSError: where a source image or flow file cannot be read, or the disk is full; it names the file.
     """
     num_shards = min(num_shards, len(stored))
     bounds = np.linspace(0, len(stored), num_shards + 1).round().astype(int)
@@ -90,10 +91,9 @@ def write_one(task: ShardTask) -> None:
         temporary.write_text(json.dumps(size))
         os.replace(temporary, _done(task.path))
     except OSError as error:
-        name = error.filename or task.path
-        raise InputError(
-            f"{name}: {error.strerror}; what is written so far is kept, correct this and run again"
-        ) from error
+        # Of another process it comes back without its cause. `staging.staged` says what is kept.
+        name = str(error.filename or task.path)
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), name) from error
 
 
 def _done(path: pathlib.Path) -> pathlib.Path:

@@ -1,6 +1,7 @@
 """The unfinished folder of a run of `prepare`: named when complete, kept when stopped, taken up by the next run."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -12,7 +13,7 @@ from typing import Any
 
 from data_pipeline.plan import StoredFrame
 from data_pipeline.schema import VERSION
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import InputError, NoSpace, RunStopped, is_full_disk
 from jmpose_jax.files import put_in_place
 
 SUMMARY = "summary.json"
@@ -57,6 +58,7 @@ def staged(output: pathlib.Path) -> Iterator[Stage]:
     for the next run to go on.
 
     Raises:
+      NoSpace: the disk is full.
       InputError: where `output` cannot be written, is no prepared folder, or another run is writing it.
     """
     if output.exists() and not (output / SUMMARY).is_file() and (not output.is_dir() or any(output.iterdir())):
@@ -66,6 +68,8 @@ def staged(output: pathlib.Path) -> Iterator[Stage]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder, os.O_RDONLY)
     except OSError as error:
+        if is_full_disk(error):
+            raise _no_space(output, error, "") from error
         raise InputError(f"{output}: cannot be written ({error.strerror}); choose another --output") from error
     try:
         try:
@@ -79,14 +83,30 @@ def staged(output: pathlib.Path) -> Iterator[Stage]:
         put_in_place(folder, output)
     except BaseException as error:
         stopped = not isinstance(error, InputError) or isinstance(error.__cause__, OSError)
-        if not (stopped and _worth_keeping(folder)):
+        kept = stopped and _worth_keeping(folder)
+        if not kept:
             shutil.rmtree(folder, ignore_errors=True)
+        left = f"; {_left(folder)}" if kept else "; nothing is kept"
+        if not isinstance(error, (InputError, RunStopped)) and is_full_disk(error):
+            raise _no_space(output, error, left) from error
         if isinstance(error, OSError):
-            name = error.filename or output
-            raise InputError(f"{name}: {error.strerror}; correct this and run again, what is done is kept") from error
+            raise InputError(
+                f"{error.filename or output}: {error.strerror}; correct this and run again{left}"
+            ) from error
         raise
     finally:
         os.close(lock)
+
+
+def _no_space(output: pathlib.Path, error: BaseException, left: str) -> NoSpace:
+    reason = getattr(error, "strerror", None) or os.strerror(errno.ENOSPC)
+    return NoSpace(f"{output}: no room for it ({reason}); free space and run again{left}")
+
+
+def _left(folder: pathlib.Path) -> str:
+    """What the next run goes on with."""
+    shards = len(list(folder.glob(f"*{DONE_SUFFIX}")))
+    return f"complete shards, {shards}, are kept in {folder}" if shards else f"what is rendered is kept in {folder}"
 
 
 def _worth_keeping(folder: pathlib.Path) -> bool:

@@ -45,7 +45,8 @@ def publish(
       InputError: there are earlier results, and they are to be refused.
     """
     with _alone(folder):
-        place_results(folder, names, "replace" if if_exists == "number" else if_exists, "--workdir")
+        if if_exists != "number":  # whose earlier ones are moved away
+            place_results(folder, names, if_exists, "--workdir")
         kept = []
         there = [name for name in names if os.path.lexists(folder / name)]
         if if_exists == "number" and there and not all(_same(stage / name, folder / name) for name in names):
@@ -121,7 +122,8 @@ def check_place(folder: pathlib.Path, names: Sequence[str], if_exists: str, inpu
     Raises:
       InputError: results are there and to be refused, or would be mixed with what is read.
     """
-    place_results(folder, names, "replace" if if_exists == "number" else if_exists, "--workdir")
+    if if_exists != "number":
+        place_results(folder, names, if_exists, "--workdir")
     for source in inputs:
         if os.path.exists(folder) and os.path.exists(source) and os.path.samefile(folder, source):
             raise InputError(f"--workdir={folder} is the folder that is read ({source}); choose another place")

@@ -59,24 +59,26 @@ def measure(
 
     Returns:
       Part of `evaluation.json`: `boxes`, `ap` and `mota` by joint group in percent (None where there is none, with the
-      reason under `absent`), `mean`, `sequences`, `frames`, `unused_predictions`, and `challenging` where asked for.
+      reason under `absent`), `mean`, `sequences`, `frames`, `unused_predictions`, `remarks`, and `challenging` where
+      asked for.
 
     Raises:
       InputError: as `metrics.posetrack.evaluate`.
     """
+    boxes = _box_sources(predictions, [path.name for path in sorted(annotations.glob("*.json"))])
     found = posetrack.evaluate(annotations, predictions)
-    names = [path.name for path in sorted(annotations.glob("*.json"))]
     ap, absent = without_nan("ap", found.ap, NOT_ANNOTATED)
     mota, more = without_nan("mota", found.mota, NOT_TRACKED, NO_TRACKS)
     absent |= more
     result = {
-        "boxes": _box_sources(predictions, names),
+        "boxes": boxes,
         "ap": ap,
         "mota": mota,
         "mean": ap["Total"],
         "sequences": found.sequences,
         "frames": found.frames,
         "unused_predictions": list(found.unused_predictions),
+        "remarks": list(found.remarks),
     }
     if crowd_index is not None:
         frames = write_subset(annotations, subset, crowd_index)
@@ -115,9 +117,16 @@ def without_nan(
 
 
 def _box_sources(predictions: pathlib.Path, names: list[str]) -> str:
-    """Where the boxes of the result files that are scored came from, as they say; "unknown" where one does not."""
-    contents = (checks.read_json(predictions / name) for name in names)
-    return ", ".join(sorted({str(checks.field(c, "box_source", str, "", "unknown")) for c in contents}))
+    """Where the boxes of the result files that are scored came from, as they say; "unknown" where one does not.
+
+    Files that cannot be read are left to the scoring, which says what is wrong with the folder too.
+    """
+    sources = set()
+    for path in (predictions / name for name in names):
+        content = checks.read_json(path) if path.is_file() else None
+        if isinstance(content, dict):
+            sources.add(checks.field(content, "box_source", str, str(path), "unknown"))
+    return ", ".join(sorted(sources))
 
 
 def table(result: Mapping[str, Any]) -> str:
@@ -141,6 +150,7 @@ def table(result: Mapping[str, Any]) -> str:
             f"crowded: {_count(crowded['frames'], 'frame')} of CrowdIndex {crowded['crowd_index_at_least']:g} or more"
         )
     lines += [f"no {name.replace('/', ' of ').upper()}: {reason}" for name, reason in _short_reasons(result)]
+    lines += [f"note: {remark}" for remark in result.get("remarks", ())]
     if unused := result["unused_predictions"]:
         more = f" and {len(unused) - SHOWN} more" if len(unused) > SHOWN else ""
         lines.append(

@@ -7,7 +7,7 @@ import numpy as np
 from jmpose_jax import checks
 from jmpose_jax.checks import field, typed
 from jmpose_jax.errors import InputError
-from jmpose_jax.posetrack_entries import ImageEntry, PersonEntry
+from jmpose_jax.posetrack_entries import ImageEntry, PersonEntry, check_absent
 from jmpose_jax.skeletons import POSETRACK17_TO_15
 
 CORNERS = ("x1", "y1", "x2", "y2")  # of the head box
@@ -21,8 +21,7 @@ def read_annolist(
     Args:
       path: the file, for messages.
       content: its JSON object.
-      predictions: images need no name, and points that are no joint of PoseTrack are passed over, as the official
-        evaluator does.
+      predictions: images need no name, and it may lead anywhere.
 
     Returns:
       Images and people; the 15 joints fill the slots of `skeletons.POSETRACK17`.
@@ -41,7 +40,7 @@ def read_annolist(
             ImageEntry(
                 where=where,
                 image_id=None,
-                file_name=None if predictions else _file_name(row, where),
+                file_name=_file_name(row, where, predictions),
                 is_labeled=bool(_leaf(row, "is_labeled", int, where, int(bool(rects)))),
                 size=None,
                 ignore_regions=_regions(row, where),
@@ -52,8 +51,10 @@ def read_annolist(
     return tuple(images), tuple(people)
 
 
-def _file_name(row: Any, where: str) -> str:
+def _file_name(row: Any, where: str, predictions: bool) -> str | None:
     images = _items(row, "image", where)
+    if predictions:
+        return (_leaf(images[0], "name", str, f"{where}: 'image'", "") or None) if images else None
     if not images:
         raise InputError(f"{where}: 'image' is empty; every entry must name its image")
     return checks.file_name(_leaf(images[0], "name", str, f"{where}: 'image'"), f"{where}: 'image': 'name'")
@@ -89,10 +90,8 @@ def _person(rect: Any, image: int, where: str, predictions: bool) -> PersonEntry
         listed |= isinstance(group, dict) and "point" in group
         for i, point in enumerate(_items(group, "point", where)):
             at = f"{where}: point[{i}]"
-            joint = _leaf(point, "id", int, at, -1 if predictions else None)
+            joint = _leaf(point, "id", int, at)
             if not 0 <= joint < len(POSETRACK17_TO_15):
-                if predictions:
-                    continue
                 raise InputError(f"{at}: joint id {joint} is not one of 0 to {len(POSETRACK17_TO_15) - 1}; correct it")
             slot = POSETRACK17_TO_15[joint]
             position = _leaf(point, "x", float, at), _leaf(point, "y", float, at)
@@ -100,6 +99,8 @@ def _person(rect: Any, image: int, where: str, predictions: bool) -> PersonEntry
             if not present[slot]:  # the official evaluator takes the first of a joint
                 keypoints[slot] = (*position, visible)
                 scores[slot], present[slot] = score, True
+    if not predictions:
+        check_absent(keypoints, where)
     track = _leaf(rect, "track_id", int, where, -1)
     return PersonEntry(
         where=where,

@@ -106,12 +106,14 @@ def place_results(
 
     Args:
       path: the folder, or the file where `names` is empty.
-      names: of the results in the folder; the folder holds results where one of them is there.
+      names: of the results in the folder; the folder holds results where one of them is there. One with an ending
+        (`poses.json`) is a file, one without (`predictions`) a folder.
       if_exists: "refuse"; "number": take the first of PATH-2, PATH-3, … without results; "replace": take PATH.
       flag: that named the place, for the message.
 
     Raises:
-      InputError: there are results, and they are to be kept.
+      InputError: there are results, and they are to be kept; or what is to be replaced is a folder in the place of a
+        file, or the reverse, and no result of ours.
     """
     path, names = pathlib.Path(path), tuple(names)
 
@@ -122,6 +124,8 @@ def place_results(
         raise InputError(f"--if_exists={if_exists} is not known; use one of {', '.join(IF_EXISTS)}")
     there = found(path)
     if not there or if_exists == "replace":
+        for file in there:
+            _check_kind(file, is_folder=bool(names) and not file.suffix, flag=f"{flag}={path}: ")
         return path
     if if_exists == "refuse":
         what = there[0].relative_to(path) if names else path
@@ -142,8 +146,22 @@ def place_results(
     return candidate
 
 
+def _check_kind(target: pathlib.Path, is_folder: bool, flag: str = "") -> None:
+    """Raises InputError where `target` is there and is no folder though one is to replace it, or the reverse."""
+    if os.path.lexists(target) and target.is_dir() != is_folder:
+        there, wanted = ("file", "folder") if is_folder else ("folder", "file")
+        raise InputError(
+            f"{flag}{target} is a {there}, where a {wanted} of results goes; move it, or choose another place"
+        )
+
+
 def put_in_place(stage: pathlib.Path, target: pathlib.Path) -> None:
-    """Give a finished file or folder its name; an earlier folder of that name goes, once the new one is there."""
+    """Give a finished file or folder its name; an earlier one of that name goes, once the new one is there.
+
+    Raises:
+      InputError: a folder stands in the place of a file, or the reverse; it stays.
+    """
+    _check_kind(target, stage.is_dir())
     if not target.is_dir() or target.is_symlink():
         os.replace(stage, target)
         return

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from jmpose_jax.errors import InputError
+
 HEAD_SIZE_FACTOR = 0.6  # of the head box's diagonal, as MPII and PoseTrack define it
 
 
@@ -77,6 +79,7 @@ class AnnotationFile:
       people: in the order of the file.
       oddities: in what the file departs from the published form without being at fault.
       content: the JSON object.
+      unnamed_joints: whether `categories` names no joints, so that PoseTrack18's order is assumed.
     """
 
     path: pathlib.Path
@@ -85,9 +88,19 @@ class AnnotationFile:
     people: tuple[PersonEntry, ...]
     oddities: tuple[str, ...]
     content: dict[str, Any]
+    unnamed_joints: bool = False
 
 
 def head_size(head_box: np.ndarray | None) -> float:
     """The length in pixels that PCKh measures by: 0.6 × diagonal of a head box; NaN without a box or extent."""
     size = 0.0 if head_box is None else HEAD_SIZE_FACTOR * float(np.hypot(head_box[2], head_box[3]))
     return size if size > 0 else float("nan")
+
+
+def check_absent(keypoints: np.ndarray, where: str) -> None:
+    """Raises InputError where an invisible joint of [17, 3] lies at (-1, -1), as absent ones do in other forms."""
+    if ((keypoints[:, :2] == -1).all(axis=1) & (keypoints[:, 2] <= 0)).any():
+        raise InputError(
+            f"{where}: a joint lies at (-1, -1), where it would count as annotated; "
+            "write 0, 0, 0 for one that is absent"
+        )

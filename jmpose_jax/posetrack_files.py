@@ -15,7 +15,7 @@ from jmpose_jax.annolist import read_annolist
 from jmpose_jax.checks import begins_with_mark, field, numbers, read_json, typed
 from jmpose_jax.errors import InputError
 from jmpose_jax.joint_names import places
-from jmpose_jax.posetrack_entries import AnnotationFile, ImageEntry, PersonEntry
+from jmpose_jax.posetrack_entries import AnnotationFile, ImageEntry, PersonEntry, check_absent
 from jmpose_jax.skeletons import POSETRACK15, POSETRACK17
 
 # Lists of the embedded data set with one entry a joint: the axis of the joints, and what a joint gets that the file
@@ -27,6 +27,7 @@ FRAME_ID = "file with frame_id in place of id"
 HEAD_BOX = "file with head_box in place of bbox_head"
 POLYGON = "file with a polygon that is not in a list"
 ODDITIES = (MARK, ORDER, FRAME_ID, HEAD_BOX, POLYGON)
+UNNAMED = "file that does not name its joints"  # official result files need not; evaluate says what was assumed
 
 
 def read_file(path: str | os.PathLike, predictions: bool = False, unannotated: bool = False) -> AnnotationFile:
@@ -59,7 +60,8 @@ def read_file(path: str | os.PathLike, predictions: bool = False, unannotated: b
         images, people = _read_18(path, content, predictions, unannotated, odd)
     if not predictions:
         _check_names(path, images)
-    return AnnotationFile(path, form, images, people, tuple(text for text in ODDITIES if text in odd), content)
+    known = tuple(text for text in ODDITIES if text in odd)
+    return AnnotationFile(path, form, images, people, known, content, unnamed_joints=UNNAMED in odd)
 
 
 def _check_names(path: pathlib.Path, images: tuple[ImageEntry, ...]) -> None:
@@ -100,6 +102,8 @@ def _read_18(
                 "remove the annotation"
             )
         people.append(_person(annotation, place[image_id], slots, width, where, odd))
+        if not predictions:
+            check_absent(people[-1].keypoints, where)
     return images, tuple(people)
 
 
@@ -117,6 +121,7 @@ def _joints(path: pathlib.Path, content: dict[str, Any], odd: set[str]) -> tuple
     names = field(categories[number], "keypoints", list, where, default=[]) if categories else []
     category = field(categories[number], "id", int, where) if len(categories) > 1 else None
     if not names:
+        odd.add(UNNAMED)
         return np.arange(POSETRACK17.num_joints), POSETRACK17.num_joints, category
     slots = places(names, POSETRACK17, POSETRACK15.joints, f"{where}: 'keypoints'")
     if slots != tuple(range(POSETRACK17.num_joints)):
@@ -150,6 +155,9 @@ def stated_size(image: Any, where: str) -> tuple[int, int] | None:
     size = tuple(field(image, key, int, where, default=None) for key in ("height", "width"))
     if any(length is not None and length < 1 for length in size):
         raise InputError(f"{where}: 'height' and 'width' must be positive, found {size[0]} and {size[1]}; correct them")
+    if size.count(None) == 1:
+        given, other = ("width", "height") if size[0] is None else ("height", "width")
+        raise InputError(f"{where}: has a {given!r} and no {other!r}; add the one or remove the other")
     return None if None in size else size
 
 

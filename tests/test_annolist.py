@@ -19,15 +19,16 @@ def read(content, predictions=False):
     return read_annolist("f.json", json.loads(json.dumps(content)), predictions)[1][0]
 
 
-def test_points_of_other_joints_are_passed_over_in_predictions_alone():
+@pytest.mark.parametrize("predictions", [False, True])
+def test_points_of_other_joints_are_refused_and_the_first_of_a_joint_counts(predictions):
     content = content17()
     points = content["annolist"][0]["annorect"][0]["annopoints"][0]["point"]
     expected = read(content).keypoints
+    points.append({"id": [0], "x": [99], "y": [99]})
+    np.testing.assert_array_equal(read(content, predictions).keypoints, expected)
     points.append({"id": [16], "x": [1], "y": [1]})
-    points.append({"id": [0], "x": [99], "y": [99]})  # the first of a joint counts
-    np.testing.assert_array_equal(read(content, predictions=True).keypoints, expected)
-    with pytest.raises(InputError, match=r"annorect\[0\]: point\[15\]: joint id 16"):
-        read(content)
+    with pytest.raises(InputError, match=r"annorect\[0\]: point\[16\]: joint id 16"):
+        read(content, predictions)
 
 
 @pytest.mark.parametrize("key", ["x1", "y2"])

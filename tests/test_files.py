@@ -80,20 +80,20 @@ def test_one_file_under_many_names(tmp_path, monkeypatch):
 
 def test_results_are_refused_numbered_or_replaced(tmp_path):
     out = tmp_path / "out"
-    assert place_results(out, ["a", "b"]) == out
+    assert place_results(out, ["a.json", "b.json"]) == out
     out.mkdir()
     (out / "unrelated").write_text("")
-    assert place_results(out, ["a", "b"]) == out
-    (out / "b").write_text("old")
+    assert place_results(out, ["a.json", "b.json"]) == out
+    (out / "b.json").write_text("old")
     with pytest.raises(InputError) as fault:
-        place_results(out, ["a", "b"])
+        place_results(out, ["a.json", "b.json"])
     assert str(out) in str(fault.value) and "--if_exists" in str(fault.value)
-    assert place_results(out, ["a", "b"], "replace") == out
-    assert place_results(out, ["a", "b"], "number") == tmp_path / "out-2"
+    assert place_results(out, ["a.json", "b.json"], "replace") == out
+    assert place_results(out, ["a.json", "b.json"], "number") == tmp_path / "out-2"
     (tmp_path / "out-2").mkdir()
-    (tmp_path / "out-2" / "a").write_text("")
-    assert place_results(out, ["a", "b"], "number") == tmp_path / "out-3"
-    assert (out / "b").read_text() == "old"
+    (tmp_path / "out-2" / "a.json").write_text("")
+    assert place_results(out, ["a.json", "b.json"], "number") == tmp_path / "out-3"
+    assert (out / "b.json").read_text() == "old"
 
 
 def test_single_files_are_numbered_before_their_ending(tmp_path):
@@ -112,3 +112,22 @@ def test_a_finished_folder_replaces_an_earlier_one(tmp_path):
         (folder / text).write_text(text)
     put_in_place(stage, target)
     assert os.listdir(tmp_path) == ["target"] and os.listdir(target) == ["new"]
+
+
+def test_what_is_of_another_kind_than_the_result_is_never_replaced(tmp_path):
+    (tmp_path / "poses.json").mkdir()
+    (tmp_path / "poses.json" / "thesis").write_text("years of work")
+    (tmp_path / "predictions").write_text("x")
+    for name, place, names in (
+        ("poses.json", tmp_path, ["poses.json"]),
+        ("poses.json", tmp_path / "poses.json", []),
+        ("predictions", tmp_path, ["predictions"]),
+    ):
+        with pytest.raises(InputError, match=f"{name} is a fo|{name} is a fi"):
+            place_results(place, names, "replace")
+    (tmp_path / "file").write_text("new")
+    (tmp_path / "folder").mkdir()
+    for stage, target in (("file", "poses.json"), ("folder", "predictions")):
+        with pytest.raises(InputError, match=target):
+            put_in_place(tmp_path / stage, tmp_path / target)
+    assert (tmp_path / "poses.json" / "thesis").is_file() and (tmp_path / "predictions").read_text() == "x"

@@ -90,3 +90,39 @@ def test_predictions_may_name_images_as_they_like(tmp_path):
 def test_a_head_without_extent_is_none():
     assert np.isnan(head_size(None)) and np.isnan(head_size(np.array([3.0, 4, 0, 0])))
     assert head_size(np.array([0.0, 0, 30, 40])) == pytest.approx(30)
+
+
+@pytest.mark.parametrize("key", ["width", "height"])
+def test_half_a_size_is_refused(tmp_path, key):
+    content = content18()
+    del content["images"][0][key]
+    with pytest.raises(InputError, match=f"1.json: images.0.: .*'{key}'"):
+        read(tmp_path, content)
+
+
+@pytest.mark.parametrize("form", ["18", "17"])
+def test_absent_joints_at_minus_one_are_refused_in_annotations(tmp_path, form):
+    content = content18() if form == "18" else content17()
+    if form == "18":
+        content["annotations"][0]["keypoints"][:3] = [-1, -1, 0]
+    else:
+        point = content["annolist"][0]["annorect"][0]["annopoints"][0]["point"][0]
+        point |= {"x": [-1], "y": [-1], "is_visible": [0]}
+    with pytest.raises(InputError, match="1.json: anno.*0.*lies at .-1, -1."):
+        read(tmp_path, content)
+    assert read(tmp_path, content, predictions=True).people[0].present.sum() >= 15  # scored, and told of
+
+
+def test_whether_joints_are_named_is_known(tmp_path):
+    content = content18()
+    assert not read(tmp_path, content).unnamed_joints
+    for categories in ([], [{"id": 1}]):
+        assert read(tmp_path, content | {"categories": categories}).unnamed_joints
+    del content["categories"]
+    assert read(tmp_path, content).unnamed_joints and not read(tmp_path, content17()).unnamed_joints
+
+
+def test_names_of_predicted_frames_are_read_in_both_forms(tmp_path):
+    content = content17()
+    content["annolist"].append({"image": [], "annorect": []})
+    assert [i.file_name for i in read(tmp_path, content, predictions=True).images] == ["images/val/1/1.jpg", None]

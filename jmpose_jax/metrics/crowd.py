@@ -61,7 +61,7 @@ def choose_frames(annotations: pathlib.Path, threshold: float) -> list[ChosenFra
       threshold: least CrowdIndex.
 
     Returns:
-      In the order of files and, within them, of `images`.
+      In the order of files and, within them, of time.
 
     Raises:
       InputError: where the folder holds no annotations, a file is at fault, or no frame is crowded enough.
@@ -79,15 +79,15 @@ def choose_frames(annotations: pathlib.Path, threshold: float) -> list[ChosenFra
         for person in file.people:
             if person.box is None:
                 raise InputError(f"{person.where} has no 'bbox' of 4 numbers; CrowdIndex needs it")
-            boxes.setdefault(person.image, []).append(person.box)
+            boxes.setdefault(file.images[person.image].image_id, []).append(person.box)
         for frame, image_id in enumerate(sequence.image_ids.tolist()):
             people = sequence.frame == frame
             if not people.any():
                 continue
-            index = crowd_index(sequence.keypoints[people], sequence.present[people], boxes[frame])
+            index = crowd_index(sequence.keypoints[people], sequence.present[people], boxes[image_id])
             highest = max(highest, index)
             if index >= threshold:
-                chosen.append(ChosenFrame(path.stem, image_id, file.images[frame].file_name, round(index, 4)))
+                chosen.append(ChosenFrame(path.stem, image_id, sequence.names[frame], round(index, 4)))
     if not chosen:
         raise InputError(
             f"{annotations}: no frame has a CrowdIndex of {threshold} or more (the highest is {highest:.2f}); lower it"

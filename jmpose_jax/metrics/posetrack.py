@@ -16,6 +16,7 @@ from jmpose_jax.metrics.average_precision import TIE_ORDERS, area_under_envelope
 from jmpose_jax.metrics.ignore_regions import remove_ignored
 from jmpose_jax.metrics.matching import match
 from jmpose_jax.metrics.reading import read_sequence, to_sequence
+from jmpose_jax.metrics.remarks import remarks
 from jmpose_jax.metrics.sequence import Sequence, align_frames, keep_frames
 from jmpose_jax.metrics.tracking import TrackingCounts, count_tracking
 from jmpose_jax.posetrack_files import read_file
@@ -35,6 +36,7 @@ class PoseTrackResult:
       tracking: the counts behind MOTA, summed over the sequences.
       sequences, frames: how many were compared.
       unused_predictions: prediction files without ground truth, which were not read.
+      remarks: what the scores rest on that the files do not say.
     """
 
     ap: dict[str, float]
@@ -49,6 +51,7 @@ class PoseTrackResult:
     sequences: int
     frames: int
     unused_predictions: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -82,7 +85,8 @@ def evaluate(
     truth = read_truth(ground_truth_dir)
     predicted = [read_sequence(prediction_files[name]) for name in truth_files]
     result = evaluate_sequences(truth, predicted, ties)
-    return dataclasses.replace(result, unused_predictions=tuple(sorted(prediction_files.keys() - truth_files.keys())))
+    unused = tuple(sorted(prediction_files.keys() - truth_files.keys()))
+    return dataclasses.replace(result, unused_predictions=unused, remarks=remarks(truth, predicted))
 
 
 def read_truth(folder: pathlib.Path, unannotated: bool = False) -> list[Sequence]:

@@ -10,6 +10,7 @@ import pathlib
 import numpy as np
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.frame_names import time_order
 from jmpose_jax.metrics.sequence import MISSING_SCORE, Sequence
 from jmpose_jax.posetrack_entries import HEAD_SIZE_FACTOR, AnnotationFile, PersonEntry, head_size
 from jmpose_jax.posetrack_files import read_file
@@ -34,10 +35,15 @@ def read_sequence(path: str | pathlib.Path, ground_truth: bool = False) -> Seque
 
 def to_sequence(file: AnnotationFile, ground_truth: bool = False) -> Sequence:
     """The content of a file in columns; see `read_sequence`."""
-    path, images = file.path, file.images
-    people = sorted((person for person in file.people if person.listed), key=lambda person: person.image)
+    path = file.path
+    # Predictions follow the ground truth, and those without names their own list.
+    order = np.arange(len(file.images))
+    if ground_truth:
+        order = np.array(time_order([image.file_name for image in file.images], str(path)))
+    images, place = [file.images[i] for i in order], np.argsort(order)
+    people = sorted((person for person in file.people if person.listed), key=lambda person: place[person.image])
     slots, count = list(POSETRACK17_TO_15), len(people)
-    frame = np.array([person.image for person in people], np.int64)
+    frame = place[np.array([person.image for person in people], np.int64)]
     keypoints = np.array([person.keypoints for person in people]).reshape(count, 17, 3)[:, slots, :2]
     scores = np.array([person.scores for person in people]).reshape(count, 17)[:, slots]
     with_ids = file.form == "posetrack18"
@@ -45,16 +51,19 @@ def to_sequence(file: AnnotationFile, ground_truth: bool = False) -> Sequence:
     sequence = Sequence(
         name=path.stem,
         image_ids=np.array(image_ids, np.int64),
-        labelled=np.isin(np.arange(len(images)), [person.image for person in file.people]),
+        labelled=np.isin(order, [person.image for person in file.people]),
         frame=frame,
         keypoints=keypoints,
         present=np.array([person.present for person in people], bool).reshape(count, 17)[:, slots],
         scores=np.where(np.isnan(scores), MISSING_SCORE, scores),
         head_sizes=np.array([head_size(person.head_box) for person in people]),
-        track_ids=_track_ids(people),
+        track_ids=_track_ids(people, frame),
         person_index=np.array([person.person_index for person in people], np.int64),
         ignore_regions=tuple(tuple(p for p in image.ignore_regions if len(p) > 2) for image in images),
         has_ids=with_ids,
+        names=tuple(image.file_name for image in images),
+        in_order=bool((order == np.arange(len(order))).all()),
+        unnamed_joints=file.unnamed_joints,
         source=str(path),
     )
     if ground_truth:
@@ -71,7 +80,7 @@ def _position_in_frame(frame: np.ndarray) -> np.ndarray:
     return np.arange(len(frame)) - np.searchsorted(frame, frame)
 
 
-def _track_ids(people: list[PersonEntry]) -> np.ndarray:
+def _track_ids(people: list[PersonEntry], frame: np.ndarray) -> np.ndarray:
     """The tracks of people in the order of frames, unique within a frame.
 
     The lineage numbers the persons of a frame where nothing was tracked; so do we where the file leaves ids out.
@@ -87,8 +96,7 @@ def _track_ids(people: list[PersonEntry]) -> np.ndarray:
             )
         used.add((person.image, person.track_id))
     tracks = []
-    positions = _position_in_frame(np.array([person.image for person in people], np.int64)).tolist()
-    for person, number in zip(people, positions):
+    for person, number in zip(people, _position_in_frame(frame).tolist()):
         if person.track_id is None:
             while (person.image, number) in used:
                 number += 1

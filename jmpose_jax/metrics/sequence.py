@@ -1,10 +1,12 @@
 """The poses of one video as columns of arrays, ground truth and predictions alike: what the PoseTrack metrics read."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.frame_names import places_by_name, strangers
 from jmpose_jax.records import Predictions
 
 # What the official evaluator puts where a prediction carries no score.
@@ -28,7 +30,10 @@ class Sequence:
       person_index: int64 [N], position among the annotations of the frame. In predictions: of the annotated person in
         whose box the pose was estimated, -1 where the box came from a detector.
       ignore_regions: for each frame its polygons, float64 [P, 2] each; empty for predictions.
-      has_ids: whether the file gives image ids; frames of PoseTrack17 files are paired by position.
+      has_ids: whether the file gives image ids; those of PoseTrack17 files are paired by their names.
+      names: of the images' files, in the order of `image_ids`; None where predictions leave one out, empty without any.
+      in_order: whether the file lists the frames in the order of time.
+      unnamed_joints: whether the file does not name its joints, so that their order is taken for granted.
       source: where it was read, for messages.
     """
 
@@ -44,6 +49,9 @@ class Sequence:
     person_index: np.ndarray
     ignore_regions: tuple[tuple[np.ndarray, ...], ...] = ()
     has_ids: bool = True
+    names: tuple[str | None, ...] = ()
+    in_order: bool = True
+    unnamed_joints: bool = False
     source: str = ""
 
     @property
@@ -78,6 +86,7 @@ def keep_frames(sequence: Sequence, frames: np.ndarray) -> Sequence:
         frame=new_index[persons.frame],
         image_ids=sequence.image_ids[frames],
         labelled=sequence.labelled[frames],
+        names=tuple(sequence.names[i] for i in frames) if sequence.names else (),
         ignore_regions=tuple(sequence.ignore_regions[i] for i in frames) if sequence.ignore_regions else (),
     )
 
@@ -85,26 +94,75 @@ def keep_frames(sequence: Sequence, frames: np.ndarray) -> Sequence:
 def align_frames(predictions: Sequence, ground_truth: Sequence) -> Sequence:
     """The predictions with their frames in the order of the ground truth.
 
+    Frames are the same where their ids are, or without ids their names; by position they are paired only where the
+    predictions name none.
+
     Raises:
-      InputError: where the frames are not the same ones.
+      InputError: where the frames are not the same ones, or ids and names contradict each other.
     """
-    if np.array_equal(predictions.image_ids, ground_truth.image_ids):
-        return predictions
+    if predictions.has_ids and ground_truth.has_ids:
+        places = _places_by_id(predictions, ground_truth)
+    elif predictions.names and ground_truth.names and None not in (*predictions.names, *ground_truth.names):
+        places = places_by_name(predictions.names, ground_truth.names)
+        if places is None:
+            raise _different(predictions, ground_truth, predictions.names, ground_truth.names, "images")
+    else:
+        places = _places_by_position(predictions, ground_truth)
+    return predictions if np.array_equal(places, np.arange(len(places))) else keep_frames(predictions, places)
+
+
+def _places_by_id(predictions: Sequence, ground_truth: Sequence) -> np.ndarray:
+    wanted, found = ground_truth.image_ids.tolist(), predictions.image_ids.tolist()
+    place = {image_id: i for i, image_id in enumerate(found)}
+    if place.keys() != set(wanted):
+        raise _different(predictions, ground_truth, found, wanted, "image ids")
+    places = np.array([place[i] for i in wanted], np.int64)
+    if predictions.names and ground_truth.names and None not in (*predictions.names, *ground_truth.names):
+        named = places_by_name(predictions.names, ground_truth.names)
+        if named is not None and not np.array_equal(named, places):
+            i = int(np.argmax(named != places))
+            raise InputError(
+                f"{predictions.label()}: its image of id {wanted[i]} is {predictions.names[places[i]]}, that of the "
+                f"ground truth is {ground_truth.names[i]}; correct the ids or the file names"
+            )
+    return places
+
+
+def _places_by_position(predictions: Sequence, ground_truth: Sequence) -> np.ndarray:
+    if any(predictions.names):
+        unnamed = predictions.names.index(None)
+        raise InputError(
+            f"{predictions.label()}: entry {unnamed} names no image, others do; name the images of all entries"
+        )
     if predictions.num_frames != ground_truth.num_frames:
         raise InputError(
             f"{predictions.label()}: {predictions.num_frames} images, the ground truth of {ground_truth.name} has "
             f"{ground_truth.num_frames}; list every image of the video, also those without a pose"
         )
-    if not (predictions.has_ids and ground_truth.has_ids):
-        return predictions
-    place = {image_id: i for i, image_id in enumerate(predictions.image_ids.tolist())}
-    missing = [i for i in ground_truth.image_ids.tolist() if i not in place]
-    if missing:
+    if not ground_truth.in_order:
         raise InputError(
-            f"{predictions.label()}: {len(missing)} of {ground_truth.num_frames} image ids of the ground truth are "
-            f"absent, the first is {missing[0]}; write the ids of the annotation file"
+            f"{predictions.label()}: names no images, and {ground_truth.label()} does not list its own in the order of "
+            "time, so that nobody knows which belong together; name the images of the predictions"
         )
-    return keep_frames(predictions, np.array([place[i] for i in ground_truth.image_ids.tolist()], np.int64))
+    return np.arange(predictions.num_frames)
+
+
+def _different(predictions: Sequence, ground_truth: Sequence, found: Any, wanted: Any, what: str) -> InputError:
+    """Predictions of other frames than the ground truth's: names the first that either side lacks."""
+    if what == "images":
+        missing, extra = strangers(wanted, found), strangers(found, wanted)
+    else:
+        missing, extra = ([i for i in a if i not in set(b)] for a, b in ((wanted, found), (found, wanted)))
+    lacks = []
+    if missing:
+        lacks.append(f"{len(missing)} {what} of the ground truth are absent, the first is {missing[0]}")
+    if extra:
+        lacks.append(f"{len(extra)} {what} are not in the ground truth, the first is {extra[0]}")
+    return InputError(
+        f"{predictions.label()}: {predictions.num_frames} images, the ground truth of {ground_truth.name} has "
+        f"{ground_truth.num_frames}; {' and '.join(lacks) or 'their names do not tell them apart'}; "
+        f"list every image of the video with the {'name' if what == 'images' else 'id'} of the annotation file"
+    )
 
 
 def from_predictions(predictions: Predictions, person_index: np.ndarray | None = None) -> Sequence:

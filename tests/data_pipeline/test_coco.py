@@ -110,3 +110,23 @@ def test_two_years_are_not_mixed(coco):
     (coco / "val2014").mkdir()
     with pytest.raises(InputError, match="leave one year's file"):
         find_splits(coco, "coco")
+
+
+@pytest.mark.parametrize(
+    ("category", "ids", "message"),
+    [
+        (5, {}, "annotations.0.: category_id 1 is not in 'categories'"),
+        (1, {0: 77}, "annotations.0.: category_id 77 is not in 'categories'"),
+        (1, {0: 2, 1: 2, 2: 2, 3: 2}, "no annotation has the category_id of person, 1; theirs are .2."),
+    ],
+)
+def test_categories_that_do_not_fit_are_named(coco, tmp_path, category, ids, message):
+    path = coco / "annotations" / "person_keypoints_val2017.json"
+    content = json.loads(path.read_text())
+    content["categories"][0]["id"] = category
+    content["categories"].append({"id": 2, "name": "dog"})
+    for i, identity in ids.items():
+        content["annotations"][i]["category_id"] = identity
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=f"person_keypoints_val2017.json.*{message}"):
+        prepare("coco", coco, tmp_path / "out", progress=False)

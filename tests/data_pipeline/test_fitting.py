@@ -194,7 +194,7 @@ def test_what_the_size_does_not_settle_is_refused(folder, helpers, tmp_path, ori
     source, path = folder
     turn_all(source, orientation)
     if orientation == 6:
-        helpers.edit(path, lambda c: [image.pop("width") for image in c["images"]])
+        helpers.edit(path, lambda c: [(image.pop("width"), image.pop("height")) for image in c["images"]])
     assert check("posetrack18", source, progress=False).defects["val"][UNSETTLED] == 3
     with pytest.raises(InputError, match="--orientation=stored"):
         prepare("posetrack18", source, tmp_path / "out", progress=False)

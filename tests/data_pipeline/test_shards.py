@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -13,7 +16,7 @@ from data_pipeline.array_record import ArrayRecordSource
 from data_pipeline.loader import make_loader
 from data_pipeline.prepare import prepare
 from data_pipeline.tfrecord import TFRecordSource
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import InputError, NoSpace
 
 
 def run(source, output, **options):
@@ -60,15 +63,41 @@ def test_a_stopped_run_is_taken_up(source, tmp_path, monkeypatch, error):
     run(source, tmp_path / "expected", num_shards=5)
     with monkeypatch.context() as patch:
         stop_after(patch, 5, error)
-        with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt):
+        with pytest.raises(NoSpace if isinstance(error, OSError) else KeyboardInterrupt) as stopped:
             run(source, tmp_path / "out", num_shards=5)
     unfinished = tmp_path / "out.unfinished"
+    assert not isinstance(error, OSError) or f"shards, 2, are kept in {unfinished}" in str(stopped.value)
     assert not (tmp_path / "out").exists() and len(list(unfinished.glob("*.done"))) == 2
     with monkeypatch.context() as patch:
         calls = stop_after(patch, 99, None)
         run(source, tmp_path / "out", num_shards=5)
     assert len(calls) == 6  # of 10 frames, four lay in the two complete shards
     assert digests(tmp_path / "out") == digests(tmp_path / "expected") and not unfinished.exists()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_full_disk_without_a_complete_shard_keeps_nothing(source, tmp_path, processes):
+    # The limit on a file's size, which the processes inherit, says the same as a full disk: EFBIG.
+    code = f"""
+import resource, signal
+from data_pipeline.prepare import prepare
+from jmpose_jax.errors import NoSpace
+if __name__ == "__main__":
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
+    try:
+        prepare("posetrack18", {str(source)!r}, {str(tmp_path / "out")!r}, num_shards=2,
+            num_processes={processes}, progress=False)
+    except NoSpace as error:
+        print("no space:", error)
+"""
+    (tmp_path / "script.py").write_text(code)
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"], capture_output=True, text=True, env=environment, timeout=120
+    )
+    assert done.stdout.startswith("no space:") and "kept in" not in done.stdout, done.stderr
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_what_another_source_or_setting_left_is_not_taken_up(source, tmp_path, monkeypatch, helpers):

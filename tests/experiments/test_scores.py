@@ -107,3 +107,17 @@ def test_nan_becomes_null_with_a_reason():
     assert scores.without_nan("ap", {"a": 1.0, "b": nan}, "why") == ({"a": 1.0, "b": None}, {"ap/b": "why"})
     assert scores.without_nan("ap", {"a": nan, "b": nan}, "why", "all") == ({"a": None, "b": None}, {"ap": "all"})
     assert scores.without_nan("ap", {"a": np.float64(2)}, "why") == ({"a": 2.0}, {})
+
+
+def test_what_was_assumed_is_in_the_scores_and_in_the_table(truth, exact):
+    change(exact, lambda content: content["annotations"][0].pop("scores"))
+    result = scores.measure(truth, exact)
+    (remark,) = [line for line in result["remarks"] if "without scores" in line]
+    assert f"note: {remark}" in scores.table(result)
+
+
+def test_a_box_source_that_is_no_string_is_named_before_the_scoring(truth, exact, monkeypatch):
+    change(exact, lambda content: content.update(box_source=3))
+    monkeypatch.setattr(scores.posetrack, "evaluate", None)
+    with pytest.raises(InputError, match=rf"{exact}/.*\.json: 'box_source'"):
+        scores.measure(truth, exact)

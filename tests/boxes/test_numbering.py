@@ -17,7 +17,7 @@ def content(form="images", **columns):
 
 
 def frames(form="images", video="", count=0, first=None, **columns):
-    found = frames_of("boxes.json", content(form, **columns), video, count, first)
+    found = frames_of("boxes.json", content(form, **columns), video, count, first).by_image
     return [found.get(i) for i in range(len(found))]
 
 
@@ -169,6 +169,6 @@ def test_names_that_tell_no_frame_are_refused(wrong):
     ],
 )
 def test_the_images_of_the_video_are_picked(listed):
-    assert frames_of("boxes.json", content(name=listed), "b") == {1: 0, 2: 1}
+    assert frames_of("boxes.json", content(name=listed), "b").by_image == {1: 0, 2: 1}
     with pytest.raises(InputError, match="2 videos"):
         frames_of("boxes.json", content(name=listed), "c")

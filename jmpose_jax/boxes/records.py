@@ -90,8 +90,9 @@ class Builder:
         for kind in ("identity", "number", "size"):
             values = getattr(known, kind), getattr(image, kind)
             if None not in values and values[0] != values[1]:
+                what = "size" if kind == "size" else "number"
                 raise InputError(
-                    f"{self.path}: {image.place} gives {key[0]!r} the {'size' if kind == 'size' else 'number'} {values[1]}, "
+                    f"{self.path}: {image.place} gives {key[0]!r} the {what} {values[1]}, "
                     f"{known.place} gives it {values[0]}; correct one of them"
                 )
         return self._index[key]

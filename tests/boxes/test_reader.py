@@ -89,7 +89,9 @@ def test_a_sparse_list_of_images_keeps_its_frames(tmp_path, name, table, step):
     table = {frame - frame % step: found for frame, found in table.items()}
     content = json.loads(FORMS[name](table, COUNT))
     content["images"] = content["images"][::step]
-    assert_table(read(tmp_path, json.dumps(content)), table)
+    # Of every second frame, 1 … 11 of a video of 12 may count from 0 as well.
+    first = 1 if name == "ffmpeg_images" else None
+    assert_table(read(tmp_path, json.dumps(content), first=first), table)
 
 
 def as_text(value):

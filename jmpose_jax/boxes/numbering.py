@@ -78,9 +78,9 @@ def frames_of(
     if not content.images:
         return Frames({})
     if content.form == "positions":
-        if count and exact and count != len(content.images):
+        if count and abs(count - len(content.images)) > (0 if exact else 2):
             raise InputError(
-                f"{path}: lists {len(content.images)} frames, the video has {count}, and which they are is not said; "
+                f"{path}: lists {len(content.images)} frames, the video has {'' if exact else 'about '}{count}, and which they are is not said; "
                 'write {"FRAME": [[x, y, width, height, score], …]} with frames from 0'
             )
         return Frames({i: image.number for i, image in enumerate(content.images)})
@@ -173,17 +173,7 @@ def _of_video(path: Any, found: list[_Numbered], video: str) -> tuple[list[_Numb
         key: [label for label in (*key[:2], *(part.strip("_-. ") for part in key[2:3])) if label] for key in videos
     }
     if len(videos) == 1:
-        names = next(iter(labels.values()))[: 2 if any(next(iter(videos))[:2]) else 0]
-        names = [name for name in names if name.lower() not in _PLAIN_FOLDERS]
-        if not video or not names or any(_is_of(name, video) for name in names):
-            return found, ()
-        theirs, ours = next(filter(None, map(posetrack_video, names)), None), posetrack_video(video)
-        if theirs and ours and theirs != ours:
-            raise InputError(
-                f"{path}: its boxes are of the video {names[-1][:60]!r}, the video is {video!r}; give the boxes of "
-                "this video, or correct the name of the file"
-            )
-        return found, (() if theirs and theirs == ours else (f"the box file calls its video {names[0][:60]!r}",))
+        return found, _note_on_video(path, [name for name in found[0].video[:2] if name], video)
     chosen = {key for key in videos if video in labels[key]} if video else set()
     if len(chosen) != 1:
         chosen = {key for key in videos if any(_is_of(name, video) for name in labels[key])}
@@ -194,6 +184,24 @@ def _of_video(path: Any, found: list[_Numbered], video: str) -> tuple[list[_Numb
             f"named {video!r}; cut out the entries of this video, or name the video file after it"
         )
     return [entry for entry in found if entry.video in chosen], ()
+
+
+def _note_on_video(path: Any, names: list[str], video: str) -> tuple[str, ...]:
+    """What to say where the one video of a file has another name; another one of PoseTrack's is refused."""
+    names = [name for name in names if name.lower() not in _PLAIN_FOLDERS]
+    if not video or not names or any(_is_of(name, video) for name in names):
+        return ()
+    ours = posetrack_video(video)
+    for name in names if ours else ():
+        theirs = name if re.fullmatch("[0-9]{6}", name) else posetrack_video(name)  # an image id gives the digits alone
+        if theirs == ours:
+            return ()
+        if theirs:
+            raise InputError(
+                f"{path}: its boxes are of the video {name[:60]!r}, the video is {video!r}; give the boxes of this "
+                "video, or correct the name of the file"
+            )
+    return tuple(f"the box file calls its video {name[:60]!r}" for name in names[:1] if not name.isdecimal())
 
 
 def _is_of(name: str, video: str) -> bool:
@@ -217,8 +225,11 @@ def _check_agreement(path: Any, found: list[_Numbered], kind: str) -> None:
             continue
         gaps = {value - entry.number for entry, value in both}
         values = sorted(value for _, value in both)
-        same_video = values[0] >= FRAMES_A_VIDEO and values[0] // FRAMES_A_VIDEO == values[-1] // FRAMES_A_VIDEO
-        if len(gaps) > 1 and (other == "number" or same_video):
+        least = FRAMES_A_VIDEO if kind == "name" else POSETRACK_ID
+        same_video = values[0] >= least and values[0] // FRAMES_A_VIDEO == values[-1] // FRAMES_A_VIDEO
+        ordered = [value for _, value in sorted(both, key=lambda pair: pair[0].number)]
+        counted = ordered == list(range(values[0], values[0] + len(values)))  # the images, one after the other
+        if len(gaps) > 1 and (other == "number" or (same_video and not counted)):
             gap = both[0][1] - both[0][0].number
             entry, value = next((pair for pair in both if pair[1] - pair[0].number != gap), both[0])
             named = f"name {entry.image.name[:80]!r}" if kind == "name" else f"frame's number {entry.number}"

@@ -61,7 +61,8 @@ def test_every_defect_is_counted_and_explained(source, helpers, tmp_path):
         "clip with a missing neighbour": 4,
         "detection on no listed frame": 1,
     }
-    assert dict(findings.defects["val"]) == expected and findings.fatal == 2
+    assert dict(findings.defects["val"]) == expected and findings.fatal == 3
+    assert findings.defects["boxes"] == {"box file without a box on a listed frame": 1}
     text = findings.describe()
     for name, number in expected.items():
         assert f"val: {number} × {name}: {consequence(name)}" in text

@@ -79,8 +79,9 @@ def frames_of(
         return Frames({})
     if content.form == "positions":
         if count and abs(count - len(content.images)) > (0 if exact else 2):
+            about = f"{'' if exact else 'about '}{count}"
             raise InputError(
-                f"{path}: lists {len(content.images)} frames, the video has {'' if exact else 'about '}{count}, and which they are is not said; "
+                f"{path}: lists {len(content.images)} frames, the video has {about}, and which they are is not said; "
                 'write {"FRAME": [[x, y, width, height, score], …]} with frames from 0'
             )
         return Frames({i: image.number for i, image in enumerate(content.images)})
@@ -228,7 +229,9 @@ def _check_agreement(path: Any, found: list[_Numbered], kind: str) -> None:
         least = FRAMES_A_VIDEO if kind == "name" else POSETRACK_ID
         same_video = values[0] >= least and values[0] // FRAMES_A_VIDEO == values[-1] // FRAMES_A_VIDEO
         ordered = [value for _, value in sorted(both, key=lambda pair: pair[0].number)]
-        counted = ordered == list(range(values[0], values[0] + len(values)))  # the images, one after the other
+        counted = values[0] < POSETRACK_ID and ordered == list(
+            range(values[0], values[0] + len(values))
+        )  # the images, one after the other
         if len(gaps) > 1 and (other == "number" or (same_video and not counted)):
             gap = both[0][1] - both[0][0].number
             entry, value = next((pair for pair in both if pair[1] - pair[0].number != gap), both[0])

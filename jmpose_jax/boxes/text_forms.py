@@ -17,13 +17,13 @@ PEDESTRIAN = 1  # of the classes of MOT's ground truth
 def read_text(path: Any, text: str) -> Content | None:
     """The content of a text file, or None where it is neither of the two forms."""
     lines = text.splitlines()
-    first = next((line for line in lines if line.strip("\ufeff \t#")), "")
-    delimiter = next((d for d in (";", "\t", ",") if d in first), " ")
-    header = first.lstrip("\ufeff \t#") if first.lstrip().startswith("#") else ""
-    commented = header and len(_columns(path, next(csv.reader([header], delimiter=delimiter), []))) >= 3
-    if commented:  # the names of the columns behind the sign of a comment
-        lines[lines.index(first)] = header
+    first = next((line for line in lines if line.strip("# \t")), "")
+    if first.lstrip().startswith("#"):  # a comment, which may hold the names of the columns
+        header = first.lstrip("# \t")
+        if len(_columns(path, next(csv.reader([header], delimiter=_delimiter(header))))) >= 3:
+            lines[lines.index(first)] = header
     lines = ["" if line.lstrip().startswith("#") else line for line in lines]
+    delimiter = _delimiter(next((line for line in lines if line.strip()), ""))
     try:
         cells = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True))
     except csv.Error as error:
@@ -44,6 +44,10 @@ def read_text(path: Any, text: str) -> Content | None:
     if len(rows[0][1]) >= 6 and not isinstance(plain(rows[0][1][0]), str):
         return _read_mot(path, rows)
     return None
+
+
+def _delimiter(line: str) -> str:
+    return next((d for d in (";", "\t", ",") if d in line), " ")
 
 
 def _with_points(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:

@@ -189,3 +189,23 @@ def test_the_list_of_forms_fits_into_a_help_text():
     assert (
         all(word in LISTED for word in ("PoseTrack18", "COCO", "mmpose", "DCPose", "MOT", "CSV")) and len(LISTED) < 500
     )
+
+
+def test_utf_16_and_doubled_keys(tmp_path):
+    path = tmp_path / "boxes"
+    for text in ('{"0": [[1, 2, 3, 4, 0.5]]}', "frame,x,y,w,h\n0,1,2,3,4\n"):
+        path.write_bytes(text.encode("utf-16"))
+        assert len(read_boxes(path).rows) == 1
+    for text in (
+        '{"0": [[1, 2, 3, 4]], "0": [[5, 6, 7, 8]]}',
+        '[{"image_id": 0, "image_id": 1, "bbox": [1, 2, 3, 4]}]',
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match="boxes.*twice"):
+            read_boxes(path)
+
+
+def test_units_are_checked(tmp_path):
+    (tmp_path / "boxes.csv").write_text("frame,x,y,w,h\n0,0.1,0.2,0.3,0.4\n")
+    with pytest.raises(InputError, match=r"boxes\.csv.*pixels"):
+        read_boxes(tmp_path / "boxes.csv")

@@ -84,3 +84,11 @@ def test_faults_of_boxes_and_between_files(source, tmp_path, helpers):
 def test_every_consequence_can_be_named():
     assert all(text == consequence(start) for start, text in CONSEQUENCES.items())
     assert sum(text.startswith(STOPS) for text in CONSEQUENCES.values()) == 6
+
+
+def test_boxes_of_images_of_another_size_stop_the_preparation(source, tmp_path):
+    name = "images/val/000001_mpii_test/000001.jpg"
+    (tmp_path / "b.csv").write_text(f"image_name,x,y,w,h,image_width,image_height\n{name},1,2,3,4,5000,4000\n")
+    findings = run(source, boxes=tmp_path / "b.csv")
+    assert findings.defects["val"]["box file of other image sizes"] == 1 and findings.fatal == 1
+    assert "5000×4000" in findings.describe()

@@ -1,6 +1,7 @@
 """Reading JSON whose author we do not know: every fault becomes one line that names the file and the place in it."""
 
 import codecs
+import collections
 import json
 import math
 import os
@@ -71,8 +72,7 @@ def _unique(path: str | os.PathLike) -> Callable[[list[tuple[str, Any]]], dict[s
     def read(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
         if len(content) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            twice = collections.Counter(key for key, _ in pairs).most_common(1)[0][0]
             raise InputError(f"{path}: an object has the key {_short(twice)} twice; remove one, or join the two")
         return content
 

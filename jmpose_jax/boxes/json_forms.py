@@ -31,7 +31,7 @@ _CATEGORY_NAMES = ("category_name", "category", "class_name", "class", "label")
 def read_images(path: Any, content: dict) -> Content:
     """`images` and `annotations` (PoseTrack18, COCO, what `jmpose predict` writes)."""
     builder, by_id = Builder(path), {}
-    videos = _videos(path, content)
+    videos = _videos(content)
     for i, entry in enumerate(field(content, "images", list, f"{path}")):
         where = f"{path}: images[{i}]"
         name = field(entry, "file_name", str, where, default=None)
@@ -57,22 +57,22 @@ def read_images(path: Any, content: dict) -> Content:
     return builder.content("images")
 
 
-def _videos(path: Any, content: dict) -> dict[str, str]:
+def _videos(content: dict) -> dict[str, str]:
     """The names of the videos by id, as text, where the file has a table of them."""
+    table = content.get("videos")
     names = {}
-    for i, entry in enumerate(field(content, "videos", list, f"{path}", default=[])):
-        where = f"{path}: videos[{i}]"
-        name = next((n for n in (field(entry, k, object, where, None) for k in ("name", "file_name")) if n), None)
-        if name is not None and entry.get("id") is not None:
-            names[str(plain(entry["id"]))] = str(name)
-    return names
+    for entry in table if isinstance(table, list) else ():
+        if isinstance(entry, dict):
+            name = next((entry[key] for key in ("name", "file_name") if isinstance(entry.get(key), str)), None)
+            names[str(plain(entry.get("id")))] = name
+    return {identity: name for identity, name in names.items() if name}
 
 
 def _video(entry: dict, videos: dict[str, str]) -> str | None:
     """What an entry calls its video."""
-    given = (plain(entry.get(key)) for key in COLUMNS["video"] if key not in ("seq", "sequence"))
+    given = (entry.get(key) for key in COLUMNS["video"])
     value = next((v for v in given if isinstance(v, (str, int)) and not isinstance(v, bool) and not absent(v)), None)
-    return None if value is None else videos.get(str(value), str(value))
+    return None if value is None else videos.get(str(plain(value)), str(value))
 
 
 def _frame_number(where: str, entry: dict) -> int | None:

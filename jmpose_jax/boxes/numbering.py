@@ -89,7 +89,7 @@ def frames_of(
     found, notes = _of_video(path, found, video)
     _check_agreement(path, found, kind)
     numbers = {entry.number for entry in found}
-    base = _base(content.form, kind, found, numbers, count) if first is None else first
+    base = _base(content.form, kind, found, numbers, count, exact) if first is None else first
     if base is None:
         raise InputError(
             f"{path}: its frames are numbered {_some(numbers)}; whether they count from 0 or from 1 is not shown; "
@@ -202,7 +202,8 @@ def _note_on_video(path: Any, names: list[str], video: str) -> tuple[str, ...]:
                 f"{path}: its boxes are of the video {name[:60]!r}, the video is {video!r}; give the boxes of this "
                 "video, or correct the name of the file"
             )
-    return tuple(f"the box file calls its video {name[:60]!r}" for name in names[:1] if not name.isdecimal())
+    words = [name for name in names if not name.isdecimal()]  # a number in a table says little
+    return tuple(f"the box file calls its video {name[:60]!r}" for name in words[:1])
 
 
 def _is_of(name: str, video: str) -> bool:
@@ -242,7 +243,7 @@ def _check_agreement(path: Any, found: list[_Numbered], kind: str) -> None:
             )
 
 
-def _base(form: str, kind: str, found: list[_Numbered], numbers: set[int], count: int) -> int | None:
+def _base(form: str, kind: str, found: list[_Numbered], numbers: set[int], count: int, exact: bool) -> int | None:
     """What the numbers count from; the rules of the module, in order."""
     least, most = min(numbers), max(numbers)
     identities = [entry.image.identity for entry in found]
@@ -259,7 +260,7 @@ def _base(form: str, kind: str, found: list[_Numbered], numbers: set[int], count
         return 1
     six = kind == "name" and all(len(entry.digits) == 6 and not any(entry.video[2:]) for entry in found)
     if form == "frames":
-        return 0 if count else None
+        return 0 if count and (exact or not gapless) else None
     if least == 1:
         if most == count - 1:
             return None  # the first frame is without people, or the last

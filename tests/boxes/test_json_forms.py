@@ -152,3 +152,8 @@ def test_keys_may_be_names_of_images():
     for keys in (("0", "00"), ("0", " 0")):
         with pytest.raises(InputError, match="twice"):
             read_frames("b", dict.fromkeys(keys, boxes))
+
+
+def test_the_digits_of_a_video_are_kept():
+    assert images_of({"id": 1, "vid_id": "012834"}).images[0].video == "012834"
+    assert images_of({"id": 1, "video_id": 4}, videos={"any": "thing"}).images[0].video == "4"

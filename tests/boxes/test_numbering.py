@@ -210,6 +210,12 @@ def test_what_the_file_counts_from_is_said_where_it_is_1():
     assert frames_of("b", content("csv", number=[0, 2]), count=3).notes == ()
 
 
+def test_all_numbers_from_1_show_nothing_where_the_frames_are_estimated():
+    with pytest.raises(InputError, match="--boxes_from"):
+        frames_of("b", content("frames", number=[1, 2, 3]), count=9, exact=False)
+    assert frames_of("b", content("frames", number=[3, 7]), count=12, exact=False).by_image == {0: 3, 1: 7}
+
+
 @pytest.mark.parametrize("count", [0, 12])
 def test_numbers_alone_tell_the_same_with_an_estimate_and_without(count):
     with pytest.raises(InputError, match="--boxes_from"):

@@ -3,11 +3,13 @@
 The form is known by the content, not by the file's ending. Boxes are x, y, width, height in pixels.
 
 - "images": a JSON object with `images` and `annotations`: PoseTrack18, COCO, the `poses.json` of `jmpose predict`;
-- "list": a JSON list of objects with `bbox`, `score` and `image_id` or `image_name`: COCO results, mmpose, DCPose;
+- "list": a JSON list of objects with `bbox`, `score` and `image_id`, `image_name` or `frame_id`: COCO results, mmpose,
+  DCPose; or a JSON object as the next one with names of images as keys;
 - "frames": a JSON object {"frame": [[x, y, width, height, score], …]}, frames from 0;
 - "positions": a JSON list with one list of boxes for each frame of the video;
 - "mot": lines "frame,id,x,y,w,h,score,…", frames from 1;
-- "csv": a table with a header, that names the columns; boxes by corners or by centres are converted.
+- "csv": a table with a header, that names the columns; boxes by corners or by centres are converted. Its columns may be
+  parted by semicolons, with decimal commas.
 
 `category_id` other than a person's is left out; a number in quotation marks is that number. Files of other units are
 refused in `units`. Which frame of the video is meant is told in `numbering`.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,12 +22,16 @@ class Detection:
       score: the detector's confidence.
       image_name: path of the image as the file gives it, or None where it gives an id.
       image_id: the data set's id of the image, or None where the file gives a path.
+      size: (width, height) of the image by the file, pixels, or None where it does not say.
+      place: where in the file, for messages.
     """
 
     box: np.ndarray
     score: float
     image_name: str | None
     image_id: int | None
+    size: tuple[int, int] | None = None
+    place: str = ""
 
 
 def clip_box(box: np.ndarray, width: int, height: int) -> np.ndarray | None:
@@ -51,7 +56,7 @@ def clip_box(box: np.ndarray, width: int, height: int) -> np.ndarray | None:
 def read_detections(path: pathlib.Path, threshold: float = SCORE_THRESHOLD) -> list[Detection]:
     """A detector's boxes, of any form that names images or their ids (`jmpose_jax.boxes.reader`).
 
-    Entries of other categories, and those below the threshold, are left out; boxes without area too.
+    Entries of other categories, those around crowds and those below the threshold are left out; boxes without area too.
 
     Args:
       path: the file.
@@ -71,9 +76,10 @@ def read_detections(path: pathlib.Path, threshold: float = SCORE_THRESHOLD) -> l
         image = content.images[row.image]
         if image.name is None and image.identity is None:
             raise InputError(f"{path}: {row.place}: {NEEDED}")
-        if row.person and row.score >= threshold and min(row.box[2:]) > 0 and max(row.box[2:]) >= 1:
+        if row.person and not row.crowd and row.score >= threshold and min(row.box[2:]) > 0 and max(row.box[2:]) >= 1:
             identity = image.identity if image.name is None else None
-            detections.append(Detection(np.asarray(row.box, np.float32), row.score, image.name, identity))
+            found = np.asarray(row.box, np.float32)
+            detections.append(Detection(found, row.score, image.name, identity, image.size, row.place))
     return detections
 
 
@@ -108,3 +114,20 @@ def match_detections(
             matched.append((frame, detection))
     matched.sort(key=lambda pair: pair[0])
     return matched, len(detections) - len(matched)
+
+
+def other_size(matched: list[tuple[int, Detection]], sizes: Sequence[tuple[int, int] | None]) -> str | None:
+    """What is wrong where a box file gives an image another size than it has; None where all agree.
+
+    Args:
+      matched: what `match_detections` gave.
+      sizes: (height, width) of the frames, pixels, or None where it is not known.
+    """
+    for frame, detection in matched:
+        size = None if sizes[frame] is None else (int(sizes[frame][1]), int(sizes[frame][0]))
+        if None not in (size, detection.size) and size != detection.size:
+            return (
+                f"{detection.place} is of an image of {detection.size[0]}×{detection.size[1]}, the image has "
+                f"{size[0]}×{size[1]}; give boxes of these images, or scale boxes and sizes to them"
+            )
+    return None

@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 
-from data_pipeline.boxes import Detection, match_detections
+from data_pipeline.boxes import Detection, match_detections, other_size
 from jmpose_jax.errors import InputError
 from jmpose_jax.skeletons import POSETRACK17
 
@@ -135,7 +135,7 @@ class ClipTable:
           A table with keypoints zero, `person_index` and `track_id` -1.
 
         Raises:
-          InputError: where no detection lies on a labelled frame.
+          InputError: where no detection lies on a labelled frame, or the file gives an image another size than it has.
         """
         matched, _ = match_detections(
             detections, list(self.frames["frame_file_name"]), list(self.frames["frame_image_id"])
@@ -146,6 +146,9 @@ class ClipTable:
                 f"{source}: none of its {len(detections)} boxes lies on a labelled frame of this split; "
                 "check that the file belongs to the data set, and its score threshold"
             )
+        fault = other_size(matched, self.frames["frame_size"])
+        if fault:
+            raise InputError(f"{source}: {fault}")
         record = np.asarray([frame for frame, _ in matched], np.int64)
         n, joints = len(matched), self.clips["keypoints"].shape[1]
         clips = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from data_pipeline import fitting, jpeg, workers
 from data_pipeline.annotations import NUM_KEYPOINTS, Frame, Person, Video
-from data_pipeline.boxes import Detection, clip_box, match_detections
+from data_pipeline.boxes import Detection, clip_box, match_detections, other_size
 from data_pipeline.clips import ClipTable
 from data_pipeline.posetrack import PERSON_EXTRAS
 from data_pipeline.progress import say
@@ -125,6 +125,7 @@ def plan_split(
         candidates += [(video, frame) for frame in video.frames if frame.number in needed]
     policies = size_mismatch, orientation
     stored = _checked(candidates, report, show_progress, decoded, num_processes, strict, policies)
+    _check_detected_sizes(stored, detections, report, strict)
     report.counts["frames_stored"] = len(stored)
     table = _table(stored, report, skeleton)
     report.counts["clips"] = len(table)
@@ -145,6 +146,18 @@ def _detected_frames(videos: list[Video], detections: list[Detection], report: R
         report.counts["detections"] = len(matched)
         report.counts["detections_on_no_listed_frame"] = unmatched
     return {frames[i].image_id for i, _ in matched}
+
+
+def _check_detected_sizes(stored: list[StoredFrame], detections: list[Detection], report: Report, strict: bool) -> None:
+    frames = [item.frame for item in stored]
+    matched, _ = match_detections(
+        detections, [frame.file_name for frame in frames], [frame.image_id for frame in frames]
+    )
+    fault = other_size(matched, [item.size for item in stored])
+    if fault and strict:
+        raise InputError(f"--boxes: {fault}")
+    if fault:
+        report.skip("box file of other image sizes", fault)
 
 
 def _checked(

@@ -129,6 +129,11 @@ def prepare(
                     orientation=orientation,
                 ),
             )
+        if boxes is not None and not any(report.counts["detections"] for report, *_ in plans.values()):
+            raise InputError(
+                f"{boxes}: none of its {len(detections)} usable boxes is on a frame of the data set; check that it "
+                "belongs to it and to --split, and --box_threshold"
+            )
         stage.resume(fingerprint(settings, num_shards, found, {split: plan[1] for split, plan in plans.items()}))
         summary = {**settings, "splits": {}}
         shards = {}

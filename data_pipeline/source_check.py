@@ -131,6 +131,7 @@ def check(
         except InputError as error:
             findings.counts["boxes"] = {}
             findings.add("boxes", "box file that cannot be read", str(error))
+    matched = 0
     for split, files in find_splits(source, dataset, splits).items():
         say(f"{split}: reading {len(files)} annotation files …", progress)
         videos = _readable(dataset, source, split, files, findings)
@@ -157,6 +158,7 @@ def check(
                 findings.add(
                     split, "clip with a missing neighbour", f"{name} person {table.clips['person_index'][row]}"
                 )
+        matched += report.counts["detections"]
         findings.counts[split] = {name: int(n) for name, n in report.counts.items() if name != "boxes_clipped"}
         for reason, number in (report.skipped + report.noted).items():
             for place in report.examples[reason]:
@@ -173,6 +175,9 @@ def check(
             findings.add(split, "split without a labelled frame with people and a readable image", str(folder))
         elif not report.counts["clips"] and not report.counts["detections"]:
             findings.add(split, "no person to estimate in the split", str(files[0].parent))
+    if boxes is not None and "boxes" not in findings.counts and not matched:
+        findings.counts["boxes"] = {"usable_boxes": len(detections)}
+        findings.add("boxes", "box file without a box on a listed frame", str(boxes))
     return findings
 
 

@@ -63,7 +63,12 @@ def main(argv: list[str] | None = None) -> None:
         if boxes.value:
             first = None if boxes_from.value is None else int(boxes_from.value)
             file = boxes_from_file(
-                boxes.value, reader.path.stem, frames=reader.announced_frames, size=reader.size, first=first
+                boxes.value,
+                reader.path.stem,
+                frames=reader.expected_frames,
+                size=reader.size,
+                first=first,
+                exact=reader.announced_frames > 0,
             )
             find, images, dropped, notes = file.detector, file.images, file.dropped, file.notes
             if reader.announced_frames and file.detector.frames[0] >= reader.announced_frames:

@@ -1,10 +1,12 @@
 """Reading JSON whose author we do not know: every fault becomes one line that names the file and the place in it."""
 
 import codecs
+import collections
 import json
 import math
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,11 +41,12 @@ def read_bytes(path: str | os.PathLike) -> bytes:
         raise InputError(f"{path}: cannot be read ({error}); check the path") from error
 
 
-def read_json(path: str | os.PathLike) -> Any:
+def read_json(path: str | os.PathLike, unique: bool = False) -> Any:
     """The content of a JSON file.
 
     Args:
       path: the file.
+      unique: refuse an object that has a key twice, of which else the last one counts.
 
     Returns:
       Dicts, lists, strings and numbers.
@@ -53,7 +56,7 @@ def read_json(path: str | os.PathLike) -> Any:
     """
     data = read_bytes(path)
     try:
-        return json.loads(data)
+        return json.loads(data, object_pairs_hook=_unique(path) if unique else None)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}: not valid JSON (line {error.lineno} column {error.colno}: {error.msg}); "
@@ -63,6 +66,17 @@ def read_json(path: str | os.PathLike) -> Any:
         raise InputError(f"{path}: not text in UTF-8 (byte {error.start}); the file is damaged") from error
     except (RecursionError, ValueError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); download or copy the file again") from error
+
+
+def _unique(path: str | os.PathLike) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    def read(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            twice = collections.Counter(key for key, _ in pairs).most_common(1)[0][0]
+            raise InputError(f"{path}: an object has the key {_short(twice)} twice; remove one, or join the two")
+        return content
+
+    return read
 
 
 def begins_with_mark(path: str | os.PathLike) -> bool:

@@ -74,3 +74,10 @@ def test_marks_are_passed_over(tmp_path):
     assert begins_with_mark(path) and field(read_json(path), "a", int, "a") == 1
     path.write_text("{}")
     assert not begins_with_mark(path)
+
+
+def test_a_key_that_stands_there_twice_is_refused_where_that_is_asked_for(tmp_path):
+    (tmp_path / "a.json").write_text('[{"a": 1, "b": {"c": 1, "c": 2}}]')
+    assert read_json(tmp_path / "a.json") == [{"a": 1, "b": {"c": 2}}]
+    with pytest.raises(InputError, match=r"a\.json: .*'c' twice"):
+        read_json(tmp_path / "a.json", unique=True)

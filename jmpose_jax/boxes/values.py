@@ -7,6 +7,8 @@ from jmpose_jax.checks import typed
 from jmpose_jax.errors import InputError
 
 PERSON = 1
+PERSONS = ("person", "persons", "pedestrian", "pedestrians", "people", "human", "humans")
+_ABSENT = ("", "none", "null", "nan", "n/a", "na")  # what programs write into a table where there is nothing
 # What a float32 and the sums of two of them hold, with room; no image is that large.
 LARGEST = 1e9
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
@@ -44,10 +46,28 @@ def whole(value: Any, where: str) -> int:
     return found
 
 
+def absent(value: Any) -> bool:
+    """Whether a cell or an entry holds nothing: null, or what programs write for it."""
+    return value is None or (isinstance(value, str) and value.strip().lower() in _ABSENT)
+
+
+def called_person(name: str) -> bool:
+    """Whether the name of a category is one of people's."""
+    return name.strip().lower() in PERSONS
+
+
+def image_size(width: Any, height: Any, where: str) -> tuple[int, int] | None:
+    """(width, height) of an image; None where one of them is absent, or 0 as some programs write for it."""
+    if absent(width) or absent(height):
+        return None
+    size = whole(width, f"{where}: the image's width"), whole(height, f"{where}: the image's height")
+    return size if all(size) else None
+
+
 def track(value: Any, where: str) -> int | str | None:
     """An identity: a number from 0, a text, or None where it is not known (absent, or -1 as in MOT files)."""
     value = plain(value)
-    if value is None or (value == -1 and not isinstance(value, bool)) or (isinstance(value, str) and not value.strip()):
+    if absent(value) or (value == -1 and not isinstance(value, bool)):
         return None
     return value.strip() if isinstance(value, str) else whole(value, where)
 
@@ -56,5 +76,5 @@ def is_person(value: Any, where: str, persons: tuple[int, ...] = (PERSON,)) -> b
     """Whether a category is that of people: one of the numbers `persons`, or the word."""
     value = plain(value)
     if isinstance(value, str):
-        return value.strip().lower() in ("person", "pedestrian", "people")
+        return called_person(value)
     return typed(value, int, where) in persons

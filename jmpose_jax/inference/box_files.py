@@ -14,7 +14,7 @@ import numpy as np
 
 from jmpose_jax.boxes.numbering import frames_of
 from jmpose_jax.boxes.reader import FORMS, read_boxes
-from jmpose_jax.boxes.records import Row
+from jmpose_jax.boxes.records import Image, Row
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.detectors import BoxTable, Detections
 
@@ -48,6 +48,7 @@ def boxes_from_file(
     frames: int = 0,
     size: tuple[int, int] | None = None,
     first: int | None = None,
+    exact: bool = True,
 ) -> BoxFile:
     """Read the boxes of a video; all that can be wrong with them is found here.
 
@@ -58,6 +59,7 @@ def boxes_from_file(
       frames: number of frames of the video, which may show what the file counts from; 0 where it is not known.
       size: width and height of the video, pixels; with them a box outside the image is refused.
       first: 0 or 1, what the file counts frames from, where it does not show that itself.
+      exact: whether `frames` is what the video says of itself, and no estimate.
 
     Raises:
       InputError: one line naming the file and the entry at fault.
@@ -66,9 +68,12 @@ def boxes_from_file(
     where = f"boxes {path}"
     try:
         content = read_boxes(path)
-        frame_of = frames_of(path, content, video, frames, first)
+        found = frames_of(path, content, video, frames, first, exact)
     except InputError as error:
         raise InputError(f"boxes {error}") from error
+    frame_of = found.by_image
+    if size is not None:
+        _check_sizes(where, [content.images[i] for i in frame_of], size)
     rows = [row for row in content.rows if row.image in frame_of]
     kept, dropped = _usable(rows, threshold)
     if not kept:
@@ -91,17 +96,33 @@ def boxes_from_file(
         for frame in detector.frames:
             detector(frame, image)
     images = {frame_of[i]: image.entry for i, image in enumerate(content.images) if image.entry and i in frame_of}
-    return BoxFile(detector, dict(sorted(images.items())), dropped, notes)
+    return BoxFile(detector, dict(sorted(images.items())), dropped, (*notes, *found.notes))
+
+
+def _check_sizes(where: str, images: list[Image], size: tuple[int, int]) -> None:
+    other = next((image for image in images if image.size not in (None, size)), None)
+    if other is not None:
+        raise InputError(
+            f"{where}: {other.place} is of an image of {other.size[0]}×{other.size[1]}, the video has "
+            f"{size[0]}×{size[1]}; give boxes of this video, or scale boxes and sizes to it"
+        )
 
 
 def _usable(rows: list[Row], threshold: float) -> tuple[list[Row], dict[str, int]]:
     """The rows to keep, and the number of the others by reason."""
-    dropped = {"of another category": 0, f"with a score below {threshold}": 0, "without area": 0}
-    another, low, empty = dropped
+    dropped = {
+        "of another category": 0,
+        "around a crowd (iscrowd)": 0,
+        f"with a score below {threshold}": 0,
+        "without area": 0,
+    }
+    another, crowd, low, empty = dropped
     kept = []
     for row in rows:
         if not row.person:
             dropped[another] += 1
+        elif row.crowd:
+            dropped[crowd] += 1
         elif row.score < threshold:
             dropped[low] += 1
         elif min(row.box[2:]) <= 0:

@@ -57,7 +57,7 @@ def text_ids(table, count):
 
 @form
 def posetrack17_names(table, count):
-    return json.dumps(flat(table, lambda frame: {"image_name": f"bonn_5sec/000342_mpii/{frame + 1:08d}.jpg"}))
+    return json.dumps(flat(table, lambda frame: {"image_name": f"bonn_5sec/012834_mpii/{frame + 1:08d}.jpg"}))
 
 
 @form
@@ -100,7 +100,7 @@ def csv(table, count):
 @form
 def csv_corners(table, count):
     lines = [
-        f"{posetrack(frame)['file_name']};960;540;{x!r};{y!r};{x + w!r};{y + h!r};{score!r};person;{track}"
+        f"{posetrack(frame)['file_name']};600;400;{x!r};{y!r};{x + w!r};{y + h!r};{score!r};person;{track}"
         for frame, (x, y, w, h), score, track in rows(table)
     ]
     return "\n".join(["filename;width;height;xmin;ymin;xmax;ymax;confidence;class;track_id", *lines]) + "\n"

@@ -70,3 +70,41 @@ def test_faults_name_the_line(text, message):
 def test_other_text_is_no_table():
     for text in ("", "hello", "1,2,3\n", "12\n", "a,b,c,d,e,f,g\n1,2,3,4,5,6,7\n"):
         assert read_text("x", text) is None
+
+
+def test_a_table_may_hold_videos_and_the_size_of_its_images():
+    image = only("video,frame,x,y,w,h,image_width,image_height\nbase,3,1,2,3,4,640,480\n")[2]
+    assert (image.video, image.size) == ("base", (640, 480))
+    rows = read_text("b", "sequence,image_name,x,y,w,h\na,0.jpg,1,2,3,4\nb,0.jpg,1,2,3,4\n")
+    assert [image.video for image in rows.images] == ["a", "b"]
+    assert only("width,height,xmin,ymin,xmax,ymax,frame\n960,540,10,20,40,80,3\n")[2].size == (960, 540)
+    # Width and height of the box beside its corners.
+    assert only("xmin,ymin,xmax,ymax,width,height,frame\n10,20,40,80,30,60,3\n")[2].size is None
+
+
+@pytest.mark.parametrize("header", ["frame,x,y,w,h,x", "frame,Frame,x,y,w,h", "frame,x,y,w,h,score,score"])
+def test_a_column_that_stands_there_twice_is_refused(header):
+    with pytest.raises(InputError, match=r"^boxes\.csv: .*twice"):
+        read_text("boxes.csv", f"{header}\n{','.join('1' * len(header.split(',')))}\n")
+
+
+def test_decimal_commas():
+    row = only("frame;x;y;w;h;score\n3;10,5;20;30,25;60;0,9\n")[1]
+    assert (row.box, row.score) == ((10.5, 20, 30.25, 60), 0.9)
+    with pytest.raises(InputError, match="line 2"):  # beside a point, the comma parts thousands
+        read_text("b", "frame;x;y;w;h;score\n3;1,000;20;30;60;0.9\n")
+
+
+@pytest.mark.parametrize("comment", ["# made by a tracker", "#", "# 12 frames, 2 people"])
+def test_comments_are_passed_over(comment):
+    content, row, image = only(f"{comment}\n3,-1,10,20,30,60,1,-1,-1,-1\n{comment}\n")
+    assert (content.form, image.number, row.box, row.place) == ("mot", 3, (10, 20, 30, 60), "line 2")
+
+
+def test_a_comment_may_name_the_columns():
+    content, row, image = only("# frame,x1,y1,x2,y2\n3,10,20,40,80\n")
+    assert (content.form, image.number, row.box) == ("csv", 3, (10, 20, 30, 60))
+
+
+def test_none_is_no_identity():
+    assert only("frame,x,y,w,h,id\n3,1,2,3,4,None\n")[1].track is None

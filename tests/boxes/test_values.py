@@ -2,7 +2,7 @@
 
 import pytest
 
-from jmpose_jax.boxes.values import box, is_person, number, track, whole
+from jmpose_jax.boxes.values import box, image_size, is_person, number, track, whole
 from jmpose_jax.errors import InputError
 
 
@@ -40,3 +40,15 @@ def test_a_category_may_be_a_word():
 
 def test_corners_become_width_and_height():
     assert box([10, 20, 40, 80], "x", corners=True) == (10, 20, 30, 60)
+
+
+@pytest.mark.parametrize("value", ["None", "nan", "NULL", "", " n/a "])
+def test_what_programs_write_for_nothing_is_no_identity(value):
+    assert track(value, "x") is None
+
+
+def test_the_size_of_an_image_may_be_absent():
+    assert image_size("640", 480.0, "x") == (640, 480)
+    assert image_size(None, 480, "x") is image_size(0, 0, "x") is None
+    with pytest.raises(InputError, match="^x"):
+        image_size("wide", 480, "x")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_pipeline.boxes import clip_box, frame_key, match_detections, read_detections
+from data_pipeline.boxes import clip_box, frame_key, match_detections, other_size, read_detections
 from jmpose_jax.errors import InputError
 
 COORDINATE = st.floats(-200, 200, allow_nan=False)
@@ -94,3 +94,20 @@ def test_faults_name_file_and_entry(tmp_path, content, message):
     with pytest.raises(InputError, match=message) as caught:
         read_detections(file)
     assert str(file) in str(caught.value)
+
+
+def test_images_of_another_size_are_found(tmp_path):
+    (tmp_path / "b.csv").write_text("image_name,x,y,w,h,image_width,image_height\nv/1.jpg,1,2,3,4,640,480\n")
+    matched, _ = match_detections(read_detections(tmp_path / "b.csv"), ["v/0.jpg", "v/1.jpg"], [0, 1])
+    assert other_size(matched, [(1, 1), (480, 640)]) is other_size(matched, [None, None]) is None
+    assert "640×480" in other_size(matched, [None, (240, 320)]) and "320×240" in other_size(matched, [None, (240, 320)])
+
+
+def test_crowds_and_contradictions(tmp_path):
+    entry = {"bbox": [1, 2, 3, 4], "score": 0.5}
+    assert (
+        len(read_detections(write(tmp_path / "b.json", [entry | {"image_id": 1, "iscrowd": n} for n in (0, 1)]))) == 1
+    )
+    wrong = entry | {"image_name": "val/100002_mpii_test/000000.jpg", "image_id": 11000010000}
+    with pytest.raises(InputError, match="different frames"):
+        read_detections(write(tmp_path / "b.json", [wrong]))

@@ -273,3 +273,19 @@ def test_what_is_not_known_is_left_out_of_the_written_annotations(source, tmp_pa
     first, second = json.loads((tmp_path / "out" / "annotations" / "val" / path.name).read_text())["annotations"][:2]
     assert first["bbox_head"] == [40, 8, 12, 10] and "head_box" not in first
     assert "bbox_head" not in second and "track_id" not in second
+
+
+@pytest.mark.parametrize(
+    ("line", "culprit"),
+    [
+        ("images/val/000001_mpii_test/000001.jpg,1,2,3,4,5000,4000,1", "5000×4000"),
+        ("images/val/000009_mpii_test/000001.jpg,1,2,3,4,,,1", "b.csv.* none of its 1 "),
+        ("images/val/000001_mpii_test/000001.jpg,1,2,3,4,,,0.1", "b.csv.* none of its 0 "),
+    ],
+)
+def test_a_box_file_of_other_images_is_refused_and_nothing_is_left(source, tmp_path, line, culprit):
+    file = tmp_path / "b.csv"
+    file.write_text(f"image_name,x,y,w,h,image_width,image_height,score\n{line}\n")
+    with pytest.raises(InputError, match=culprit):
+        run(source, tmp_path / "out", boxes=file)
+    assert sorted(p.name for p in tmp_path.iterdir() if p != source) == ["b.csv"]

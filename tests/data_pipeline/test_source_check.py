@@ -61,7 +61,8 @@ def test_every_defect_is_counted_and_explained(source, helpers, tmp_path):
         "clip with a missing neighbour": 4,
         "detection on no listed frame": 1,
     }
-    assert dict(findings.defects["val"]) == expected and findings.fatal == 2
+    assert dict(findings.defects["val"]) == expected and findings.fatal == 3
+    assert findings.defects["boxes"] == {"box file without a box on a listed frame": 1}
     text = findings.describe()
     for name, number in expected.items():
         assert f"val: {number} × {name}: {consequence(name)}" in text
@@ -83,3 +84,11 @@ def test_faults_of_boxes_and_between_files(source, tmp_path, helpers):
 def test_every_consequence_can_be_named():
     assert all(text == consequence(start) for start, text in CONSEQUENCES.items())
     assert sum(text.startswith(STOPS) for text in CONSEQUENCES.values()) == 6
+
+
+def test_boxes_of_images_of_another_size_stop_the_preparation(source, tmp_path):
+    name = "images/val/000001_mpii_test/000001.jpg"
+    (tmp_path / "b.csv").write_text(f"image_name,x,y,w,h,image_width,image_height\n{name},1,2,3,4,5000,4000\n")
+    findings = run(source, boxes=tmp_path / "b.csv")
+    assert findings.defects["val"]["box file of other image sizes"] == 1 and findings.fatal == 1
+    assert "5000×4000" in findings.describe()

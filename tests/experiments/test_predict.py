@@ -160,6 +160,27 @@ def test_boxes_of_another_video(checkpoint, video, tmp_path, capsys):
     fault(capsys, tmp_path, "its first box is on frame 40", video=video, checkpoint=checkpoint, boxes=boxes)
 
 
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_numbers_mean_the_same_in_every_container(checkpoint, tmp_path, capsys, ending):
+    video, boxes = tmp_path / f"clip.{ending}", tmp_path / "boxes.json"
+    with VideoWriter(video, 15, (128, 96)) as writer:
+        for _ in range(6):
+            writer.write(np.zeros((96, 128, 3), np.uint8))
+    boxes.write_text(json.dumps({"1": [[10, 10, 30, 60]], "6": [[10, 10, 30, 60]]}))
+    fault(capsys, tmp_path, "--boxes_from", video=video, checkpoint=checkpoint, boxes=boxes)
+    fresh()
+    given = dict(video=video, checkpoint=checkpoint, boxes=boxes, output=tmp_path / "out", boxes_from=1)
+    status, out, err = run(capsys, **given)
+    assert status == 0 and "6 frames, 2 poses" in out and "count from 1" in out, err
+    assert {line.split(",")[0] for line in (tmp_path / "out/poses.csv").read_text().splitlines()[1:]} == {"0", "5"}
+
+
+def test_boxes_of_images_of_another_size(checkpoint, video, tmp_path, capsys):
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("frame,image_width,image_height,x,y,w,h\n0,640,480,10,10,30,60\n")
+    fault(capsys, tmp_path, "640×480, the video has 128×96", video=video, checkpoint=checkpoint, boxes=boxes)
+
+
 def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 

@@ -154,3 +154,31 @@ def test_images_are_given_by_frame(tmp_path, order):
     file = boxes_from_file(write(tmp_path, content))
     assert {frame: image["id"] for frame, image in file.images.items()} == {0: 10128340000, 2: 10128340002}
     assert file.detector.frames == (0, 2)
+
+
+def test_images_of_another_size_are_refused_with_both_sizes(tmp_path):
+    content = posetrack18()
+    content["images"][1].update(width=600, height=400)
+    path = write(tmp_path, content)
+    assert boxes_from_file(path).detector.frames == (0, 2)
+    with pytest.raises(InputError, match=r"images\[1\] .*600×400.*300×200"):
+        boxes_from_file(path, size=(300, 200))
+    boxes_from_file(path, size=(600, 400))
+
+
+def test_boxes_around_crowds_are_left_out_and_counted(tmp_path):
+    rows = FORMS["frame numbers"]()
+    file = boxes_from_file(write(tmp_path, [*rows, {**rows[0], "iscrowd": 1}]))
+    assert len(file.detector(0, IMAGE)) == 1 and list(file.dropped.values()) == [1]
+
+
+def test_what_the_numbering_noted_is_passed_on(tmp_path):
+    file = boxes_from_file(write(tmp_path, FORMS["names of 2017"]()), "some_video", frames=9)
+    assert any("from 1" in note for note in file.notes) and any("000342_mpii" in note for note in file.notes)
+
+
+def test_ids_of_an_image_are_kept_where_a_frame_id_tells_the_frame(tmp_path):
+    images = [{"id": n + 1, "frame_id": frame} for n, frame in enumerate((0, 2))]
+    rows = [{"image_id": n + 1, "bbox": [1, 2, 30, 40]} for n in range(2)]
+    file = boxes_from_file(write(tmp_path, {"images": images, "annotations": rows}), frames=9)
+    assert {frame: image["id"] for frame, image in file.images.items()} == {0: 1, 2: 2}

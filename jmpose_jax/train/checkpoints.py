@@ -123,7 +123,12 @@ def _steps(folder: pathlib.Path) -> list[int]:
     """The steps of the checkpoints that are whole, in order."""
     if not folder.is_dir():
         return []
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / "variables").is_dir())
+    return sorted(int(p.name) for p in folder.iterdir() if is_step(p.name) and (p / "variables").is_dir())
+
+
+def is_step(name: str) -> bool:
+    """Whether a folder's name is a step; digits of other scripts and superscripts are none."""
+    return name.isascii() and name.isdecimal()
 
 
 def save(

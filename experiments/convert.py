@@ -21,6 +21,7 @@ from jmpose_jax.files import check_inputs_kept, check_writable, place_results, p
 from jmpose_jax.models.hrnet import HRNet
 from jmpose_jax.models.raft import RAFT
 from jmpose_jax.train import checkpoints
+from jmpose_jax.train.reading import is_step
 from jmpose_jax.weights import (
     Report,
     WeightsError,
@@ -176,7 +177,7 @@ def _check_folder(folder: pathlib.Path) -> None:
         raise InputError(f"--output={folder} is a file; give a folder")
     check_writable(folder)
     steps = folder / checkpoints.FOLDER
-    if steps.is_dir() and any(checkpoints.is_step(path.name) and path.name != "0" for path in steps.iterdir()):
+    if steps.is_dir() and any(is_step(path.name) and path.name != "0" for path in steps.iterdir()):
         raise InputError(f"--output={folder} holds the checkpoints of a training; give a folder of its own")
 
 

@@ -26,7 +26,7 @@ from jmpose_jax.files import write_text
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.train import distributed
 from jmpose_jax.train.guards import state_checksum
-from jmpose_jax.train.reading import check_finite, fault_of, hush, reading, signal_first
+from jmpose_jax.train.reading import check_finite, fault_of, hush, is_step, reading, signal_first
 from jmpose_jax.train.state import TrainState, check_same_structure
 
 FOLDER = "checkpoints"
@@ -124,11 +124,6 @@ def _steps(folder: pathlib.Path) -> list[int]:
     if not folder.is_dir():
         return []
     return sorted(int(p.name) for p in folder.iterdir() if is_step(p.name) and (p / "variables").is_dir())
-
-
-def is_step(name: str) -> bool:
-    """Whether a folder's name is a step; digits of other scripts and superscripts are none."""
-    return name.isascii() and name.isdecimal()
 
 
 def save(

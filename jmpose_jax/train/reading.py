@@ -97,3 +97,13 @@ def check_finite(variables: Any, folder: pathlib.Path) -> None:
             f"checkpoint {folder}: {name}{others} of its {len(leaves)} arrays hold NaN or infinity; its training went "
             "astray, or the file that it was converted from is damaged: use another checkpoint"
         )
+
+
+def is_step(name: str) -> bool:
+    """Whether a folder's name is a step; digits of other scripts and superscripts are none."""
+    return name.isascii() and name.isdecimal()
+
+
+def step_of(folder: pathlib.Path) -> int | None:
+    """The step of one checkpoint's folder; None where it has been renamed."""
+    return int(folder.name) if is_step(folder.name) else None

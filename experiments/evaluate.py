@@ -19,6 +19,7 @@ from data_pipeline.progress import say
 from experiments import data, hosts, scores
 from experiments.config_files import where_runs_are
 from experiments.config_flag import define_config, required_config
+from experiments.config_limits import check_sizes
 from experiments.earlier_results import check_place, publish, staging
 from experiments.flow_evaluation import describe, evaluate_flow
 from experiments.launch import launch, required
@@ -231,6 +232,7 @@ def main(argv: list[str] | None = None) -> None:
             refuse((config, checkpoint, oks_nms), "does not go with --ground_truth, which scores files alone")
         else:
             required_config(config, workdir)
+            check_sizes(config.value)
         if predictions.value is not None:
             refuse((oks_nms,), "is for the poses of a model; leave it out with --predictions")
         join()

@@ -1,6 +1,9 @@
 """What of a config would make no sense, refused before anything is read."""
 
+import math
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -21,10 +24,58 @@ LEAST = {
     "optimizer.clip_norm": 0,
     "eval.batch_size": 1,
 }
+# Of these and of the model, a config has those that it needs.
+LEAST_SIZES = {
+    "dataset.delta": 0,
+    "dataset.input_size": 1,
+    "dataset.flow_stride": 1,
+    "dataset.num_workers": 0,
+    "dataset.num_threads": 1,
+    "eval.blur_kernel": 1,
+}
+ABOVE_0 = ("dataset.box_enlarge", "loss.sigma", "loss.temperature", "model.flow_scale")
+MAY_BE_0 = ("delta", "motion_blocks", "offset_blocks", "head_blocks", "flow_iterations")  # of a model's numbers
+
+
+def check_sizes(config: ConfigDict) -> None:
+    """Raises InputError that names the first size of the data or the model that no array can have."""
+    least = LEAST_SIZES | {
+        key: int(key.rpartition(".")[2] not in MAY_BE_0) for key, _ in _whole_numbers(config.get("model", {}), "model")
+    }
+    for key, smallest in least.items():
+        value = _value(config, key)
+        numbers = value if isinstance(value, list | tuple) else () if value is None else (value,)
+        if not all(number >= smallest for number in numbers):
+            which = "each be" if isinstance(value, list | tuple) else "be"
+            raise InputError(f"config.{key}={value} must {which} at least {smallest}")
+    for key in ABOVE_0:
+        value = _value(config, key)
+        if value is not None and not 0 < value < math.inf:
+            raise InputError(f"config.{key}={value} must be above 0")
+    if len(size := config.dataset.input_size) != 2:
+        raise InputError(f"config.dataset.input_size={size} must be two numbers, height and width, e.g. (384, 288)")
+
+
+def _value(config: Mapping[str, Any], key: str) -> Any:
+    """The value of a key with points; None where the config has none."""
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping | ConfigDict) else None
+    return value
+
+
+def _whole_numbers(options: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
+    """The whole numbers of a model's config, alone or in tuples, and their keys."""
+    for name, value in options.items():
+        if isinstance(value, Mapping | ConfigDict):
+            yield from _whole_numbers(value, f"{where}.{name}")
+        elif all(type(number) is int for number in (value if isinstance(value, list | tuple) else (value,))):
+            yield f"{where}.{name}", value
 
 
 def check_limits(config: ConfigDict) -> None:
     """Raises InputError that names the first number out of range, or a backbone that is frozen and to be trained."""
+    check_sizes(config)
     for key, least in LEAST.items():
         section, name = key.split(".")
         value = config[section][name]

@@ -21,6 +21,7 @@ from jmpose_jax.files import check_inputs_kept, check_writable, place_results, p
 from jmpose_jax.models.hrnet import HRNet
 from jmpose_jax.models.raft import RAFT
 from jmpose_jax.train import checkpoints
+from jmpose_jax.train.reading import is_step
 from jmpose_jax.weights import (
     Report,
     WeightsError,
@@ -92,6 +93,7 @@ def convert(
         "head": head,
         "prefix": report.prefix,
         "copies_left": report.copies,
+        "of_training": report.of_training,
         "matched": report.matched,
         "unmatched": report.unmatched,
         "initial": report.initial,
@@ -175,7 +177,7 @@ def _check_folder(folder: pathlib.Path) -> None:
         raise InputError(f"--output={folder} is a file; give a folder")
     check_writable(folder)
     steps = folder / checkpoints.FOLDER
-    if steps.is_dir() and any(path.name.isdigit() and path.name != "0" for path in steps.iterdir()):
+    if steps.is_dir() and any(is_step(path.name) and path.name != "0" for path in steps.iterdir()):
         raise InputError(f"--output={folder} holds the checkpoints of a training; give a folder of its own")
 
 
@@ -206,6 +208,8 @@ def _said(report: Report) -> str:
     if report.copies:
         left = ", ".join(repr(copy) for copy in report.copies[:3])
         said += f", the copy under {left} left (--prefix chooses)"
+    if report.of_training:
+        said += f"; {len(report.of_training)} tensors of the training, such as {report.of_training[0]}, left"
     if report.negative:
         said += f"; WARNING: {len(report.negative)} variances are below 0, such as {report.negative[0]}: poses are NaN"
     return said

@@ -19,6 +19,7 @@ from data_pipeline.progress import say
 from experiments import data, hosts, scores
 from experiments.config_files import where_runs_are
 from experiments.config_flag import define_config, required_config
+from experiments.config_limits import check_sizes
 from experiments.earlier_results import check_place, publish, staging
 from experiments.flow_evaluation import describe, evaluate_flow
 from experiments.launch import launch, required
@@ -31,6 +32,8 @@ from jmpose_jax.metrics.keypoints import POSETRACK15_SIGMAS
 from jmpose_jax.metrics.oks_nms import oks_nms_by_image
 from jmpose_jax.records import Predictions
 from jmpose_jax.train import distributed
+from jmpose_jax.train.checkpoints import find_checkpoint
+from jmpose_jax.train.reading import step_of
 
 SCORES, POSES, CROWDED = "evaluation.json", "predictions", "challenging"  # what an evaluation leaves in a workdir
 
@@ -76,9 +79,10 @@ def evaluate(
             check_place(workdir, names, if_exists, [annotations])
         # Of a test split, whose annotations are not published, the predictions alone are wanted.
         annotated = scores.check_truth(annotations, crowd_index, unannotated=predictions is None)
-    estimated = None
+    estimated, scored = None, None
     if predictions is None:
-        estimated = _estimate(config, checkpoint or workdir, quiet or not first)
+        scored = chosen_checkpoint(config, checkpoint or workdir)
+        estimated = _estimate(config, scored, quiet or not first)
     if not first:
         distributed.barrier("predictions are written")
         return {}
@@ -96,6 +100,8 @@ def evaluate(
         if not quiet:
             say("scoring …")
         poses = stage / POSES if estimated is not None else pathlib.Path(predictions)
+        if scored is not None:
+            result |= {"checkpoint": str(scored), "step": step_of(scored)}
         result["predictions"] = str(workdir / POSES) if estimated is not None else str(predictions)
         result |= scores.measure(annotations, poses, crowd_index, stage / CROWDED)
         if workdir is not None:
@@ -133,17 +139,21 @@ def _suppressed(found: Predictions, person: np.ndarray, threshold: float) -> tup
     return dataclasses.replace(found, **{name: getattr(found, name)[rows] for name in columns}), person[rows]
 
 
-def _estimate(config, checkpoint: str | pathlib.Path, quiet: bool) -> tuple:
+def chosen_checkpoint(config, checkpoint: str | pathlib.Path) -> pathlib.Path:
+    """The folder of the checkpoint that the config chooses of a workdir."""
+    if config.eval.checkpoint not in ("latest", "best"):
+        raise InputError(f"config.eval.checkpoint={config.eval.checkpoint!r} is unknown; use latest or best")
+    return find_checkpoint(checkpoint, config.eval.checkpoint == "best")
+
+
+def _estimate(config, checkpoint: pathlib.Path, quiet: bool) -> tuple:
     """Run the model over the split: the estimates of all clips, and the split's clip table."""
     from experiments.evaluation import configured_estimator, estimate_split
     from jmpose_jax.train.checkpoints import load_model
     from jmpose_jax.train.sharding import local_mesh, replicated, split_over_devices
 
-    if config.eval.checkpoint not in ("latest", "best"):
-        raise InputError(f"config.eval.checkpoint={config.eval.checkpoint!r} is unknown; use latest or best")
-    best = config.eval.checkpoint == "best"
-    _, model, variables = load_model(checkpoint, best=best, ema=config.eval.ema)
-    run = split_over_devices(configured_estimator(config, model))
+    _, model, variables = load_model(checkpoint, ema=config.eval.ema)
+    run = split_over_devices(configured_estimator(config, model, f"checkpoint {checkpoint}"))
     variables = jax.device_put(variables, replicated(local_mesh()))
     loader = data.eval_loader(config)
     try:
@@ -222,6 +232,7 @@ def main(argv: list[str] | None = None) -> None:
             refuse((config, checkpoint, oks_nms), "does not go with --ground_truth, which scores files alone")
         else:
             required_config(config, workdir)
+            check_sizes(config.value)
         if predictions.value is not None:
             refuse((oks_nms,), "is for the poses of a model; leave it out with --predictions")
         join()

@@ -25,14 +25,15 @@ Estimates = tuple[np.ndarray, np.ndarray]  # keypoints float32 [n, 15, 2] in ima
 
 
 def configured_estimator(
-    config: Any, model: nn.Module
+    config: Any, model: nn.Module, source: str = "the model"
 ) -> Callable[[Variables, ClipBatch], tuple[jax.Array, jax.Array]]:
-    """The estimator of a model with the flip test and decoding of a config, to be jitted."""
+    """A model's estimator with the flip test and decoding of a config, to be jitted; `source`: see `run_model`."""
     maps = model_heatmaps(
         model,
         SKELETONS[config.dataset.skeleton],
         flip_test=config.eval.flip_test,
         shift=config.eval.shift_heatmap,
+        source=source,
     )
     return estimator(maps, decode=config.eval.decode, blur_kernel=config.eval.blur_kernel)
 

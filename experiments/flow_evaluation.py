@@ -14,10 +14,12 @@ from experiments.earlier_results import check_place, publish, staging
 from experiments.reported import reported
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_writable, write_json
+from jmpose_jax.inference.estimate import run_model
 from jmpose_jax.losses.flow import average_cells, endpoint_error, known_flow
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.ops.optical_flow import dis_flow, flow_pair_indices
-from jmpose_jax.train.checkpoints import load_variables
+from jmpose_jax.train.checkpoints import find_checkpoint, load_variables
+from jmpose_jax.train.reading import step_of
 
 NO_PIXEL = "no pixel with known flow is of this kind"
 METHODS = ("network", "dis", "zero")
@@ -47,9 +49,10 @@ def evaluate_flow(
     check_place(workdir, ["evaluation.json"], if_exists, [])
     if dataset["flow_source"] != "exact":
         raise InputError(f"config.dataset.flow_source={dataset['flow_source']!r}: endpoint errors need exact")
-    saved, variables = load_variables(checkpoint)
+    scored = find_checkpoint(checkpoint)
+    saved, variables = load_variables(scored)
     model = create_model(config["model"])
-    if (found := saved["model"].get("size")) != model.size:
+    if (found := (saved.get("model") or {}).get("size")) != model.size:
         raise InputError(f"checkpoint {checkpoint} is no RAFT of size {model.size!r} (its size is {found!r})")
     pairs = flow_pair_indices(dataset["delta"], dataset["flow_pairs"])
     distances = np.array([abs(b - a) for a, b in pairs])
@@ -59,7 +62,7 @@ def evaluate_flow(
 
     @jax.jit
     def run(variables: Any, batch: Any) -> Any:
-        output = model.apply(variables, batch)
+        output = run_model(model, variables, batch, f"checkpoint {checkpoint}")
         stride = output.flow.shape[-3] // batch.flow.shape[-3]
         known = known_flow(output.first, output.second, stride) * batch.valid[:, None, None, None]
         return average_cells(output.flow[0], stride), known
@@ -96,6 +99,8 @@ def evaluate_flow(
         raise InputError(f"config.dataset.eval_split={dataset['eval_split']!r} holds no pair with exact flow")
     result = {
         "split": dataset["eval_split"],
+        "checkpoint": str(scored),
+        "step": step_of(scored),
         "iterations": model.iterations,
         "pixels": {part: int(count) for part, count in counts.items()},
         "endpoint_error": {

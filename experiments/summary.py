@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from experiments.config_limits import check_sizes
 from experiments.data import FLOW_STRIDE
 from experiments.tasks import model_options, task_of
 from jmpose_jax.models.registry import create_model
@@ -53,6 +54,7 @@ def summary(config: ConfigDict, depth: int | None = 2) -> str:
     Raises:
       InputError: the config does not describe a model, or one that cannot read the config's clips.
     """
+    check_sizes(config)
     told = task_of(config).config  # with what the loss asks of the model: predictors, critics
     rows = summarize(create_model(model_options(told)), abstract_batch(told))
     return f"{told.model.name} on one clip of {told.dataset.input_size} pixels\n{table(rows, depth)}"

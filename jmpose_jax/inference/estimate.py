@@ -6,10 +6,13 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.errors import FlaxError
 
+from jmpose_jax.errors import InputError
 from jmpose_jax.ops import heatmaps
 from jmpose_jax.records import ClipBatch, PoseOutput
 from jmpose_jax.skeletons import Skeleton
+from jmpose_jax.train.state import check_same_structure
 
 HEATMAP_STRIDE = 4
 
@@ -25,6 +28,35 @@ def mirror(batch: ClipBatch) -> ClipBatch:
     return batch.replace(frames=batch.frames[..., ::-1, :], flow=flow)
 
 
+def run_model(model: nn.Module, variables: Variables, batch: ClipBatch, source: str = "the model") -> Any:
+    """What the model makes of a batch, with variables that may be another model's.
+
+    The variables are compared with the model's own only where it cannot run: to find out what those are takes as long
+    as to trace the model once more.
+
+    Args:
+      model: module with `apply(variables, batch)`.
+      variables: {"params": …, "batch_stats": …}.
+      batch: clips.
+      source: where the variables come from, for the message.
+
+    Raises:
+      InputError: the variables are not the model's; it names the first that is missing, unexpected or misshapen.
+    """
+    try:
+        return model.apply(variables, batch)
+    except (FlaxError, TypeError, ValueError):
+        expected = jax.eval_shape(model.init, jax.random.key(0), batch)
+        try:
+            check_same_structure(expected, variables, "variables")
+        except ValueError as misfit:
+            raise InputError(
+                f"{source} does not hold the variables of the model that its config describes: {misfit}; "
+                "use a whole checkpoint of it"
+            ) from None
+        raise
+
+
 def model_heatmaps(
     model: nn.Module,
     skeleton: Skeleton,
@@ -32,6 +64,7 @@ def model_heatmaps(
     flip_test: bool = False,
     shift: bool = True,
     select: Callable[[PoseOutput], jax.Array] = lambda output: output.heatmaps,
+    source: str = "the model",
 ) -> HeatmapFunction:
     """The final heatmaps of a model as a function of variables and batch.
 
@@ -41,13 +74,14 @@ def model_heatmaps(
       flip_test: average with the heatmaps of the mirrored clip.
       shift: move the mirrored heatmaps one pixel to the right before averaging, as the lineage does.
       select: which heatmaps [B, h, w, K] of the output to take.
+      source: see `run_model`.
 
     Returns:
       Function (variables, batch) -> float32 [B, h, w, K].
     """
 
     def apply(variables: Variables, batch: ClipBatch) -> jax.Array:
-        maps = select(model.apply(variables, batch))
+        maps = select(run_model(model, variables, batch, source))
         if not flip_test:
             return maps
         mirrored = select(model.apply(variables, mirror(batch)))

@@ -163,6 +163,7 @@ def from_checkpoint(
         SKELETONS[skeleton],
         flip_test=bool(evaluation.get("flip_test", True)) if flip_test is None else flip_test,
         shift=bool(evaluation.get("shift_heatmap", True)),
+        source=f"checkpoint {path}",
     )
     source = dataset.get("flow_source", "none")
     return Predictor(

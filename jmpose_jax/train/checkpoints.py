@@ -17,7 +17,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import numpy as np
 from absl import logging
 from orbax.checkpoint import v1 as ocp
 
@@ -27,6 +26,7 @@ from jmpose_jax.files import write_text
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.train import distributed
 from jmpose_jax.train.guards import state_checksum
+from jmpose_jax.train.reading import check_finite, fault_of, hush, is_step, reading, signal_first
 from jmpose_jax.train.state import TrainState, check_same_structure
 
 FOLDER = "checkpoints"
@@ -123,7 +123,7 @@ def _steps(folder: pathlib.Path) -> list[int]:
     """The steps of the checkpoints that are whole, in order."""
     if not folder.is_dir():
         return []
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / "variables").is_dir())
+    return sorted(int(p.name) for p in folder.iterdir() if is_step(p.name) and (p / "variables").is_dir())
 
 
 def save(
@@ -182,6 +182,7 @@ def restore_newest(
     Raises:
       InputError: the checkpoint belongs to another model, or none of them can be read.
     """
+    hush()
     found = sorted((checkpoint.step for checkpoint in manager.checkpoints), reverse=True)
     folder = pathlib.Path(str(manager.directory))
     unfit: list[tuple[int, InputError]] = []  # of another model, or so damaged that they look like it
@@ -199,7 +200,8 @@ def restore_newest(
         except InputError:
             raise
         except Exception as error:  # Orbax, TensorStore and JSON each have their own
-            fault = " ".join(str(error).split())[:200] or type(error).__name__
+            signal_first()
+            fault = fault_of(error)
         if distributed.all_agree(fault is None):
             for newer, _ in unfit:
                 _set_aside(manager, newer, "its arrays are not those of the run, an older one's are")
@@ -353,7 +355,7 @@ def load_variables(
     """
     folder = find_checkpoint(path, best).resolve()
     items = ("variables", "ema") if ema else ("variables",)
-    try:
+    with reading(folder):
         metadata = ocp.checkpointables_metadata(folder)
         if ema and "ema" not in metadata.metadata:
             raise InputError(f"checkpoint {folder} has no moving average; train with config.train.ema_decay")
@@ -366,26 +368,11 @@ def load_variables(
             warnings.simplefilter("ignore", UserWarning)
             loaded = ocp.load_checkpointables(folder, abstract)
         variables = {**loaded["variables"], **loaded.get("ema", {})}
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"checkpoint {folder} cannot be read: {' '.join(str(error).split())[:300]}") from error
     config = (metadata.custom_metadata or {}).get("config")
-    if config is None:
+    if not isinstance(config, Mapping):
         raise InputError(f"checkpoint {folder} does not say what model it is of; write it with `jmpose train`")
-    _check_finite(variables, folder)
+    check_finite(variables, folder)
     return config, variables
-
-
-def _check_finite(variables: Any, folder: pathlib.Path) -> None:
-    """Poses of a model with NaN in it are no numbers, or are wrong without a sign of it."""
-    leaves = jax.tree_util.tree_leaves_with_path(variables)
-    bad = [path for path, leaf in leaves if not np.isfinite(jax.device_get(leaf)).all()]
-    if bad:
-        name = "/".join(str(getattr(key, "key", key)) for key in bad[0])
-        others = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-        raise InputError(
-            f"checkpoint {folder}: {name}{others} of its {len(leaves)} arrays hold NaN or infinity; its training went "
-            "astray, or the file that it was converted from is damaged: use another checkpoint"
-        )
 
 
 def load_model(
@@ -403,4 +390,6 @@ def load_model(
       InputError: no or an unreadable checkpoint.
     """
     config, variables = load_variables(path, best=best, ema=ema)
+    if not isinstance(config.get("model"), Mapping) or "name" not in config["model"]:
+        raise InputError(f"checkpoint {find_checkpoint(path, best)}: its config names no model")
     return config, create_model(config["model"]), variables

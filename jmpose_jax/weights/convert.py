@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jmpose_jax.errors import InputError
@@ -75,6 +76,7 @@ class Report:
       prefix: what was taken off the keys.
       negative: variances below 0, which make the network's output NaN.
       copies: prefixes under which the same model lies again (averaged weights, say); those were left.
+      of_training: keys of gradients, the optimizer or the loss, which were left too.
     """
 
     matched: tuple[str, ...]
@@ -85,6 +87,7 @@ class Report:
     negative: tuple[str, ...] = ()
     prefix: str = ""
     copies: tuple[str, ...] = ()
+    of_training: tuple[str, ...] = ()
 
 
 def to_variables(
@@ -114,7 +117,7 @@ def to_variables(
     Raises:
       WeightsError: keeps every missing, unexpected and misshapen key. Where fewer than half of the model's keys match,
         initial values do not help: it is another model, or another naming.
-      InputError: values are not finite.
+      InputError: values are not finite, or no floating-point numbers.
     """
     leaves = {path: tuple(leaf.shape) for path, leaf in flatten(abstract)}
     known = entries(table, leaves)
@@ -132,8 +135,12 @@ def to_variables(
     strict = initial is None or 2 * len(absent) > len(known)
     if misshapen or (strict and (absent or unmatched)):
         missing = [entry.key for entry in absent]
-        said = hints(len(known) - len(absent), len(known))
+        if misshapen or absent:
+            said = hints(len(known) - len(absent), len(known))
+        else:
+            said = [f"all of the model's {len(known)} keys match; give --partial to pass over the others"]
         raise WeightsError(model, missing if strict else (), unmatched if strict else (), misshapen, said)
+    _check_floating(model, arrays)
     arrays = {key: (np.asarray(array, np.float32), str(array.dtype)) for key, array in arrays.items()}
     _check_finite(model, {key: array for key, (array, _) in arrays.items()})
 
@@ -183,6 +190,16 @@ def to_mapping(model: str, table: Iterable[Layer], variables: Mapping[str, Any])
                 mapping[f"{layer}.{COUNTER}"] = np.zeros((), np.int64)
     _check_finite(model, mapping)
     return mapping
+
+
+def _check_floating(model: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Quantized weights lack their scales here, and the real part of complex ones is no weight."""
+    wrong = [key for key, array in arrays.items() if not jnp.issubdtype(array.dtype, jnp.floating)]
+    if wrong:
+        raise InputError(
+            f"the weights for {model}: {len(wrong)} of {len(arrays)} tensors are no floating-point numbers, such as "
+            f"{_short(wrong[0], 60)} of {arrays[wrong[0]].dtype}; use the checkpoint before it was quantized"
+        )
 
 
 def _check_finite(model: str, arrays: Mapping[str, np.ndarray]) -> None:

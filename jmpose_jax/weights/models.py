@@ -151,9 +151,12 @@ def convert_state_dict(
 
     Raises:
       WeightsError: keeps every missing, unexpected and misshapen key.
-      InputError: no such model, or values that are not finite.
+      InputError: no such model, values that are not finite or no floating-point numbers, or several copies of the
+        model of which none is the obvious one.
     """
     found, torchvision = _find(published_model(model_name), mapping, prefix)
+    if found.doubt:
+        raise InputError(found.doubt)
     head = np.shape(found.tensors[HEAD]) if HEAD in found.tensors else ()
     module = published_model(model_name, head[0] if len(head) == 4 and head[0] else 17)
     abstract = abstract_variables(module)
@@ -175,7 +178,9 @@ def convert_state_dict(
         _hints(model_name, mapping),
     )
     ignored = (*report.ignored, *found.ignored)
-    return variables, dataclasses.replace(report, ignored=ignored, prefix=found.prefix, copies=found.copies)
+    return variables, dataclasses.replace(
+        report, ignored=ignored, prefix=found.prefix, copies=found.copies, of_training=found.of_training
+    )
 
 
 def from_state_dict(model_name: str, mapping: Mapping[str, Any]) -> dict[str, Any]:

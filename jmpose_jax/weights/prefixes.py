@@ -14,9 +14,18 @@ MAX_NESTING = 8
 WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 # Entries of a checkpoint that hold a state dict, best first; plain weights come before averaged ones.
 NESTED = ("state_dict", "model_state_dict", "model", "net", "network", "params", "weights", "student", "generator")
-AVERAGED = re.compile(r"(.*_)?(ema|swa|shadow|averaged|teacher)(_.*)?", re.IGNORECASE)
+AVERAGED = re.compile(
+    r"(.*_)?(ema|swa|shadow|averaged?|avg|moving_average|teacher|momentum|target)(_.*)?", re.IGNORECASE
+)
+# What a trainer keeps beside the weights, in the same names and shapes: never a model.
+OF_TRAINING = re.compile(
+    r"(.*_)?(optim|optimizers?|opt_state|grads?|gradients?|(exp|square)_avg|exp_inf|momentum_buffer|moments?|velocity"
+    r"|loss|losses|criterion)(_.*)?",
+    re.IGNORECASE,
+)
 # Parts that mmpose keeps beside "backbone." and that are of the same published model.
 HEADS = ("head", "keypoint_head")
+PLAIN = {*NESTED, *WRAPPERS, "backbone"}  # names that say no more than that the model lies below
 AS_GOOD = 0.9  # of the best prefix's keys: so many make another prefix a second copy of the model
 
 
@@ -31,6 +40,8 @@ class Found:
       outside: keys of neither.
       ignored: single numbers that are no weights, such as the count of an average.
       matched: how many names of the model were found.
+      of_training: keys of gradients, the optimizer or the loss, which are no part of the model.
+      doubt: why no prefix could be chosen, and how to choose; "" where there is no doubt.
     """
 
     tensors: dict[str, Any]
@@ -39,6 +50,8 @@ class Found:
     outside: tuple[str, ...]
     ignored: tuple[str, ...]
     matched: int
+    of_training: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 def flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,21 +92,38 @@ def find(mapping: Mapping[str, Any], names: Mapping[str, str], prefix: str | Non
     Args:
       mapping: what the file holds, nested or not.
       names: every key that the model knows -> its first name, which aliases share.
-      prefix: take the keys under this prefix; None chooses. Of equals, plain weights are chosen before averaged ones.
+      prefix: take the keys under this prefix; None chooses. Of equals, plain weights are chosen before averaged ones;
+        gradients and the optimizer's values are never chosen.
 
     Raises:
       InputError: no key is under the given prefix.
     """
     tensors = _without_wrappers(flat(mapping))
     matches = _matches(tensors, names)
-    best = max(map(len, matches.values()), default=0)
-    full = [p for p, keys in matches.items() if keys and len(keys) >= AS_GOOD * best]
+    beside = [p for p in matches if _is_any(OF_TRAINING, p)]
+    best = max((len(keys) for p, keys in matches.items() if p not in beside), default=0)
+    full = [p for p, keys in matches.items() if p not in beside and len(keys) >= AS_GOOD * best]
+    doubt = ""
     if prefix is None:
-        chosen = min(full, key=lambda p: (_is_averaged(p), -len(matches[p])), default="")
+        chosen = min(full, key=lambda p: (_rank(p), -len(matches[p])), default="")
+        equal = [p for p in full if _rank(p) == _rank(chosen)]
+        half = len(set(names.values())) / 2
+        if best >= half and len(equal) > 1:
+            doubt = (
+                f"{len(equal)} copies of the model lie there, under {_quoted(equal)}, and the names do not tell which "
+                f"is meant: choose with --prefix={equal[0].rstrip('.')} or --prefix={equal[1].rstrip('.')}"
+            )
+        elif best < half and any(len(matches[p]) >= half for p in beside):
+            held = [p for p in beside if len(matches[p]) >= half]
+            doubt = (
+                f"the model's keys lie there only under {_quoted(held)}, which are no weights but what a training "
+                "keeps beside them: give the file of the weights, or "
+                f"--prefix={held[0].rstrip('.')} to take them all the same"
+            )
     else:
         chosen = "".join(f"{part}." for part in prefix.split(".") if part and part not in WRAPPERS)
         if not any(key.startswith(chosen) for key in tensors):
-            held = f"; the model lies under {', '.join(repr(p[:40]) for p in full[:4])}" if best else ""
+            held = f"; the model lies under {_quoted(full)}" if best else ""
             raise InputError(f"--prefix={prefix}: no key of the file begins so{held}")
     copies = tuple(p for p in full if p != chosen)
     inner = tuple(p for p in copies if p.startswith(chosen))  # a copy may lie within what was chosen
@@ -108,10 +138,13 @@ def find(mapping: Mapping[str, Any], names: Mapping[str, str], prefix: str | Non
     rest |= {f"{chosen}{k}": taken.pop(k) for k in list(taken) if taken[k].shape == () and not _belongs(k, names)}
     others = tuple(p for p in copies if p)
     rest = {k: v for k, v in rest.items() if not k.startswith(others) and not ("" in copies and k in names)}
+    rest |= {f"{chosen}{k}": taken.pop(k) for k in list(taken) if k not in names and _is_any(OF_TRAINING, k)}
     ignored = tuple(key for key, value in rest.items() if value.shape == ())
-    outside = tuple(key for key, value in rest.items() if value.shape != ())
+    arrays = [key for key, value in rest.items() if value.shape != ()]
+    of_training = tuple(key for key in arrays if _is_any(OF_TRAINING, key))
+    outside = tuple(key for key in arrays if not _is_any(OF_TRAINING, key))
     matched = len({names[key] for key in taken if key in names})
-    return Found(taken, chosen, copies, outside, ignored, matched)
+    return Found(taken, chosen, copies, outside, ignored, matched, of_training, doubt)
 
 
 def in_common(keys: Collection[str]) -> str:
@@ -152,8 +185,19 @@ def _belongs(key: str, names: Mapping[str, str]) -> bool:
     return key in names or key.rpartition(".")[2] == COUNTER
 
 
-def _is_averaged(prefix: str) -> bool:
-    return any(AVERAGED.fullmatch(part) for part in prefix.split(".") if part)
+def _is_any(names: re.Pattern, key: str) -> bool:
+    return any(names.fullmatch(part) for part in key.split(".") if part)
+
+
+def _rank(prefix: str) -> int:
+    """0 for weights under a name that says no more, 1 under another name, 2 for averaged ones."""
+    if _is_any(AVERAGED, prefix):
+        return 2
+    return int(not PLAIN.issuperset(part for part in prefix.split(".") if part))
+
+
+def _quoted(prefixes: Collection[str]) -> str:
+    return ", ".join(repr(prefix[-40:]) for prefix in list(prefixes)[:4])
 
 
 def _take_heads(taken: dict[str, Any], rest: dict[str, Any], prefix: str, names: Mapping[str, str]) -> None:

@@ -111,7 +111,21 @@ def foreign(tmp_path):
     return tmp_path / "foreign"
 
 
+def without_head(variables):
+    backbone = {k: v for k, v in variables["params"]["backbone"].items() if k != "final_layer"}
+    return {**variables, "params": {"backbone": backbone}}
+
+
+def partly(tmp_path, change):
+    config, variables = untrained()
+    save_variables(tmp_path / "partly", change(variables), config)
+    return tmp_path / "partly"
+
+
 CHECKPOINTS = {
+    "without its head": lambda world, path: partly(path, without_head),
+    "without statistics": lambda world, path: partly(path, lambda variables: {**variables, "batch_stats": {}}),
+    "of other shapes": lambda world, path: partly(path, lambda v: jax.tree.map(lambda x: jnp.stack([x, x]), v)),
     "NaN": lambda world, path: broken(path, np.nan),
     "infinite": lambda world, path: broken(path, np.inf),
     "a RAFT": lambda world, path: raft(path),

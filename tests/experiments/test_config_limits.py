@@ -3,7 +3,7 @@
 import pytest
 
 from configs import backbone, common, jmpose, raft_synthetic
-from experiments.config_limits import LEAST, check_limits
+from experiments.config_limits import ABOVE_0, LEAST, LEAST_SIZES, MAY_BE_0, check_limits, check_sizes
 from jmpose_jax.errors import InputError
 
 
@@ -39,3 +39,54 @@ def test_a_backbone_to_be_trained_must_not_be_frozen():
         check_limits(config)
     config.optimizer.frozen = ("flow_network/",)
     check_limits(config)
+
+
+SIZES = [
+    "model.channels", "model.num_layers", "model.num_joints", "model.offset_groups", "model.qkv_kernel", "model.heads",
+    "model.backbone.width", "model.backbone.num_joints", "model.backbone.stem_blocks", "model.motion_blocks",
+    "model.delta", "model.head_blocks", *LEAST_SIZES,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", SIZES)
+def test_sizes_that_no_array_has_are_named(key):
+    least = LEAST_SIZES.get(key, int(key.rpartition(".")[2] not in MAY_BE_0))
+    *path, name = key.split(".")
+    for value in (least - 1, -3, least):
+        config = jmpose.get_config()
+        config.unlock()
+        section = config
+        for part in path:
+            section = section[part]
+        section[name] = (value, 96) if name == "input_size" else value
+        if value == least:
+            check_sizes(config)
+            continue
+        with pytest.raises(InputError, match=f"config.{key}=.* at least {least}"):
+            check_limits(config)
+
+
+@pytest.mark.parametrize("name", ["stem_features", "stage_modules"])
+def test_sizes_in_tuples_are_looked_at(name):
+    config = backbone.get_config("tiny")
+    config.model.backbone[name] = (0, 16)
+    with pytest.raises(InputError, match=f"config.model.backbone.{name}=.* must each be at least 1"):
+        check_limits(config)
+
+
+@pytest.mark.parametrize("key", ABOVE_0)
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_factors_are_above_0(key, value):
+    config = jmpose.get_config()
+    section, name = key.split(".")
+    config[section].unlock()
+    config[section][name] = value
+    with pytest.raises(InputError, match=f"config.{key}=.* above 0"):
+        check_limits(config)
+
+
+def test_a_crop_has_two_sides():
+    config = backbone.get_config()
+    config.dataset.input_size = (64, 64, 64)
+    with pytest.raises(InputError, match="config.dataset.input_size=.* two numbers"):
+        check_sizes(config)

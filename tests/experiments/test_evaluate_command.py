@@ -66,6 +66,7 @@ def test_a_workdir_is_enough_and_earlier_results_are_kept(trained, command):
     # The workdir's own files can be scored, and stay.
     status, _, _ = command(f"--workdir={trained}", f"--predictions={trained / 'predictions'}")
     assert status == 0 and {path.name for path in (trained / "predictions").iterdir()} == names
+    assert "checkpoint" not in read(trained / "evaluation.json")
     status, _, err = command(f"--workdir={trained}", "--if_exists=refuse")
     assert status == 2 and err.count("\n") == 1 and "evaluation.json" in err
 
@@ -73,7 +74,9 @@ def test_a_workdir_is_enough_and_earlier_results_are_kept(trained, command):
 def test_the_config_beside_a_checkpoint_is_enough(trained, command, tmp_path):
     step = checkpoints.find_checkpoint(trained)
     status, _, _ = command(f"--checkpoint={step}", f"--workdir={tmp_path / 'out'}")
-    assert status == 0 and read(tmp_path / "out" / "evaluation.json")["split"] == "val"
+    result = read(tmp_path / "out" / "evaluation.json")
+    assert status == 0 and result["split"] == "val"
+    assert result["checkpoint"] == str(step) and result["step"] == int(step.name)
 
 
 def test_folders_are_scored_without_config_and_data_set(prepared, command, tmp_path):
@@ -137,6 +140,24 @@ def test_a_folder_of_runs_is_no_run(trained, command):
     for more in ((), (f"--config={trained / 'config.json'}",)):
         status, _, err = command(f"--workdir={trained.parent}", *more)
         assert status == 2 and err.count("\n") == 1 and str(trained) in err
+
+
+@pytest.mark.parametrize(
+    ("change", "culprit"),
+    [
+        (lambda variables: {"params": {}, "batch_stats": {}}, "missing"),
+        (lambda variables: {**variables, "batch_stats": {}}, "missing (e.g. batch_stats/backbone"),
+        (lambda variables: jax.tree.map(lambda x: np.concatenate([x, x]), variables), "of another shape"),
+    ],
+)
+def test_variables_of_another_model_are_one_line(trained, command, tmp_path, change, culprit):
+    config, variables = checkpoints.load_variables(trained)
+    checkpoints.save_variables(tmp_path / "other", change(variables), config)
+    before = sorted(path.name for path in trained.iterdir())
+    status, _, err = command(f"--workdir={trained}", f"--checkpoint={tmp_path / 'other'}")
+    lines = [line for line in err.splitlines() if line.startswith("jmpose evaluate: ")]
+    assert status == 2 and len(lines) == 1 and str(tmp_path / "other") in lines[0] and culprit in lines[0]
+    assert sorted(path.name for path in trained.iterdir()) == before
 
 
 def test_weights_that_are_not_finite_write_nothing(small_backbone, trained, monkeypatch):

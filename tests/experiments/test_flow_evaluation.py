@@ -57,6 +57,7 @@ class Network:
 def run(monkeypatch, tmp_path):
     def call(value, **options):
         monkeypatch.setattr(flow_evaluation, "load_variables", lambda path: ({"model": {"size": "small"}}, {}))
+        monkeypatch.setattr(flow_evaluation, "find_checkpoint", lambda path: tmp_path / path / "checkpoints" / "7")
         monkeypatch.setattr(flow_evaluation, "create_model", lambda config: Network(value))
         monkeypatch.setattr(flow_evaluation.data, "eval_loader", lambda config: Loader())
         return evaluate_flow(raft_synthetic.get_config(), tmp_path / "run", "weights", **options)
@@ -70,6 +71,7 @@ def test_a_part_without_a_pixel_has_no_error(run, tmp_path, capsys):
     assert result["endpoint_error"]["zero"]["all"] == pytest.approx(0.5**0.5)
     assert result["endpoint_error"]["zero"]["moving"] is None and "moving" in result["absent"]
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text(), parse_constant=pytest.fail) == result
+    assert result["checkpoint"].endswith("weights/checkpoints/7") and result["step"] == 7
     assert "–" in describe(result) and result["absent"]["moving"] in describe(result)
     assert "compiling" in capsys.readouterr().err
 

@@ -294,3 +294,25 @@ def test_which_of_two_copies_was_taken_is_said(checkpoint, tmp_path, capsys):
         assert json.loads((out / "convert.json").read_text())["prefix"] == prefix
         found = load_variables(out)[1]["params"]["backbone"]["final_layer"]["bias"]
         np.testing.assert_array_equal(found, bias)
+
+
+@pytest.mark.parametrize("names", [("grads",), ("optimizer.exp_avg",), ("best", "other")])
+def test_no_weights_or_several_of_them_are_refused_with_a_way_out(checkpoint, tmp_path, capsys, names):
+    state_dict, _ = checkpoint
+    save_torch(tmp_path / "several.pth", {f"{name}.{key}": v for name in names for key, v in state_dict.items()})
+    flags = ["--model=hrnet_w4", f"--torch={tmp_path / 'several.pth'}", f"--output={tmp_path / 'out'}"]
+    code, _, lines = command(capsys, *flags)
+    assert code == 2 and "several.pth" in lines[-1] and not (tmp_path / "out").exists()
+    assert all(f"'{name}.'" in lines[-1] and f"--prefix={name}" in lines[-1] for name in names)
+    assert command(capsys, *flags, f"--prefix={names[-1]}")[0] == 0
+
+
+def test_gradients_before_the_weights_are_left_and_said(checkpoint, tmp_path, capsys):
+    state_dict, _ = checkpoint
+    content = {f"grads.{key}": value + 1 for key, value in state_dict.items()}
+    save_torch(tmp_path / "both.pth", content | {f"model.{key}": value for key, value in state_dict.items()})
+    flags = ["--model=hrnet_w4", f"--torch={tmp_path / 'both.pth'}", f"--output={tmp_path / 'out'}"]
+    code, said, _ = command(capsys, *flags)
+    assert code == 0 and "'model.' taken" in said and "1462 tensors of the training, such as grads.conv1.weight" in said
+    found = load_variables(tmp_path / "out")[1]["params"]["backbone"]["final_layer"]["bias"]
+    np.testing.assert_array_equal(found, state_dict["final_layer.bias"])

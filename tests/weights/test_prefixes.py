@@ -77,6 +77,50 @@ def test_averaged_weights_alone_are_taken():
     assert found.ignored == ("n_averaged",) and not found.outside
 
 
+TRAINING = [
+    "grads", "optimizer.exp_avg", "optim.exp_avg_sq", "opt_state", "momentum_buffer", "main_grad", "model.gradients",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_what_a_training_keeps_beside_the_weights_is_never_taken_for_them(name):
+    beside = {f"{name}.{key}": value for key, value in tensors(100).items()}
+    for prefix in ("", "model.", "weird."):
+        weights = {f"{prefix}{key}": value for key, value in tensors().items()}
+        for content in (beside | weights, weights | beside):
+            found = find(content, NAMES)
+            assert found.prefix == prefix and same(found.tensors, tensors()) and not found.doubt
+            assert not found.copies and not found.outside and set(found.of_training) == set(beside)
+    found = find(beside, NAMES)
+    assert f"'{name}.'" in found.doubt and f"--prefix={name}" in found.doubt
+    assert same(find(beside, NAMES, name).tensors, tensors(100))
+
+
+@pytest.mark.parametrize(
+    ("plain", "other"),
+    [
+        ("model", "momentum"), ("encoder", "momentum_encoder"), ("online", "target"), ("backbone", "teacher"),
+        ("model", "exponential_moving_average"), ("model", "init_model"), ("model", "best_model"), ("model", "master"),
+        ("", "best_model"),
+    ],
+)  # fmt: skip
+def test_the_plain_name_wins_in_any_order(plain, other):
+    plain = f"{plain}." if plain else ""
+    contents = [(f"{other}.", tensors(100)), (plain, tensors())]
+    for order in (contents, contents[::-1]):
+        found = find({f"{prefix}{key}": value for prefix, part in order for key, value in part.items()}, NAMES)
+        assert found.prefix == plain and found.copies == (f"{other}.",) and not found.doubt
+        assert same(found.tensors, tensors())
+
+
+@pytest.mark.parametrize("two", [("best_model", "init_model"), ("model", "student"), ("ema", "swa"), ("a.b", "a.c")])
+def test_copies_whose_names_do_not_tell_are_left_to_the_user(two):
+    content = {f"{name}.{key}": value for name in two for key, value in tensors().items()}
+    doubt = find(content, NAMES).doubt
+    assert all(f"'{name}.'" in doubt and f"--prefix={name}" in doubt for name in two)
+    assert not find(content, NAMES, two[1]).doubt
+
+
 def test_wrappers_within_a_key_are_taken_off():
     content = {key.replace("layer1.", "layer1._orig_mod.module."): value for key, value in tensors().items()}
     assert same(find(content, NAMES).tensors, tensors())
@@ -187,3 +231,22 @@ def test_any_mutation_gives_finite_variables_or_one_short_line(narrow, seed):
         assert len(str(error)) <= 600 and "\n" not in str(error)
     else:
         assert model == "hrnet_w4" and all(np.isfinite(leaf).all() for _, leaf in flatten(found))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "bool", "complex64", "int64"])
+def test_weights_that_are_no_floating_point_numbers_are_refused(narrow, dtype):
+    state_dict = dict(narrow[1])
+    for key in ("conv1.weight", "bn1.bias"):
+        state_dict[key] = state_dict[key].astype(dtype)
+    with pytest.raises(InputError, match=f"2 of 1462 tensors.*conv1.weight of {dtype}"):
+        convert_state_dict("hrnet_w4", state_dict)
+
+
+def test_tensors_of_the_training_are_left_and_named_and_others_need_partial(narrow):
+    state_dict = narrow[1]
+    more = {"optimizer.exp_avg.3": np.ones(4), "loss.weight": np.ones(15), "grads": {"conv1.weight": np.ones(2)}}
+    report = convert_state_dict("hrnet_w4", state_dict | more)[1]
+    assert report.of_training == ("optimizer.exp_avg.3", "loss.weight", "grads.conv1.weight") and not report.unmatched
+    with pytest.raises(InputError, match="--partial.*1 unexpected: other"):
+        convert_state_dict("hrnet_w4", state_dict | {"other": np.ones(15)})
+    assert convert_state_dict("hrnet_w4", state_dict | {"other": np.ones(15)}, partial=True)[1].unmatched == ("other",)

@@ -30,11 +30,6 @@ def check_truth(annotations: pathlib.Path, crowd_index: float | None = None, una
     Raises:
       InputError: it cannot be scored against.
     """
-    files = sorted(annotations.glob("*.json"))
-    if not files:
-        below = sorted(path.parent for path in annotations.glob("**/*.json"))
-        hint = f"; there are some in {below[0]}" if below else ""
-        raise InputError(f"{annotations}: holds no .json file; give the folder of the per-video ground truth{hint}")
     annotated = any(sequence.present.any() for sequence in posetrack.read_truth(annotations, unannotated))
     if not annotated and not unannotated:
         raise InputError(f"{annotations}: holds no annotated joint; is it the split with published annotations?")
@@ -149,7 +144,7 @@ def table(result: Mapping[str, Any]) -> str:
         lines.append(
             f"crowded: {_count(crowded['frames'], 'frame')} of CrowdIndex {crowded['crowd_index_at_least']:g} or more"
         )
-    lines += [f"no {name.replace('/', ' of ').upper()}: {reason}" for name, reason in _short_reasons(result)]
+    lines += [f"no {_named(name)}: {reason}" for name, reason in _short_reasons(result)]
     lines += [f"note: {remark}" for remark in result.get("remarks", ())]
     if unused := result["unused_predictions"]:
         more = f" and {len(unused) - SHOWN} more" if len(unused) > SHOWN else ""
@@ -168,6 +163,12 @@ def _short_reasons(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         for name, reason in absent.items()
         if not (name.startswith("mota/") and f"ap/{name.split('/')[1]}" in absent)
     ]
+
+
+def _named(name: str) -> str:
+    """What `absent` calls a figure, in words: "ap/Ankl" is the AP of Ankl."""
+    measure, _, column = name.partition("/")
+    return f"{measure.upper() if measure in ('ap', 'mota') else measure}{f' of {column}' if column else ''}"
 
 
 def _percent(value: float | None) -> str:

@@ -72,6 +72,25 @@ def check_writable(folder: str | os.PathLike, flag: str = "--output") -> pathlib
     return folder
 
 
+def json_files(folder: str | os.PathLike) -> list[pathlib.Path]:
+    """The .json files of a folder with one file a video, in the order of their names.
+
+    Raises:
+      InputError: the folder is not there, is a file, or holds none.
+    """
+    folder = pathlib.Path(folder)
+    if folder.is_file():
+        raise InputError(f"{folder}: is a file; give the folder of the per-video JSON files, {folder.parent} perhaps")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give the folder of the per-video JSON files")
+    found = sorted(folder.glob("*.json"))
+    if not found:
+        below = sorted({path.parent for path in folder.glob("*/**/*.json")})
+        hint = f"; there are some in {below[0]}" if below else ""
+        raise InputError(f"{folder}: holds no .json file; give the folder of the per-video JSON files{hint}")
+    return found
+
+
 def same_file(a: str | os.PathLike, b: str | os.PathLike) -> bool:
     """Whether two paths are of one file, by links of any kind too; for a file that is yet to be written as well."""
     try:

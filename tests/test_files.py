@@ -10,6 +10,7 @@ from jmpose_jax.files import (
     atomic_text,
     check_inputs_kept,
     check_writable,
+    json_files,
     place_results,
     put_in_place,
     same_file,
@@ -131,3 +132,20 @@ def test_what_is_of_another_kind_than_the_result_is_never_replaced(tmp_path):
         with pytest.raises(InputError, match=target):
             put_in_place(tmp_path / stage, tmp_path / target)
     assert (tmp_path / "poses.json" / "thesis").is_file() and (tmp_path / "predictions").read_text() == "x"
+
+
+def test_a_folder_of_json_files_is_told_from_what_is_none(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "above" / "val").mkdir(parents=True)
+    for name in ("b.json", "a.json"):
+        (tmp_path / "above" / "val" / name).write_text("{}")
+    assert [path.name for path in json_files(tmp_path / "above/val")] == ["a.json", "b.json"]
+    for place, word in (
+        ("absent", "no such folder"),
+        ("above/val/a.json", "is a file"),
+        ("empty", "holds no .json"),
+        ("above", str(tmp_path / "above/val")),
+    ):
+        with pytest.raises(InputError) as fault:
+            json_files(tmp_path / place)
+        assert word in str(fault.value)

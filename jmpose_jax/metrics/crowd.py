@@ -9,7 +9,7 @@ import numpy as np
 
 from jmpose_jax.checks import finite, read_json
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import write_json
+from jmpose_jax.files import json_files, write_json
 from jmpose_jax.metrics.reading import to_sequence
 from jmpose_jax.posetrack_files import read_file
 
@@ -66,11 +66,8 @@ def choose_frames(annotations: pathlib.Path, threshold: float) -> list[ChosenFra
     Raises:
       InputError: where the folder holds no annotations, a file is at fault, or no frame is crowded enough.
     """
-    files = sorted(annotations.glob("*.json"))
-    if not files:
-        raise InputError(f"{annotations}: holds no .json file; give the folder of the per-video ground truth")
     chosen, highest = [], 0.0
-    for path in files:
+    for path in json_files(annotations):
         file = read_file(path)
         sequence = to_sequence(file, ground_truth=True)
         if file.form != "posetrack18":

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import json_files
 from jmpose_jax.metrics.average_precision import TIE_ORDERS, area_under_envelope, precision_recall
 from jmpose_jax.metrics.ignore_regions import remove_ignored
 from jmpose_jax.metrics.matching import match
@@ -105,12 +106,7 @@ def read_truth(folder: pathlib.Path, unannotated: bool = False) -> list[Sequence
 
 
 def _files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give the folder of the per-video JSON files")
-    files = {path.name: path for path in sorted(folder.glob("*.json"))}
-    if not files:
-        raise InputError(f"{folder}: holds no .json file; give the folder of the per-video JSON files")
-    return files
+    return {path.name: path for path in json_files(folder)}
 
 
 def evaluate_sequences(

@@ -71,7 +71,7 @@ def test_subset_is_that_of_the_chosen_frames(truth, tmp_path):
 
 
 def test_faults(truth, tmp_path):
-    with pytest.raises(InputError, match=r"holds no .json file"):
+    with pytest.raises(InputError, match=r"absent: no such folder"):
         choose_frames(tmp_path / "absent", 0.1)
     path = sorted(shutil.copytree(truth, tmp_path / "copy").glob("*.json"))[0]
     content = json.loads(path.read_text())

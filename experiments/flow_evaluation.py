@@ -12,6 +12,7 @@ from data_pipeline.progress import say
 from experiments import data
 from experiments.earlier_results import check_place, publish, staging
 from experiments.reported import reported
+from experiments.trained_config import check_kind
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_writable, write_json
 from jmpose_jax.losses.flow import average_cells, endpoint_error, known_flow
@@ -48,6 +49,7 @@ def evaluate_flow(
     if dataset["flow_source"] != "exact":
         raise InputError(f"config.dataset.flow_source={dataset['flow_source']!r}: endpoint errors need exact")
     saved, variables = load_variables(checkpoint)
+    check_kind(config, saved, checkpoint)
     model = create_model(config["model"])
     if (found := saved["model"].get("size")) != model.size:
         raise InputError(f"checkpoint {checkpoint} is no RAFT of size {model.size!r} (its size is {found!r})")

@@ -22,7 +22,6 @@ from jmpose_jax.stopping import StopNotice
 from jmpose_jax.train.checkpoints import find_checkpoint
 
 RESULTS = ("overlay.mp4", "poses.json", "poses.csv")
-FEW_STEPS = 100  # a model of fewer steps is one of a trial run
 
 
 def main(argv: list[str] | None = None) -> None:

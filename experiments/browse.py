@@ -31,7 +31,8 @@ from jmpose_jax.skeletons import SKELETONS
 STRIDE = 4
 FLAGS = flags.FLAGS
 STYLE = """body{font:14px sans-serif;margin:24px;background:#fff;color:#191919}h1{font-size:20px}
-figure{display:inline-block;margin:0 6px 6px 0}figcaption{font-size:11px;color:#666}img{display:block;height:220px;border:1px solid #bbb}
+figure{display:inline-block;margin:0 6px 6px 0}figcaption{font-size:11px;color:#666}
+img{display:block;height:220px;border:1px solid #bbb}
 section{border-top:1px solid #ddd;padding:10px 0}p{margin:0 0 8px}"""
 
 

@@ -24,7 +24,6 @@ from experiments.few_steps import few_steps
 from experiments.flow_evaluation import describe, evaluate_flow
 from experiments.launch import launch, required
 from experiments.outputs import define_if_exists
-
 from experiments.reported import reported
 from experiments.trained_config import check_eval, check_trained
 from jmpose_jax import checks

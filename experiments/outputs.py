@@ -23,7 +23,8 @@ def define_if_exists(
         "if_exists",
         default,
         list(IF_EXISTS),
-        f"{of}{': ' if of else ''}Where results of an earlier run are there: refuse; number: {number}; replace: replace them.",
+        f"{of}{': ' if of else ''}Where results of an earlier run are there: refuse; number: {number}; "
+        "replace: replace them.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether a config is that of the checkpoint that it is evaluated with: the model is the checkpoint's, not the config's."""
+"""Whether a config is that of the checkpoint that is evaluated: the model is the checkpoint's, not the config's."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ def check_kind(config: Mapping[str, Any], saved: Mapping[str, Any], checkpoint: 
     ours, theirs = config["model"]["name"], saved["model"]["name"]
     if ours != theirs:
         raise InputError(
-            f"checkpoint {checkpoint}: this run is a {theirs}, the config a {ours} (config.model.name); give the "
+            f"checkpoint {checkpoint}: its run is of a {theirs}, the config of a {ours} (config.model.name); give the "
             "config of the run, or leave --config out where its config.json is there"
         )
 

@@ -36,7 +36,8 @@ def check_eval(config: Mapping[str, Any]) -> None:
 
 def check_kind(config: Mapping[str, Any], saved: Mapping[str, Any], checkpoint: Any) -> None:
     """Raises InputError where a config is of another kind of model than the checkpoint."""
-    ours, theirs = config["model"]["name"], saved["model"]["name"]
+    ours = config["model"]["name"]
+    theirs = saved["model"].get("name", ours)
     if ours != theirs:
         raise InputError(
             f"checkpoint {checkpoint}: its run is of a {theirs}, the config of a {ours} (config.model.name); give the "

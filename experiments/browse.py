@@ -19,6 +19,7 @@ from data_pipeline.clips import ClipTable
 from data_pipeline.flow import FLOW_SOURCES
 from data_pipeline.loader import make_loader
 from data_pipeline.progress import progress, say
+from experiments import data
 from experiments.launch import launch, required
 from experiments.outputs import define_if_exists, place_file
 from jmpose_jax.errors import InputError
@@ -30,7 +31,8 @@ from jmpose_jax.skeletons import SKELETONS
 STRIDE = 4
 FLAGS = flags.FLAGS
 STYLE = """body{font:14px sans-serif;margin:24px;background:#fff;color:#191919}h1{font-size:20px}
-figure{display:inline-block;margin:0 6px 6px 0}figcaption{font-size:11px;color:#666}img{display:block;height:220px}
+figure{display:inline-block;margin:0 6px 6px 0}figcaption{font-size:11px;color:#666}
+img{display:block;height:220px;border:1px solid #bbb}
 section{border-top:1px solid #ddd;padding:10px 0}p{margin:0 0 8px}"""
 
 
@@ -70,11 +72,10 @@ def browse(
     Raises:
       InputError: no prepared folder, or a setting at fault.
     """
-    if not dataset.is_dir():
-        raise InputError(f"--dataset={dataset}: no such folder; give an output of `jmpose prepare`")
+    data.check_prepared(dataset, "--dataset")
     found = sorted(path.stem.removeprefix("clips-") for path in dataset.glob("clips-*.npz"))
     if not found:
-        raise InputError(f"--dataset={dataset}: is no output of `jmpose prepare`; it has no clip table")
+        raise InputError(f"--dataset={dataset}: it has no clip table; run `jmpose prepare` again")
     split = split or ("train" if "train" in found else found[0])
     table = ClipTable.load(dataset, split)
     names = SKELETONS[skeleton or ("coco17" if table.skeleton == "coco17" else "posetrack15")]
@@ -93,6 +94,7 @@ def browse(
         flow_pairs=flow_pairs,
         flow_stride=STRIDE,
     )
+    _, offsets = table.windows(delta)
     sections = []
     say("reading the first clip; compiling …")
     try:
@@ -102,8 +104,11 @@ def browse(
             video = table.videos[table.clips["video"][row]]
             record = table.clips["key_record"][row]
             place = f"{table.frames['frame_file_name'][record]}, person {table.clips['person_index'][row]}"
-            pictures = _pictures(batch, names, input_size, sigma)
+            pictures = _pictures(batch, offsets[row], names, input_size, sigma)
             sections.append(_section(f"{video}: {place} (clip {row})", pictures))
+    except InputError as fault:
+        # The loader names the setting as a config has it.
+        raise InputError(str(fault).replace("flow_source=", "--flow=")) from fault
     finally:
         loader.close()
     title = f"{dataset.name}, {split}: {len(sections)} of {len(table)} clips"
@@ -114,8 +119,10 @@ def browse(
     return len(sections)
 
 
-def _pictures(batch: Any, skeleton: Any, input_size: tuple[int, int], sigma: float) -> Iterator[tuple[str, np.ndarray]]:
-    """Caption and uint8 RGB picture of everything that a clip is."""
+def _pictures(
+    batch: Any, offsets: np.ndarray, skeleton: Any, input_size: tuple[int, int], sigma: float
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Caption and uint8 RGB picture of everything that a clip is; offsets int [T] are those of its frames."""
     frames, weights = batch.frames[0], batch.joint_weights[0]
     key = len(frames) // 2
     for t, frame in enumerate(frames):
@@ -125,7 +132,7 @@ def _pictures(batch: Any, skeleton: Any, input_size: tuple[int, int], sigma: flo
                 draw_pose(frame, batch.keypoints[0], weights, skeleton=skeleton, threshold=0.5),
             )
         else:
-            yield f"t{t - key:+d}", frame
+            yield _offset(int(offsets[t]), t - key), frame
     size = (input_size[0] // STRIDE, input_size[1] // STRIDE)
     targets, used = heatmaps.encode(
         jnp.asarray(batch.keypoints[0]), jnp.asarray(weights), heatmap_size=size, stride=STRIDE, sigma=sigma
@@ -137,6 +144,12 @@ def _pictures(batch: Any, skeleton: Any, input_size: tuple[int, int], sigma: flo
         for pair, flow in enumerate(batch.flow[0]):
             picture = cv2.resize(flow_to_color(flow, limit), frames.shape[2:0:-1], interpolation=cv2.INTER_NEAREST)
             yield f"flow {pair + 1}, full colour {limit:.1f} px", picture
+
+
+def _offset(found: int, wanted: int) -> str:
+    """Which frame stands in a place; near the ends of a video another one stands in for what is not there."""
+    there = f"t{found:+d}" if found else "the key frame"
+    return there if found == wanted else f"{there} (there is no t{wanted:+d})"
 
 
 def _section(caption: str, pictures: Iterator[tuple[str, np.ndarray]]) -> str:

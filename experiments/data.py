@@ -1,5 +1,6 @@
 """Loaders from a config, for the commands that train and evaluate."""
 
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -24,28 +25,38 @@ def dataset_root(config: Mapping[str, Any]) -> pathlib.Path:
     root = config["dataset"]["root"]
     if not root:
         raise InputError("config.dataset.root is empty; give --config.dataset.root=DIR, an output of `jmpose prepare`")
-    folder = pathlib.Path(root)
+    return check_prepared(root, "--config.dataset.root")
+
+
+def check_prepared(root: str | os.PathLike, flag: str) -> pathlib.Path:
+    """The folder that a flag gives as a prepared data set.
+
+    Raises:
+      InputError: it is no output of `jmpose prepare`; says what it is instead.
+    """
+    folder, name = pathlib.Path(root), flag.removeprefix("--") if flag.startswith("--config.") else flag
     try:
         if not (folder / FEATURES).is_file():
-            raise InputError(f"config.dataset.root={root} {_what_it_is(folder)}")
+            raise InputError(f"{name}={root} {_what_it_is(folder, flag)}")
     except OSError as error:
-        raise InputError(f"config.dataset.root={root} cannot be read ({error.strerror})") from error
+        raise InputError(f"{name}={root} cannot be read ({error.strerror})") from error
     return folder
 
 
-def _what_it_is(folder: pathlib.Path) -> str:
+def _what_it_is(folder: pathlib.Path, flag: str) -> str:
     """Why a folder is no output of `jmpose prepare`, and what to do."""
     unfinished = folder if folder.name.endswith(UNFINISHED) else folder.with_name(folder.name + UNFINISHED)
     if unfinished.is_dir():
         return f"is not finished ({unfinished} is there): run the same `jmpose prepare` again, it goes on"
     if not folder.exists():
         near = next(place for place in folder.absolute().parents if place.exists())
-        return f"does not exist (of it there is {near}); check --config.dataset.root=DIR"
+        return f"does not exist (of it there is {near}); check {flag}=DIR"
     if not folder.is_dir():
         return "is a file; give the folder that `jmpose prepare` wrote"
-    below = sorted(path.parent for path in folder.glob(f"*/{FEATURES}"))
+    # A workdir of quickstart has its own two levels below.
+    below = [path.parent for pattern in ("*", "data/*") for path in sorted(folder.glob(f"{pattern}/{FEATURES}"))]
     if below:
-        return f"is no output of `jmpose prepare`, but holds one: give --config.dataset.root={below[0]}"
+        return f"is no output of `jmpose prepare`, but holds one: give {flag}={below[0]}"
     if (folder / "annotations").is_dir() or any((folder / name).is_dir() for name in SOURCE_FOLDERS):
         return (
             "is a source that is not prepared yet: run `jmpose prepare --dataset=NAME --source="

@@ -1,5 +1,6 @@
 """`jmpose doctor`: versions, devices, and what this machine can run."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -90,9 +91,24 @@ def _paper_geometry() -> deform_conv.Geometry:
     return deform_conv.geometry(*(jax.ShapeDtypeStruct(s, np.float32) for s in shapes), None, 1, 1, 1)
 
 
+@contextlib.contextmanager
+def _encoders_silent() -> Iterator[None]:
+    """x265 and SVT-AV1 write their settings to standard error, past Python and past FFmpeg's log."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def video() -> Iterator[tuple[str, str]]:
     """What can be written, and the speed of the parts of prediction that run in OpenCV."""
-    works = [codec for codec, ok in mp4_codecs().items() if ok]
+    with _encoders_silent():
+        works = [codec for codec, ok in mp4_codecs().items() if ok]
     yield "mp4 codecs", ", ".join(works) or "none; `jmpose predict` cannot write overlay.mp4"
     texture = np.random.default_rng(0).integers(0, 255, (480, 640, 3)).astype(np.uint8)
     detector = HogDetector()

@@ -21,10 +21,12 @@ from experiments.config_files import where_runs_are
 from experiments.config_flag import define_config, required_config
 from experiments.config_limits import check_sizes
 from experiments.earlier_results import check_place, publish, staging
+from experiments.few_steps import few_steps
 from experiments.flow_evaluation import describe, evaluate_flow
 from experiments.launch import launch, required
 from experiments.outputs import define_if_exists
 from experiments.reported import reported
+from experiments.trained_config import check_eval, check_trained
 from jmpose_jax import checks
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_writable, put_in_place, write_json
@@ -109,7 +111,17 @@ def evaluate(
             kept = publish(stage, workdir, names, if_exists)
             if kept and not quiet:
                 say(f"the earlier evaluation is kept as {', '.join(str(path) for path in kept)}")
+    if estimated is not None and not quiet:
+        warn_of_few_steps(checkpoint or workdir, config.eval.checkpoint == "best")
     return result
+
+
+def warn_of_few_steps(checkpoint: str | pathlib.Path, best: bool = False, results: str = "poses") -> None:
+    """Say on standard error, before the figures, where they are of a model that has hardly been trained."""
+    from jmpose_jax.train.checkpoints import find_checkpoint
+
+    if text := few_steps(find_checkpoint(checkpoint, best), results):
+        say(f"evaluate: {text}")
 
 
 def score(config, workdir: pathlib.Path, predictions: str | pathlib.Path, crowd_index: float | None = None) -> dict:
@@ -152,7 +164,9 @@ def _estimate(config, checkpoint: pathlib.Path, quiet: bool) -> tuple:
     from jmpose_jax.train.checkpoints import load_model
     from jmpose_jax.train.sharding import local_mesh, replicated, split_over_devices
 
-    _, model, variables = load_model(checkpoint, ema=config.eval.ema)
+    check_eval(config)
+    saved, model, variables = load_model(checkpoint, ema=config.eval.ema)
+    check_trained(config, saved, checkpoint)
     run = split_over_devices(configured_estimator(config, model, f"checkpoint {checkpoint}"))
     variables = jax.device_put(variables, replicated(local_mesh()))
     loader = data.eval_loader(config)
@@ -224,7 +238,10 @@ def main(argv: list[str] | None = None) -> None:
     )
     oks_nms = flags.DEFINE_float("oks_nms", None, "Keep one of poses that are more alike than this; off by default.")
     crowd = flags.DEFINE_float("crowd_index", None, "Score also the frames of at least this CrowdIndex, and list them.")
-    if_exists = define_if_exists(default="number")
+    if_exists = define_if_exists(
+        default="number",
+        number="keep them under the next free number (evaluation-2.json), and give the new ones the fixed names",
+    )
 
     def run() -> None:
         if truth.value is not None:
@@ -241,7 +258,9 @@ def main(argv: list[str] | None = None) -> None:
             refuse((predictions, oks_nms, crowd), "is for poses, and config.model.name is raft")
             if jax.process_count() > 1:
                 raise InputError("endpoint errors are computed by one process; add --distributed=off and start one")
-            print(describe(evaluate_flow(config.value, folder, checkpoint.value or folder, if_exists.value)))
+            found = evaluate_flow(config.value, folder, checkpoint.value or folder, if_exists.value)
+            warn_of_few_steps(checkpoint.value or folder, results="flow")
+            print(describe(found))
         else:
             if predictions.value is None:
                 check_run(folder, checkpoint.value)

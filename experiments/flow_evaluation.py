@@ -12,6 +12,7 @@ from data_pipeline.progress import say
 from experiments import data
 from experiments.earlier_results import check_place, publish, staging
 from experiments.reported import reported
+from experiments.trained_config import check_kind
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_writable, write_json
 from jmpose_jax.inference.estimate import run_model
@@ -51,6 +52,7 @@ def evaluate_flow(
         raise InputError(f"config.dataset.flow_source={dataset['flow_source']!r}: endpoint errors need exact")
     scored = find_checkpoint(checkpoint)
     saved, variables = load_variables(scored)
+    check_kind(config, saved, checkpoint)
     model = create_model(config["model"])
     if (found := (saved.get("model") or {}).get("size")) != model.size:
         raise InputError(f"checkpoint {checkpoint} is no RAFT of size {model.size!r} (its size is {found!r})")

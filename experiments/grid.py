@@ -3,8 +3,9 @@
 `get_grid()` stands beside `get_config()` in the config file. `--engine` runs the cells here, as Slurm jobs, or prints
 their commands; `--vectorize` trains cells that differ in their loss weights alone as one program. Started again, the
 command goes on where it was; with `--workdir` alone it takes the grid that the folder holds. A failed cell stops no
-other; once all have been tried, the status is 2 where only the input of cells was at fault, 1 where it was anything
-else, 65 where no cell has a result because losses turned NaN.
+other; once all have been tried, the status is 2 where only the input of cells was at fault, 1 where cells failed for
+another reason, 65 where none has a result because losses turned NaN, and otherwise 0: a cell whose loss turned NaN
+beside others that are done is a result too; a line on standard error says how many there are, and `grid.md` why.
 """
 
 import importlib.util

@@ -67,6 +67,7 @@ def measure_of(grid: Grid) -> Measure:
 def check_evaluable(config: ConfigDict) -> None:
     """Raises InputError where a cell could not be evaluated once it is trained."""
     from experiments import data
+    from experiments.trained_config import check_eval
     from experiments.validation import check_average
 
     dataset = config.dataset
@@ -74,6 +75,7 @@ def check_evaluable(config: ConfigDict) -> None:
         if dataset.flow_source != "exact":
             raise InputError(f"config.dataset.flow_source={dataset.flow_source!r}: endpoint errors need exact")
     else:
+        check_eval(config)
         check_average(config)
     folder, split = data.dataset_root(config), dataset.eval_split
     needed = [folder / f"clips-{split}.npz"]

@@ -9,15 +9,22 @@ from jmpose_jax.errors import InputError
 from jmpose_jax.files import IF_EXISTS, check_writable, place_results
 
 
-def define_if_exists(default: str = "refuse", of: str = "") -> flags.FlagHolder[str]:
-    """Define `--if_exists`; its value goes to `files.place_results`. `of` says before its help what it is about."""
+def define_if_exists(
+    default: str = "refuse", of: str = "", number: str = "write beside them, under the next free number"
+) -> flags.FlagHolder[str]:
+    """Define `--if_exists`; its value goes to `files.place_results`.
+
+    Args:
+      default: its value where it is not given.
+      of: says before its help what it is about.
+      number: what the command does with that value.
+    """
     return flags.DEFINE_enum(
         "if_exists",
         default,
         list(IF_EXISTS),
-        f"{of}{': ' if of else ''}"
-        "Where results of an earlier run are there: refuse; number: write beside them, under the next free number; "
-        "replace them.",
+        f"{of}{': ' if of else ''}Where results of an earlier run are there: refuse; number: {number}; "
+        "replace: replace them.",
     )
 
 

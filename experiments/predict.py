@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from absl import flags
 
 from data_pipeline.progress import ProgressBar
+from experiments.few_steps import few_steps
 from experiments.launch import launch, required
 from experiments.outputs import define_if_exists
 from jmpose_jax.errors import InputError
@@ -22,7 +23,6 @@ from jmpose_jax.stopping import StopNotice
 from jmpose_jax.train.checkpoints import find_checkpoint
 
 RESULTS = ("overlay.mp4", "poses.json", "poses.csv")
-FEW_STEPS = 100  # a model of fewer steps is one of a trial run
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -52,11 +52,17 @@ def main(argv: list[str] | None = None) -> None:
 
     def run() -> None:
         required(video, checkpoint, output)
-        folder = _results_folder(output.value, if_exists.value, filter(None, (video.value, boxes.value)))
+        if boxes.value and flags.FLAGS["detector"].present:
+            raise InputError(
+                f"--detector={detector.value} and --boxes={boxes.value} are both given, and boxes take a detector's "
+                "place; leave one of them out"
+            )
+        if boxes_from.value is not None and not boxes.value:
+            raise InputError("--boxes_from is of the frames in --boxes; give --boxes as well, or leave it out")
         if not math.isfinite(draw_threshold.value):
             raise InputError(f"--draw_threshold={draw_threshold.value} is no number; give one from 0 to 1")
-        check_video_file(pathlib.Path(video.value), "--video")
-        step = find_checkpoint(checkpoint.value).name
+        _check_video(video.value)
+        step = find_checkpoint(checkpoint.value)
         find = make_detector(detector.value)
         reader = VideoReader(video.value)
         images, dropped, notes = {}, {}, ()
@@ -76,6 +82,8 @@ def main(argv: list[str] | None = None) -> None:
                     f"--boxes={boxes.value}: its first box is on frame {file.detector.frames[0]}, the video has "
                     f"{reader.announced_frames} frames; frames are numbered from 0"
                 )
+        # What is read comes first: an earlier result must not hide that it could not be made again.
+        folder = _results_folder(output.value, if_exists.value, filter(None, (video.value, boxes.value)))
         total = reader.expected_frames or None
         if max_frames.value:
             total = min(total, max_frames.value) if total else max_frames.value
@@ -83,8 +91,8 @@ def main(argv: list[str] | None = None) -> None:
         with StopNotice("ending the files with the frames so far") as notice:
             predictor = from_checkpoint(checkpoint.value, flip_test=flip_test.value, batch_size=batch_size.value)
             predictor.before_compiling = lambda: _say("compiling the model for its first batch")
-            if step.isdecimal() and 0 < int(step) < FEW_STEPS:
-                _say(f"the checkpoint is of step {step}: a model that has hardly been trained estimates no real poses")
+            if few := few_steps(step):
+                _say(few)
             start = time.monotonic()
             bar = ProgressBar(total, "predict")
             try:
@@ -118,6 +126,16 @@ def main(argv: list[str] | None = None) -> None:
         print(done)
 
     launch(run, argv)
+
+
+def _check_video(video: str) -> None:
+    """Raises InputError where `--video` is no file that can be read, and names it as it was given."""
+    path = pathlib.Path(video)
+    try:
+        check_video_file(path, "--video")
+    except InputError as fault:
+        # A path has one slash where a URL has two.
+        raise InputError(str(fault).replace(str(path), video, 1)) from None
 
 
 def _results_folder(output: str, if_exists: str, inputs: Iterable[str]) -> pathlib.Path:

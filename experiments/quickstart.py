@@ -163,6 +163,13 @@ def _claim(folder: pathlib.Path, scale: str, seed: int) -> None:
     path = folder / "quickstart.json"
     mine = {"scale": scale, "seed": seed}
     if not os.path.lexists(path):
+        # A hidden file is the lock of this command, or of the system.
+        foreign = sorted(name for name in (os.listdir(folder) if folder.is_dir() else ()) if not name.startswith("."))
+        if foreign:
+            raise InputError(
+                f"--workdir {folder} holds something else ({foreign[0]}{', …' if foreign[1:] else ''}) and no "
+                "quickstart.json; give a new or an empty folder"
+            )
         write_json(path, mine)
         return
     try:
@@ -230,9 +237,8 @@ def closing_words(folder: pathlib.Path, result: dict[str, Any]) -> str:
 
     ap = {row: result["ap"][row].get("Total") for row in ("JM-Pose", "backbone")}
     figures = ", ".join(f"{row} {'–' if value is None else f'{value:.1f}'}" for row, value in ap.items())
-    lines = [f"mAP on the {result['split']} split: {figures}"]
-    if text := report.caveat(result):
-        lines.append(f"mind: {text[0].lower()}{text[1:]}")
+    lines = [f"mind: {text[0].lower()}{text[1:]}"] if (text := report.caveat(result)) else []
+    lines.append(f"mAP on the {result['split']} split: {figures}")
     lines.append(f"done: open {folder / 'report.md'}")
     for what, line in report.next_commands(folder).items():
         lines += [f"{what}:", f"  {line}"]

@@ -17,6 +17,7 @@ from data_pipeline.synthetic.config import SyntheticConfig
 from data_pipeline.synthetic.dataset import generate
 from experiments import data, plots
 from experiments.comparison import ROWS, SUBSETS
+from experiments.few_steps import FEW_STEPS
 from jmpose_jax import checks
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_text
@@ -32,7 +33,6 @@ from jmpose_jax.train import checkpoints
 
 DEMO_FRAMES = 60
 DEMO_SEED = 77_000_000  # far from every data set's seed: the video's people are in no split
-FEW_STEPS = 100  # a model of fewer has hardly left its initial values
 RESULT = {"scale": str, "seed": int, "split": str, "clips": int, "steps": dict, "ap": dict, "subsets": dict,
           "joints": dict}  # fmt: skip
 
@@ -84,7 +84,9 @@ def next_commands(folder: pathlib.Path) -> dict[str, str]:
         if rendered.is_file():
             video, purpose = ["--video", rendered, "--boxes", boxes], "Poses on a video (on your own: without --boxes)"
     predict = ["jmpose", "predict", *video, "--checkpoint", model, "--output", folder / "my_poses"]
-    return {purpose: _shell(predict), "Scores of the model": _shell(["jmpose", "evaluate", "--workdir", model])}
+    # The config of the run names the split that training may look at; the figures here are of the other one.
+    evaluate = ["jmpose", "evaluate", "--workdir", model, "--config.dataset.eval_split=test"]
+    return {purpose: _shell(predict), "Scores of the model on the test split": _shell(evaluate)}
 
 
 def _shell(words: list[Any]) -> str:

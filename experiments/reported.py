@@ -27,14 +27,18 @@ def reported(loader: Batches, description: str, enabled: bool = True, compiled: 
     Yields:
       The batches, in their order.
     """
-    bar = None
+    bar, first = None, True
     for batch in loader:
-        if enabled and bar is None and not compiled:
-            say(f"{description}: compiling for the first of {len(loader)} batches, which may take a minute …")
-        yield batch  # comes back once it has been worked on
         if bar is None:
-            bar = ProgressBar(len(loader), description, initial=1, enabled=enabled)
-        else:
-            bar.update(1)
+            say(
+                f"{description}: compiling for the first of {len(loader)} batches, which may take a minute …",
+                enabled and not compiled,
+            )
+            bar = ProgressBar(len(loader), description, enabled=enabled)
+        yield batch  # comes back once it has been worked on
+        bar.update(1)
+        if first:
+            bar.restart()
+            first = False
     if bar is not None:
         bar.close()

@@ -12,6 +12,7 @@ import numpy as np
 from jmpose_jax.errors import InputError
 
 HIGHEST = jax.lax.Precision.HIGHEST
+DECODERS = ("argmax", "quarter_offset", "dark")  # methods of `decode`
 
 
 def encode(
@@ -147,8 +148,8 @@ def decode(heatmaps: jax.Array, method: str = "argmax", blur_kernel: int = 11) -
     Raises:
       InputError: the method is unknown, or a map is too small for it.
     """
-    if method not in ("argmax", "quarter_offset", "dark"):
-        raise InputError(f"heatmaps.decode: unknown method {method!r}; choose argmax, quarter_offset or dark")
+    if method not in DECODERS:
+        raise InputError(f"heatmaps.decode: unknown method {method!r}; choose one of {', '.join(DECODERS)}")
     height, width, joints = heatmaps.shape[-3:]
     if method != "argmax" and min(height, width) < 5:
         raise InputError(f"heatmaps.decode: {method} needs maps of 5 x 5 or more, got {height} x {width}")

@@ -47,9 +47,34 @@ def test_augmented_page_differs_by_seed(prepared, tmp_path):
     assert a == b != c
 
 
-def test_faults(prepared, tmp_path):
-    with pytest.raises(InputError, match="is no output of `jmpose prepare`"):
+def test_a_frame_that_stands_in_for_another_says_so(prepared, tmp_path):
+    """The videos have two frames on each side of the labelled one."""
+    options = dict(split="test", clips=1, delta=3, input_size=(64, 48), flow_source="none", augmented=False)
+    browse(prepared, tmp_path / "page.html", **options)
+    found = pictures(tmp_path / "page.html")
+    captions = [text.split(",")[0] for text, _ in found[:7]]
+    expected = ["t-2 (there is no t-3)", "t-1 (there is no t-2)", "the key frame (there is no t-1)", "key frame"]
+    assert captions == [*expected, "t+1", "t+2", "t+2 (there is no t+3)"]
+    np.testing.assert_array_equal(found[5][1], found[6][1])
+
+
+def test_pictures_that_are_white_have_an_edge(prepared, tmp_path):
+    browse(prepared, tmp_path / "page.html", clips=1, delta=0, input_size=(64, 48), flow_source="none")
+    style = re.search("<style>(.*?)</style>", (tmp_path / "page.html").read_text(), re.DOTALL)[1]
+    assert "border:1px solid" in re.search("img{(.*?)}", style)[1]
+
+
+def test_faults(prepared, tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="--dataset=.* is empty"):
         browse(tmp_path, tmp_path / "page.html")
+    run = tmp_path / "run" / "data"
+    run.mkdir(parents=True)
+    (run / "prepared").symlink_to(prepared)
+    with pytest.raises(InputError, match=f"give --dataset={run / 'prepared'}"):
+        browse(run.parent, tmp_path / "page.html")
+    monkeypatch.setattr("data_pipeline.flow.flow_of", lambda *_: None)
+    with pytest.raises(InputError, match="--flow=dis"):
+        browse(prepared, tmp_path / "page.html", delta=1, input_size=(64, 48), flow_source="exact")
     with pytest.raises(InputError, match="no prepared split 'dev'"):
         browse(prepared, tmp_path / "page.html", split="dev")
     assert not (tmp_path / "page.html").exists()

@@ -47,6 +47,10 @@ def one_above(place):
     return place
 
 
+def quickstart(place):
+    return one_above(place / "data") and place
+
+
 def empty(place):
     place.mkdir()
     return place
@@ -68,6 +72,7 @@ def foreign(place):
         (unfinished, "is not finished"),
         (unfinished_itself, "is not finished"),
         (one_above, r"--config.dataset.root=.*prepared"),
+        (quickstart, r"--config.dataset.root=.*data/prepared"),
         (empty, "is empty"),
         (foreign, "has no features.json"),
     ],

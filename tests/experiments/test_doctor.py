@@ -1,5 +1,7 @@
 """The doctor's report."""
 
+import os
+
 import jax
 
 from experiments import doctor
@@ -13,6 +15,19 @@ def test_report():
         assert lines[name].strip()
     assert "runs" in lines["deformable convolution xla"]
     assert "mp4v" in lines["mp4 codecs"]
+
+
+def test_encoders_that_write_past_python_are_silent(monkeypatch, capfd):
+    """x265 and SVT-AV1 write to the descriptor; what comes after them is heard again."""
+
+    def codecs():
+        os.write(2, b"x265 [info]: HEVC encoder\n")
+        return {"mp4v": True}
+
+    monkeypatch.setattr(doctor, "mp4_codecs", codecs)
+    assert dict(doctor.video())["mp4 codecs"] == "mp4v"
+    os.write(2, b"heard\n")
+    assert capfd.readouterr().err == "heard\n"
 
 
 def test_the_default_comes_with_its_reason(monkeypatch):

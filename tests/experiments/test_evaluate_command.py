@@ -71,6 +71,34 @@ def test_a_workdir_is_enough_and_earlier_results_are_kept(trained, command):
     assert status == 2 and err.count("\n") == 1 and "evaluation.json" in err
 
 
+def test_a_model_that_is_not_the_checkpoints_is_refused(trained, command):
+    before = sorted(path.name for path in trained.iterdir())
+    for override, culprits in (
+        (
+            ("--config.model.backbone.width=8", "--config.dataset.delta=1"),
+            ("model.backbone.width is 8", "delta"),
+        ),
+        (("--config.model.name=jmpose",), ("is of a image", "of a jmpose")),
+        (("--config.eval.decode=foo",), ("config.eval.decode='foo'",)),
+    ):
+        status, out, err = command(f"--workdir={trained}", *override)
+        assert status == 2 and out == "" and err.count("\n") == 1 and all(text in err for text in culprits)
+    assert sorted(path.name for path in trained.iterdir()) == before
+
+
+def test_figures_of_a_few_steps_come_after_a_warning(trained, command):
+    status, _, err = command(f"--workdir={trained}")
+    assert status == 0 and "of step 6:" in err.splitlines()[-1]
+    status, _, err = command(f"--workdir={trained}", f"--predictions={trained / 'predictions'}")
+    assert status == 0 and "of step" not in err  # files are of nobody knows which model
+
+
+def test_the_help_says_what_becomes_of_an_earlier_evaluation(command):
+    _, out, _ = command("--help")
+    text = " ".join(out.split("--if_exists")[1].split("--")[0].split())
+    assert "number: keep them under the next free number" in text and "write beside" not in text
+
+
 def test_the_config_beside_a_checkpoint_is_enough(trained, command, tmp_path):
     step = checkpoints.find_checkpoint(trained)
     status, _, _ = command(f"--checkpoint={step}", f"--workdir={tmp_path / 'out'}")

@@ -52,6 +52,10 @@ def test_a_cell_of_raft_is_scored_by_endpoint_error(tmp_path, monkeypatch):
 
 def test_what_could_not_be_evaluated_is_refused_before_it_is_trained(small_backbone, prepared, tmp_path, monkeypatch):
     check_evaluable(small_backbone)
+    small_backbone.eval.decode = "foo"
+    with pytest.raises(InputError, match="config.eval.decode='foo'"):
+        check_evaluable(small_backbone)
+    small_backbone.eval.decode = "dark"
     small_backbone.dataset.eval_split = "dev"
     with pytest.raises(InputError, match=r"eval_split='dev'.*test, train, val"):
         check_evaluable(small_backbone)

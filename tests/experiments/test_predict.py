@@ -201,6 +201,29 @@ def test_earlier_results(checkpoint, video, tmp_path, capsys):
     assert len(list(VideoReader(tmp_path / "out/overlay.mp4"))) == 6
 
 
+def test_an_earlier_result_hides_no_fault_of_what_is_read(checkpoint, video, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "poses.json").write_text("earlier")
+    (tmp_path / "boxes.json").write_text("{")
+    given = {"video": video, "checkpoint": checkpoint, "output": tmp_path / "out"}
+    for name, value in (("video", "none.mp4"), ("checkpoint", "no-run"), ("boxes", tmp_path / "boxes.json")):
+        status, _, err = run(capsys, **given | {name: value})
+        assert status == 2 and str(value) in err and "--if_exists" not in err
+        fresh()
+    assert run(capsys, **given)[0] == 2 and content(tmp_path / "out") == {"poses.json": b"earlier"}
+
+
+def test_people_come_from_one_place(checkpoint, video, tmp_path, capsys):
+    given = {"video": video, "checkpoint": checkpoint}
+    fault(capsys, tmp_path, "--detector=whole and --boxes=b.json", **given, detector="whole", boxes="b.json")
+    fresh()
+    fault(capsys, tmp_path, "--boxes_from", **given, boxes_from=1)
+
+
+def test_a_url_is_named_as_it_was_given(checkpoint, tmp_path, capsys):
+    fault(capsys, tmp_path, "--video https://x.y/a.mp4: is a URL", video="https://x.y/a.mp4", checkpoint=checkpoint)
+
+
 def test_a_working_folder_with_results(checkpoint, video, tmp_path, capsys, monkeypatch):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "poses.csv").write_text("earlier")
@@ -250,7 +273,6 @@ def test_what_is_read_is_not_replaced(checkpoint, video, tmp_path, capsys, way, 
 
 
 def test_a_place_that_cannot_be_written_to(checkpoint, video, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(predict, "VideoReader", lambda path: pytest.fail("the video was opened before"))
     monkeypatch.setattr(predict, "from_checkpoint", lambda *a, **k: pytest.fail("the model was loaded before"))
     (tmp_path / "file").write_text("")
     for output in (

@@ -64,6 +64,16 @@ def test_a_workdir_belongs_to_one_scale_and_seed(tmp_path):
         _claim(tmp_path / "w", "smoke", 0)
 
 
+@pytest.mark.parametrize("there", ["poses.json", "images"])
+def test_a_folder_that_holds_something_else_is_refused(tmp_path, there, monkeypatch):
+    monkeypatch.setattr("experiments.quickstart._data", lambda *_: pytest.fail("rendered"))
+    (tmp_path / there).mkdir()
+    (tmp_path / ".lock").write_text("")
+    with pytest.raises(InputError, match=f"{tmp_path} .*{there}"):
+        run(tmp_path, "smoke", 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", there]
+
+
 def test_a_changed_config_goes_on_only_where_it_is_allowed(tmp_path, monkeypatch):
     allowed = []
 
@@ -128,6 +138,7 @@ def test_a_model_of_ten_steps_announces_its_figures_with_a_warning(tmp_path, ste
     report.write_report(tmp_path, {"draw": 1.0}, 2.0**30)
     for text in (closing_words(tmp_path, found), (tmp_path / "report.md").read_text()):
         assert "50.0" in text and ("10 steps" in text and "mean nothing" in text) == warned
+        assert not warned or text.index("mean nothing") < text.index("50.0")
 
 
 def test_the_end_says_how_to_use_what_was_made(tmp_path):
@@ -141,7 +152,9 @@ def test_the_end_says_how_to_use_what_was_made(tmp_path):
     boxes.write_text("{}")
     (folder / "data" / "video" / "000001_mpii_train.mp4").write_text("")
     predict, evaluate = (shlex.split(command) for command in report.next_commands(folder).values())
-    assert predict[:2] == ["jmpose", "predict"] and evaluate == ["jmpose", "evaluate", "--workdir", f"{folder}/jmpose"]
+    assert predict[:2] == ["jmpose", "predict"] and evaluate[:2] == ["jmpose", "evaluate"]
+    # The figures that are announced are of the test split, and so are those that the command gives.
+    assert evaluate[2:] == ["--workdir", f"{folder}/jmpose", "--config.dataset.eval_split=test"]
     given = dict(zip(predict[2::2], predict[3::2]))
     assert given["--boxes"] == str(boxes) and given["--checkpoint"] == f"{folder}/jmpose"
     assert given["--video"].endswith("000001_mpii_train.mp4") and not (folder / "my_poses").exists()

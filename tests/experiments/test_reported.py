@@ -20,18 +20,21 @@ def test_compiling_is_said_before_the_first_batch_is_worked_on(capsys):
     said = capsys.readouterr().err
     assert "evaluate: compiling" in said and "3 batches" in said
     assert list(batches) == ["b", "c"]
-    assert "evaluate: 2 done" in capsys.readouterr().err
+    assert "evaluate: 3 done" in capsys.readouterr().err
 
 
 def test_the_first_batch_is_no_measure_of_the_rest(monkeypatch):
     begun = []
 
     class Bar:
-        def __init__(self, total, description, *, initial, enabled):
-            begun.append((total, initial, enabled))
+        def __init__(self, total, description, *, enabled):
+            begun.append((total, enabled))
 
         def update(self, steps):
             begun.append(steps)
+
+        def restart(self):
+            begun.append("restart")
 
         def close(self):
             begun.append("closed")
@@ -39,9 +42,9 @@ def test_the_first_batch_is_no_measure_of_the_rest(monkeypatch):
     monkeypatch.setattr(module, "ProgressBar", Bar)
     batches = reported(Slow(), "evaluate")
     next(batches)
-    assert begun == []  # the clock starts when the first batch is done
+    assert begun == [(3, True)]
     list(batches)
-    assert begun == [(3, 1, True), 1, 1, "closed"]
+    assert begun == [(3, True), 1, "restart", 1, 1, "closed"]  # the clock starts anew when the first batch is done
 
 
 def test_silence_where_it_is_asked_for(capsys):

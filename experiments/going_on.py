@@ -64,7 +64,12 @@ def data_set(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_goes_on(
-    folder: pathlib.Path, before: Earlier, now: Mapping[str, Any], trained_on: Mapping[str, Any], allow: bool, quiet: bool
+    folder: pathlib.Path,
+    before: Earlier,
+    now: Mapping[str, Any],
+    trained_on: Mapping[str, Any],
+    allow: bool,
+    quiet: bool,
 ) -> dict[str, Any]:
     """Compare a run with its start of now, before anything heavy is made.
 

@@ -371,9 +371,7 @@ def main(argv: list[str] | None = None) -> None:
         join()
         lines: list[str] = []
         with distributed.told_of_lost_host():
-            train(
-                config.value, workdir.value, allow_config_change=allow.value, profile_steps=steps, tell=lines.append
-            )
+            train(config.value, workdir.value, allow_config_change=allow.value, profile_steps=steps, tell=lines.append)
         print(*lines, sep="\n")
 
     launch(run, argv)

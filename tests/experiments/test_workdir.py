@@ -74,7 +74,7 @@ def test_a_file_in_the_place_of_a_folder(tmp_path, place):
         check_workdir(tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "checkpoints.json"])
+@pytest.mark.parametrize("name", ["config.json", "dataset.json", "metrics.jsonl", "checkpoints.json"])
 def test_a_folder_in_the_place_of_a_file(tmp_path, name):
     (tmp_path / name).mkdir()
     with pytest.raises(InputError, match=f"{name} is a folder"):
@@ -104,6 +104,18 @@ def test_what_a_run_did_not_leave_does_not_stop_it(small_backbone, tmp_path, cap
     assert read_metrics(tmp_path / "run")[:3] == whole
     assert (tmp_path / "run" / UNREADABLE).read_bytes() == b'[1, 2]\n\xff\xfe\n{"step": "x"}\n'
     assert "3 of 6 lines are no metrics" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("inside", ["", "cells"])
+def test_a_folder_that_holds_runs_is_no_run(tmp_path, inside):
+    run = tmp_path / inside / "jmpose"
+    run.mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=f"--workdir={tmp_path} is no run; it holds the runs {run}"):
+        check_workdir(tmp_path)
+    check_workdir(run)
+    (tmp_path / "checkpoints").mkdir()  # a run with others in it
+    check_workdir(tmp_path)
 
 
 def test_a_file_among_the_checkpoints(tmp_path):

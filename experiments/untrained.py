@@ -24,7 +24,7 @@ def untrained(params: Mapping[str, Any], config: ConfigDict) -> list[str]:
             key = f"config.init.{part}"
             how = f"--{key}=WORKDIR" if part in config.init else f"{key} in the config's file"
             lines.append(
-                f"{part} has random values and stays so: config.optimizer.frozen holds {frozen[0]!r}, and {key} names no "
-                f"checkpoint; name one by {how}"
+                f"{part} has random values and stays so: config.optimizer.frozen holds {frozen[0]!r}, and {key} names "
+                f"no checkpoint; name one by {how}"
             )
     return lines

@@ -108,7 +108,7 @@ def test_an_override_at_fault(key, value, message):
         ("train.steps", "did you mean --config.train.steps"),
         ("model.width", "did you mean --config.model.width"),
         ("steps", "did you mean --config.train.steps"),
-        ("batch_size", "--config.train.batch_size or --config.eval.batch_size"),
+        ("batch_size", "--config.eval.batch_size or --config.train.batch_size"),
         ("workdri", "workdir"),
     ],
 )

@@ -88,6 +88,14 @@ def test_a_folder_that_is_read_only(tmp_path):
         check_workdir(tmp_path)
 
 
+def test_a_folder_of_runs_gets_no_training(small_backbone, tmp_path):
+    (tmp_path / "jmpose").mkdir()
+    (tmp_path / "jmpose" / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="it holds the runs .*jmpose: give one of them"):
+        train(small_backbone, tmp_path, quiet=True)
+    assert os.listdir(tmp_path) == ["jmpose"]
+
+
 def test_what_a_run_did_not_leave_does_not_stop_it(small_backbone, tmp_path, capsys):
     small_backbone.train.steps = 3
     train(small_backbone, tmp_path / "run", quiet=True)

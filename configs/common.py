@@ -22,7 +22,7 @@ def base() -> ConfigDict:
     config.dataset.box_enlarge = 1.25  # the crop's size over the box's
     config.dataset.complete_windows = False  # train only on clips whose neighbours all exist
     config.dataset.flow_source = "none"  # none, dis (OpenCV), exact (embedded data set), raft (in the model)
-    config.dataset.flow_pairs = "consecutive"  # which frames a flow connects; or key_to_support, support_to_key
+    config.dataset.flow_pairs = "consecutive"  # pairs of a flow: consecutive, key_to_support, support_to_key
     config.dataset.damaged = "error"  # a damaged record stops the run; "skip" counts it and goes on
     config.dataset.num_workers = 0  # loader processes; 0 uses threads
     config.dataset.num_threads = 2  # threads of the loader that decode and crop
@@ -38,7 +38,8 @@ def base() -> ConfigDict:
     config.loss.target = "official"  # official: centre rounded to a pixel; exact: sub-pixel centre
     config.loss.temperature = 0.1  # of the softmax over pixels in the information terms
     config.loss.features = "raw"  # or "standardized": each channel of what those terms read with variance 1
-    # Estimator of each information term.
+    # Estimator of each information term: vsd, vcd, vml_js, vml_kl or vsd_public (on the maps that the predictors make);
+    # club, vclub_s or l1out (upper bounds), infonce, mine or nwj (lower bounds) on samples, with a critic each.
     config.loss.estimators = ConfigDict({"relevancy": "vml_js", "complement": "vsd", "redundancy": "vsd"})
     # Unit of the information terms: "pixels" (nats over pixels, as public code has it) or "heatmap_loss" (alpha = 1
     # starts near L_H with any estimator; weights are then relative to the heatmap's).
@@ -69,7 +70,10 @@ def base() -> ConfigDict:
     config.train.keep = 2  # how many of the latest checkpoints stay
     config.train.keep_steps = ()  # steps whose checkpoints stay for good
     config.train.mesh_model = 1  # devices along the mesh's axis "model"; the others share the batch
-    config.train.sharding = ()  # rules over the state, e.g. (("backbone/.*kernel", "fsdp"),); see train/sharding.py
+    # Rules over the state, (regular expression over paths, tactic), the first that is found decides: "fsdp" splits the
+    # largest dimension over the devices, "model" the last one over mesh_model devices, "replicated" keeps a copy on
+    # each, as () does of all. E.g. (("backbone/.*kernel", "fsdp"),).
+    config.train.sharding = ()
     config.train.accumulate = 1  # parts of a batch whose gradients are averaged
     config.train.ema_decay = 0.0  # of the parameters' moving average; 0 keeps none
     config.train.compute_dtype = "float32"  # or "bfloat16", of the backbone; parameters and the rest stay float32

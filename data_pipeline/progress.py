@@ -3,6 +3,7 @@
 import collections
 import sys
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -13,6 +14,15 @@ T = TypeVar("T")
 INTERVAL = 5.0  # seconds between two plain lines: nobody wonders for longer whether anything goes on
 MARKS = 60  # of the latest counts with their times; the rate is that between the oldest and now
 APART = 1.0  # seconds between two of them at least: the rate is that of the last minute, or of the last 60 items
+
+
+_drawn: weakref.WeakSet["ProgressBar"] = weakref.WeakSet()  # bars that stand in the terminal's last line
+
+
+def leave_bars() -> None:
+    """End the bars that are being drawn: the next line on standard error, which ends the command, begins anew."""
+    for bar in list(_drawn):
+        bar.close()
 
 
 def say(text: str, enabled: bool = True) -> None:
@@ -104,6 +114,7 @@ class ProgressBar:
             count = "{n_fmt}" if total is None else "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}"
             shape = "{desc}: " + count + " [{elapsed}{postfix}]"
             self._bar = tqdm(total=total, initial=initial, desc=description, dynamic_ncols=True, bar_format=shape)
+            _drawn.add(self)
 
     def update(self, steps: int = 1) -> None:
         """Count steps done."""
@@ -138,11 +149,18 @@ class ProgressBar:
         elif self._enabled and self._count > self._first:
             # The line always comes, so that a log tells that the task ended, how, and how long it took in all.
             whole = self._total is None or self._count >= self._total
-            done = f"{self._count - self._first} done" if whole else f"stopped at {self._done()}"
+            done = self._whole() if whole else f"stopped at {self._done()}"
             note = f"; {self._note}" if self._note else ""
             seconds = time.monotonic() - self._began
             print(f"{self._description}: {done} in {seconds:.1f} s{note}", file=sys.stderr, flush=True)
         self._enabled, self._bar = False, None
+        _drawn.discard(self)
+
+    def _whole(self) -> str:
+        """The count at the end; of a task that went on, counted as in the lines before."""
+        now = self._count - self._first
+        of = "" if self._total is None else f" of {self._total}"
+        return f"{self._count}{of}, {now} of them now" if self._first else f"{now} done"
 
     def _done(self) -> str:
         if self._total is None:

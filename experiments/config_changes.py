@@ -31,7 +31,11 @@ LENGTHS = ("train.steps", "train.epochs")
 WHOLE_RUN = ("cosine", "stable")  # schedules that the number of steps shapes
 
 
-def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+NAMED = 3  # differences that a message spells out; the others are counted
+WIDTH = 60  # characters of a value in it
+
+
+def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any], quiet: bool = False) -> None:
     """Compare the config of a checkpoint with that of the run that goes on from it.
 
     More steps or epochs than before are no other config: that is going on. Where the learning rate depends on the
@@ -40,9 +44,10 @@ def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     Args:
       before: as the checkpoint holds it; keys that it lacks had their defaults.
       now: of this run, as JSON would give it.
+      quiet: leave that line out.
 
     Raises:
-      InputError: naming every key that differs, with both values.
+      InputError: naming the first keys that differ, with both values, and how many more do.
     """
     defaults = dict(flatten(json.loads(common.base().to_json_best_effort())))
     old, new = defaults | dict(flatten(before)), defaults | dict(flatten(now))
@@ -50,7 +55,7 @@ def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     changed = [key for key in changed if not key.startswith(FREE)]
     longer = [key for key in changed if key in LENGTHS and _is_more(old.get(key), new.get(key))]
     changed = [key for key in changed if key not in longer]
-    if longer and not changed and new.get("optimizer.schedule") in WHOLE_RUN:
+    if longer and not changed and not quiet and new.get("optimizer.schedule") in WHOLE_RUN:
         how = "; ".join(f"config.{key}: {_shown(old, key)} -> {_shown(new, key)}" for key in longer)
         print(
             f"{how}: the {new['optimizer.schedule']} schedule spans the whole run, so the learning rate from here on "
@@ -58,7 +63,9 @@ def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             file=sys.stderr,
         )
     if changed:
-        difference = "; ".join(f"config.{key}: {_shown(old, key)} -> {_shown(new, key)}" for key in changed)
+        shown = [f"config.{key}: {_shown(old, key)} -> {_shown(new, key)}" for key in changed[:NAMED]]
+        more = len(changed) - len(shown)
+        difference = "; ".join(shown) + (f"; and {more} more {'keys' if more > 1 else 'key'}" if more else "")
         raise InputError(
             f"the config is not the one that this workdir's run began with: {difference}; use another workdir, "
             "or go on all the same with --allow_config_change"
@@ -72,7 +79,8 @@ def _is_more(before: Any, now: Any) -> bool:
 
 
 def _shown(config: Mapping[str, Any], key: str) -> str:
-    return json.dumps(config[key]) if key in config else "absent"
+    text = json.dumps(config[key]) if key in config else "absent"
+    return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -4,9 +4,12 @@ They stay where they are written; here they are only collected.
 """
 
 import ast
+import functools
+import importlib
 import inspect
 import io
 import pathlib
+import pkgutil
 import re
 import tokenize
 from collections.abc import Mapping
@@ -14,8 +17,10 @@ from typing import Any
 
 import configs
 from experiments.config_files import split_source
+from jmpose_jax import models
 
 CONFIGS = pathlib.Path(configs.__file__).parent
+_POINTER = re.compile(r"\bas (?:`?(\w+)`? )?in ([A-Z]\w+)")
 _ATTRIBUTE = re.compile(r"\s+([a-z_0-9, ]+): (.+)")
 
 
@@ -94,8 +99,35 @@ def of_model(model: Mapping[str, Any]) -> dict[str, str]:
     if model["name"] not in CLASSES:
         return found
     for part, made_of in {"": model_class(model["name"]), **part_classes(model)}.items():
-        said = attributes(inspect.getdoc(made_of) or "")
+        said = explained(attributes(inspect.getdoc(made_of) or ""), made_of)
         found |= {f"model.{part}.{name}" if part else f"model.{name}": text for name, text in said.items()}
+    return found
+
+
+def explained(said: Mapping[str, str], made_of: type) -> dict[str, str]:
+    """The entries of a class's docstring, with what they only point at, "as in OtherClass", written out.
+
+    The other class says it of the same name, or of the one in "as NAME in OtherClass".
+    """
+    found = {}
+    for name, text in said.items():
+        for pointer in _POINTER.finditer(text):
+            other = _classes().get(pointer[2])
+            if other is None or other is made_of:
+                continue
+            there = explained(attributes(inspect.getdoc(other) or ""), other).get(pointer[1] or name, "")
+            text = text.replace(pointer[0], there.rstrip(".")) if there else text
+        found[name] = text
+    return found
+
+
+@functools.cache
+def _classes() -> dict[str, type]:
+    """Every module class of jmpose_jax.models by its name."""
+    found = {}
+    for module in pkgutil.iter_modules(models.__path__):
+        content = importlib.import_module(f"{models.__name__}.{module.name}")
+        found |= {n: x for n, x in vars(content).items() if inspect.isclass(x) and x.__module__ == content.__name__}
     return found
 
 

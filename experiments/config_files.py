@@ -16,13 +16,14 @@ from configs import common
 from experiments.config_changes import flatten
 from jmpose_jax import checks
 from jmpose_jax.errors import InputError
-from jmpose_jax.nearest import nearest_key
+from jmpose_jax.nearest import nearest_keys
 
 SAVED = "config.json"
 MODULE = "jmpose_config_"  # before the names of config files that are run
 FIXED = ("seed", "dataset", "optimizer", "train", "eval")  # sections whose keys are the same for every model
 CHOSEN = ("loss.estimators.", "loss.weights.")  # sections of which a config names what it wants
 OPTIONAL = ("dataset.flow_stride", "dataset.augment.")
+MEANT = 4  # keys that a message offers
 EXAMPLE = "give a file of configs/, e.g. configs/jmpose.py:tiny"
 
 
@@ -190,8 +191,8 @@ def _check_finite(config: ConfigDict, where: str) -> None:
 
 def did_you_mean(key: str, known: Any) -> str:
     """The end of a message on an unknown key."""
-    near = nearest_key(key, known)
-    return f"; did you mean {near!r}?" if near else "; `jmpose config --config=FILE` lists all keys"
+    near = " or ".join(repr(found) for found in nearest_keys(key, known)[:MEANT])
+    return f"; did you mean {near}?" if near else "; `jmpose config --config=FILE` lists all keys"
 
 
 def beside(place: str | os.PathLike) -> pathlib.Path | None:

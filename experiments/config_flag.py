@@ -15,6 +15,7 @@ from absl import flags
 from ml_collections import ConfigDict
 from ml_collections.config_flags import tuple_parser
 
+from configs import common
 from experiments import config_files
 from jmpose_jax.errors import InputError
 
@@ -95,6 +96,8 @@ def read_flags(argv: list[str]) -> list[str]:
         argv = flags.FLAGS.read_flags_from_files(list(argv), force_gnu=False)
         argv, given = split_overrides(argv)
         rest = flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as error:
+        raise InputError(_meant_for_config(error.flagname) or str(error)) from error
     except flags.Error as error:
         raise InputError(str(error)) from error
     except (ValueError, TypeError, OSError) as error:
@@ -103,6 +106,18 @@ def read_flags(argv: list[str]) -> list[str]:
         return _with_config(flag, rest, given)
     except OSError as error:
         raise InputError(f"--config: {error.strerror}: {error.filename}; check the path and its permissions") from error
+
+
+def _meant_for_config(name: str) -> str:
+    """What to say of an unknown flag that is a key of configs, with its section or without; "" of any other."""
+    known = [key for key, _ in config_files.flatten(common.base().to_dict())]
+    sections = {key.split(".")[0] for key in known} | {"model"}
+    if name.split(".")[0] in sections and "." in name:
+        meant = [name]
+    else:
+        meant = [key for key in known if key.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
+    offered = " or ".join(f"--config.{key}" for key in meant[: config_files.MEANT])
+    return f"--{name} is no flag; did you mean {offered}?" if offered else ""
 
 
 def _with_config(flag: ConfigFlag, rest: list[str], given: dict[str, str | bool]) -> list[str]:

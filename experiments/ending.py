@@ -67,6 +67,7 @@ def guarded(program: str, run: Callable[[], None], faults: tuple[type[Exception]
 
 def fail(program: str, error: Exception, status: int = 2) -> NoReturn:
     """Print the fault in one line and exit."""
+    _leave_bars()
     print(f"{program_name(program)}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
     if isinstance(error, HostLost):
         stopping.leave(status)  # JAX would wait for the process that has gone
@@ -87,10 +88,18 @@ def _interrupted(program: str, number: int | None) -> NoReturn:
     came = number or stopping.received()
     how = f"stopped by {stopping.name(came)}" if came else "interrupted"
     status = 128 + (came or 2)
+    _leave_bars()
     print(f"{program_name(program)}: {how}", file=sys.stderr, flush=True)
     if _of_several_processes() or stopping.received() is not None:
         stopping.leave(status)  # JAX would wait for the others, which wait for this one
     sys.exit(status)
+
+
+def _leave_bars() -> None:
+    """A line of ours begins at the terminal's margin, not behind a progress bar; without bars nothing is imported."""
+    progress = sys.modules.get("data_pipeline.progress")
+    if hasattr(progress, "leave_bars"):  # a signal may have broken the import off
+        progress.leave_bars()
 
 
 def program_name(program: str) -> str:

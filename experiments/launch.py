@@ -103,11 +103,18 @@ def usage(program: str, description: str) -> str:
         value = ",".join(map(str, flag.default)) if isinstance(flag.default, list | tuple) else flag.default
         default = "" if value in (None, "") else f" (default: {value})"
         lines.append(f"  {name}")
-        lines += textwrap.wrap(f"{flag.help}{default}", 96, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        lines += textwrap.wrap(f"{_help(flag)}{default}", 96, initial_indent=" " * 6, subsequent_indent=" " * 6)
         if flag.name == "config":
             lines.append("  --config.KEY=VALUE")
             lines.append("      Change one value of the config, e.g. --config.train.steps=100.")
     return "\n".join(lines)
+
+
+def _help(flag: flags.Flag) -> str:
+    """The flag's help as it was written: absl adds to that of a flag of several values, on a line of its own."""
+    said, added, _ = (flag.help or "").partition("repeat this option to specify a list of values")
+    said = " ".join(said.split()).rstrip(";") if added else said
+    return said if not added or "repeatable" in said else f"{said} Repeatable."
 
 
 def _own_flags() -> list[flags.Flag]:

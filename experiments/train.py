@@ -16,8 +16,8 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
-from data_pipeline.progress import ProgressBar
-from experiments import data, hosts
+from data_pipeline.progress import ProgressBar, say
+from experiments import data, going_on, hosts
 from experiments.config_changes import check_unchanged
 from experiments.config_flag import define_config, required_config
 from experiments.config_limits import check_limits
@@ -25,6 +25,7 @@ from experiments.launch import launch
 from experiments.outputs import define_if_exists
 from experiments.summary import summary as summarized
 from experiments.tasks import Task, model_options, task_of
+from experiments.untrained import untrained
 from experiments.validation import make_validation
 from experiments.workdir import check_workdir
 from jmpose_jax import stopping
@@ -57,17 +58,20 @@ def train(
     quiet: bool = False,
     allow_config_change: bool = False,
     profile_steps: tuple[int, int] | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> TrainState:
     """Train as the config says, from the workdir's latest checkpoint where there is one.
 
     Args:
       config: from a file in `configs/`.
-      workdir: gets `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, and `checkpoints.json`, which
-        names the latest and the best.
+      workdir: gets `config.json`, `dataset.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, and
+        `checkpoints.json`, which names the latest and the best.
       start_from: a fresh workdir starts from this checkpoint of the same model: state, optimiser and input position.
       quiet: no progress report.
-      allow_config_change: go on from a checkpoint of the workdir though it was written with another config.
+      allow_config_change: go on from a checkpoint of the workdir though it was written with another config, or from
+        another data set.
       profile_steps: first and last of the steps to trace into `profile/`, a folder for each process.
+      tell: gets one line at the end: what was trained, or that nothing was left to train.
 
     Returns:
       The final state.
@@ -79,7 +83,12 @@ def train(
     folder = pathlib.Path(workdir)
     check_workdir(folder)
     with locked(folder) if jax.process_index() == 0 else contextlib.nullcontext():
-        return _train(config, folder, start_from, quiet, allow_config_change, profile_steps)
+        state, began, total = _train(config, folder, start_from, quiet, allow_config_change, profile_steps)
+    if began < total:
+        tell(f"trained: {workdir}")
+    else:
+        tell(f"{workdir}: already at step {began} of {total}; more with --config.train.steps=N")
+    return state
 
 
 def _train(
@@ -89,8 +98,8 @@ def _train(
     quiet: bool,
     allow_config_change: bool,
     profile_steps: tuple[int, int] | None,
-) -> TrainState:
-    """`train`, once no other process works in the folder."""
+) -> tuple[TrainState, int, int]:
+    """`train`, once no other process works in the folder: final state, the step it began at and that of the end."""
     with contextlib.ExitStack() as begun, contextlib.ExitStack() as setting_up:
         # Until the training begins there is nothing to save: a signal ends the command where it stands.
         setting_up.enter_context(stopping.at_once())
@@ -101,30 +110,42 @@ def _train(
             raise InputError(f"config.train.non_finite={config.train.non_finite!r} is unknown; use stop or skip")
         task = task_of(config)
         config = task.config
+        speaks, description = not quiet and jax.process_index() == 0, plain(config)
+        trained_on, before = going_on.data_set(config), going_on.earlier(folder)
+        if before is not None:
+            description = going_on.check_goes_on(
+                folder, before, description, trained_on, allow_config_change, not speaks
+            )
         loader = data.train_loader(config, sharding.input_share(mesh))
         try:
-            parts = set_up(task, loader)
+            parts = set_up(task, loader, fresh=before is None)
             evaluate = make_validation(config, mesh, quiet) if config.train.evaluate_every else None
             shardings = sharding.state_sharding(parts.state, mesh, config.train.sharding)
             state = jax.device_put(parts.state, shardings)
 
             folder.mkdir(parents=True, exist_ok=True)
-            description = plain(config)
             with checkpoints.checkpointer(
                 folder, keep=config.train.keep, keep_steps=config.train.keep_steps
             ) as manager:
-                check = functools.partial(check_unchanged, now=description)
+                check = functools.partial(check_unchanged, now=description, quiet=True)
                 found = checkpoints.restore_newest(
                     manager, state, shardings, (lambda before: None) if allow_config_change else check
                 )
                 if found is not None:
                     state, position = found
-                    loader.set_state(position)
+                    # The order of the clips of another data set or seed is another one: only the place in it is kept.
+                    kept = {"global_next_index"} if allow_config_change else position
+                    loader.set_state({name: value for name, value in position.items() if name in kept})
+                elif before is not None:
+                    raise InputError(f"--workdir={folder}: its checkpoints went away meanwhile; start again")
                 elif start_from is not None:
                     source = checkpoints.find_checkpoint(start_from)
                     with checkpoints.checkpointer(source.parents[1], keep=1000) as other:
                         state, position = checkpoints.restore(other, state, shardings, int(source.name))
                     loader.set_state(position)
+                elif speaks:
+                    for line in untrained(parts.state.params, config):
+                        say(f"train {folder.name}: {line}")
                 begun.enter_context(PreemptionNotice())  # until all is closed
                 setting_up.close()
                 checkpoints.write_names(manager)  # a run that was killed may have left an older one
@@ -134,10 +155,10 @@ def _train(
                     profiler.check(int(state.step), parts.total_steps)
                 if jax.process_index() == 0:
                     write_json(folder / "config.json", description)
+                    write_json(folder / going_on.FILE, trained_on)
                 writer = begun.enter_context(contextlib.closing(MetricsWriter(folder, int(state.step))))
-                begin, speaks = int(state.step), not quiet and jax.process_index() == 0
-                if speaks and begin < parts.total_steps:
-                    print(f"train {folder.name}: compiling the step …", file=sys.stderr, flush=True)
+                begin = int(state.step)
+                say(f"train {folder.name}: compiling the step …", speaks and begin < parts.total_steps)
                 bar = ProgressBar(parts.total_steps, f"train {folder.name}", initial=begin, enabled=speaks)
 
                 def report(step: int, scalars: dict[str, float]) -> None:
@@ -172,7 +193,7 @@ def _train(
                     profiler=profiler,
                 )
                 bar.close()
-            return state
+            return state, begin, parts.total_steps
         finally:
             loader.close()
 
@@ -196,18 +217,19 @@ class Parts:
     example: ClipBatch
 
 
-def set_up(task: Task, loader: Any) -> Parts:
+def set_up(task: Task, loader: Any, fresh: bool = True) -> Parts:
     """Model, optimiser, step and fresh state of a task.
 
     Args:
       task: of the config.
       loader: of the training split.
+      fresh: False where a checkpoint is to be restored, which has what `config.init` gave.
 
     Raises:
       InputError: as `train`.
     """
     config = task.config
-    if config.model.get("flow_source") == "raft" and not config.init.get("flow_network"):
+    if fresh and config.model.get("flow_source") == "raft" and not config.init.get("flow_network"):
         raise InputError(
             "config.init.flow_network is empty, and JM-Pose does not train its RAFT: give a checkpoint of "
             "`jmpose convert` or of configs/raft_synthetic.py, or set config.model.flow_source"
@@ -216,7 +238,9 @@ def set_up(task: Task, loader: Any) -> Parts:
     example = next(loader)
     loader.set_state(beginning)
     total_steps, schedule, step, create = build(task, max(len(loader), 1))
-    state = initialised(create(example), config)
+    state = create(example)
+    if fresh:
+        state = initialised(state, config)
     if config.train.ema_decay:
         state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
     return Parts(total_steps, schedule, step, state, example)
@@ -345,9 +369,10 @@ def main(argv: list[str] | None = None) -> None:
             print(table(compile_only(config.value, workdir.value, topology.value, if_exists.value)))
             return
         join()
+        lines: list[str] = []
         with distributed.told_of_lost_host():
-            train(config.value, workdir.value, allow_config_change=allow.value, profile_steps=steps)
-        print(f"trained: {workdir.value}")
+            train(config.value, workdir.value, allow_config_change=allow.value, profile_steps=steps, tell=lines.append)
+        print(*lines, sep="\n")
 
     launch(run, argv)
 

@@ -2,11 +2,12 @@
 
 import pathlib
 
+from experiments.config_files import where_runs_are
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_writable
 from jmpose_jax.train import checkpoints, writers
 
-FILES = ("config.json", checkpoints.NAMES, writers.FILE)
+FILES = ("config.json", "dataset.json", checkpoints.NAMES, writers.FILE)
 FOLDERS = (checkpoints.FOLDER, checkpoints.DAMAGED, "tensorboard")
 
 
@@ -18,6 +19,8 @@ def check_workdir(folder: pathlib.Path, flag: str = "--workdir") -> None:
       flag: that named it, for the message.
     """
     check_writable(folder, flag)
+    if not (folder / checkpoints.FOLDER).is_dir() and (below := where_runs_are(folder)):
+        raise InputError(f"{flag}={folder} is no run{below}, as {flag}, or a new folder")
     for name in FILES:
         path = folder / name
         if path.is_dir():

@@ -228,7 +228,8 @@ def _say_again(number: int) -> None:
 def _say(text: str) -> None:
     """Write from a signal handler, which may have come in the midst of a print."""
     with contextlib.suppress(OSError):
-        os.write(2, text.encode())
+        # A terminal's last line holds "^C" or a progress bar.
+        os.write(2, f"{chr(10) if os.isatty(2) else ''}{text}".encode())
 
 
 def _not_swallowed(swallowed: Any) -> None:

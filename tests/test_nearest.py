@@ -4,7 +4,7 @@ import pytest
 
 from configs import jmpose
 from experiments.config_changes import flatten
-from jmpose_jax.nearest import nearest_key
+from jmpose_jax.nearest import nearest_key, nearest_keys
 
 KNOWN = [key for key, _ in flatten(jmpose.get_config("tiny").to_dict())]
 
@@ -29,6 +29,26 @@ KNOWN = [key for key, _ in flatten(jmpose.get_config("tiny").to_dict())]
 )
 def test_the_nearest_key_of_the_whole_config(given, meant):
     assert nearest_key(given, KNOWN) == meant
+
+
+@pytest.mark.parametrize(
+    "given, meant",
+    [
+        ("batch_size", {"train.batch_size", "eval.batch_size"}),
+        ("data.batch_size", {"train.batch_size", "eval.batch_size"}),
+        ("trian.batch_size", {"train.batch_size"}),
+        ("optimiser.name", {"optimizer.name"}),
+        ("dataset.split", {"dataset.train_split", "dataset.eval_split"}),
+        ("optimizer.decay", {"optimizer.weight_decay", "optimizer.decay_factor", "optimizer.decay_steps"}),
+        ("train.learning_rate", {"optimizer.learning_rate"}),
+        ("delta", {"dataset.delta", "model.delta"}),
+        ("colour", set()),
+        ("", set()),
+    ],
+)
+def test_keys_that_are_equally_near_are_all_named(given, meant):
+    found = nearest_keys(given, KNOWN)
+    assert set(found) == meant and len(found) == len(meant)
 
 
 def test_nothing_is_near_where_nothing_is_known():

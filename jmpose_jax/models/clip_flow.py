@@ -19,7 +19,8 @@ class ClipFlow(nn.Module):
     Attributes:
       size: "basic" or "small", as in RAFT.
       delta: δ, supporting frames on each side.
-      flow_pairs: which frames are paired, as in `ops.optical_flow.flow_pair_indices`.
+      flow_pairs: which frames are paired: "consecutive", "key_to_support" or "support_to_key", as in
+        `ops.optical_flow.flow_pair_indices`.
       iterations: refinements.
       lookup: as in RAFT.
       remat: as in RAFT.

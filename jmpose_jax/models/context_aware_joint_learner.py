@@ -20,7 +20,7 @@ class DeformableSampling(nn.Module):
 
     Attributes:
       features: output channels.
-      offset_groups: groups G of channels with offsets of their own.
+      offset_groups: groups G of channels with offsets of their own; they divide the channels of the motion.
       num_blocks: residual blocks of the offset branch and of the mask branch, each with its own parameters.
       mask_activation: "sigmoid" (as DCNv2; both branches start at zero: no displacement, weight 1/2) or "none" (as the
         lineage: the raw convolution is the weight; both start near zero).

@@ -44,13 +44,15 @@ class JMPose(nn.Module):
       channels: C, the width of J and M.
       num_layers: L, the layers of mutual learning.
       backbone_trainable: let gradients and batch statistics reach the backbone; frozen, it runs in evaluation mode.
-      aggregation, alignment, aligned_share: method, alignment and share of HeatmapAggregation. The flow that it reads
-        must be of flow_pairs "support_to_key".
+      aggregation: as method in HeatmapAggregation.
+      alignment: as in HeatmapAggregation. The flow that it reads must be of flow_pairs "support_to_key".
+      aligned_share: as in HeatmapAggregation.
       motion: "flow", or "feature_difference" (the variant JM-Pose*, which reads no flow), or the same of the backbone's
         last stage alone, "last_feature_difference".
       motion_blocks: residual blocks behind the flow's stem.
       flow_source: "raft" (computed here, frozen), "batch" (DIS or exact flow from the loader) or "none" (zeros).
-      flow_pairs: which frames are paired, as in `ops.optical_flow.flow_pair_indices`.
+      flow_pairs: which frames are paired: "consecutive", "key_to_support" or "support_to_key", as in
+        `ops.optical_flow.flow_pair_indices`; that of the loader where the flow comes from there.
       flow_scale: crop pixels that become 1 at the input of the motion encoder.
       flow_network, flow_iterations: keyword arguments of RAFT and its number of refinements.
       offset_groups, mask_activation: as in DeformableSampling.

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from data_pipeline.progress import Pace, ProgressBar, progress
+from data_pipeline.progress import Pace, ProgressBar, leave_bars, progress
 
 
 class Terminal(io.StringIO):
@@ -92,6 +92,33 @@ def test_the_clock_restarts_where_the_caller_says(monkeypatch, clock):
     bar.close()
     bar.close()
     assert log.getvalue().splitlines()[2:] == ["train: stopped at 503/600 (84 %) in 306.0 s"]
+
+
+@pytest.mark.parametrize(
+    "total, first, steps, said",
+    [(120, 100, 20, "120 of 120, 20 of them now"), (None, 3, 2, "5, 2 of them now"), (2, 0, 2, "2 done")],
+)
+def test_the_last_line_counts_as_those_before(monkeypatch, clock, total, first, steps, said):
+    monkeypatch.setattr("sys.stderr", log := io.StringIO())
+    bar = ProgressBar(total, "train", initial=first, interval=100.0)
+    bar.update(steps)
+    bar.close()
+    assert log.getvalue() == f"train: {said} in 0.0 s\n"
+
+
+def test_what_is_said_last_does_not_stand_behind_a_bar(monkeypatch):
+    monkeypatch.setattr("sys.stderr", log := Terminal())
+    bar = ProgressBar(10, "train")
+    bar.update()
+    assert not log.getvalue().endswith("\n")
+    leave_bars()
+    assert log.getvalue().endswith("\n")
+    leave_bars()
+    bar.close()
+    monkeypatch.setattr("sys.stderr", log := io.StringIO())
+    bar = ProgressBar(10, "train")
+    leave_bars()  # plain lines need no end
+    assert log.getvalue() == ""
 
 
 def test_the_rate_is_that_of_late_and_idle_polls_are_no_items():

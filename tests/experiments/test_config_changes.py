@@ -26,6 +26,19 @@ def test_the_difference_is_shown_and_what_is_free_may_change():
         check_unchanged(before, as_json(config))
 
 
+def test_of_many_differences_three_are_spelled_out():
+    config = backbone.get_config("tiny")
+    before = as_json(config)
+    for name in ("seed", "loss.sigma", "loss.temperature", "train.batch_size", "optimizer.learning_rate"):
+        *section, key = name.split(".")
+        node = config[section[0]] if section else config
+        node[key] = type(node[key])(77)
+    config.optimizer.frozen = tuple(f"a_long_pattern_of_a_path_{i}/" for i in range(30))
+    with pytest.raises(InputError, match="and 3 more keys; use another workdir") as error:
+        check_unchanged(before, as_json(config))
+    assert str(error.value).count("->") == 3 and len(str(error.value)) < 500
+
+
 @pytest.mark.parametrize("key", ["steps", "epochs"])
 def test_more_steps_are_going_on_and_what_that_does_to_the_rate_is_said(key, capsys):
     config = backbone.get_config("tiny")

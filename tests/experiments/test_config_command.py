@@ -9,7 +9,12 @@ import pytest
 from configs import backbone, gamma_grid, jmpose, jmpose_ablation, raft_synthetic
 from experiments.config import listing
 from experiments.config_changes import flatten
-from experiments.config_comments import assigned, attributes, comment_of, comments
+from experiments.config_comments import assigned, attributes, comment_of, comments, explained
+from jmpose_jax.information import ESTIMATORS
+from jmpose_jax.models.heatmap_aggregation import ALIGNMENTS, METHODS
+from jmpose_jax.models.mutual_learning import GATES
+from jmpose_jax.ops.optical_flow import FLOW_PAIRS
+from jmpose_jax.train.sharding import TACTICS
 
 CONFIGS = {
     "backbone": backbone.get_config("tiny"),
@@ -62,6 +67,46 @@ def test_attributes_of_a_docstring():
     text = "Head.\n\nAttributes:\n  a, b: of both,\n    on two lines.\n  c: of c.\n\nAfter: no attribute.\n"
     assert attributes(text) == {"a": "of both, on two lines.", "b": "of both, on two lines.", "c": "of c."}
     assert attributes("Head.") == {}
+
+
+@pytest.mark.parametrize(
+    "key, named",
+    [
+        ("model.gate", GATES),
+        ("model.aggregation", METHODS),
+        ("model.alignment", ALIGNMENTS),
+        ("model.flow_pairs", FLOW_PAIRS),
+        ("dataset.flow_pairs", FLOW_PAIRS),
+        ("model.qkv_kernel", ("side",)),
+        ("model.offset_groups", ("groups", "divide")),
+        ("train.sharding", TACTICS),
+        ("loss.estimators.relevancy", ESTIMATORS),
+        ("loss.estimators.complement", ESTIMATORS),
+        ("loss.estimators.redundancy", ESTIMATORS),
+    ],
+)
+def test_a_comment_names_what_a_key_may_be_and_needs_no_look_at_the_source(key, named):
+    comment = comment_of(key, comments(CONFIGS["jmpose"].to_dict(), None))
+    assert [name for name in named if name not in comment] == []
+    assert "as in Joint" not in comment and "as in Deformable" not in comment and "Aggregation." not in comment
+
+
+def test_no_comment_only_points_at_another_class():
+    for config in CONFIGS.values():
+        for key, text in comments(config.to_dict(), None).items():
+            assert "as in JointMotionInteraction" not in text and "as in DeformableSampling" not in text, key
+            assert not text.endswith("as in RAFT."), key
+
+
+def test_pointers_are_followed():
+    said = {
+        "offset_groups": "as in DeformableSampling.",
+        "x": "as in NoSuchClass.",
+        "y": "as dilation in DeformableSampling; z.",
+    }
+    found = explained(said, type(None))
+    assert found["offset_groups"].startswith("groups G") and found["x"] == said["x"]
+    assert found["y"].startswith("spacing") and found["y"].endswith("; z.")
 
 
 def test_the_command(tmp_path):

@@ -75,6 +75,7 @@ def test_overrides_have_the_types_of_the_config():
     "key, value, message",
     [
         ("train.learning_rate", "1", "did you mean 'optimizer.learning_rate'"),
+        ("batch_size", "1", "'eval.batch_size' or 'train.batch_size'"),
         ("colour", "1", "lists all keys"),
         ("train.steps.x", "1", "has no key"),
         ("", "1", "has no key"),
@@ -99,6 +100,22 @@ def test_an_override_at_fault(key, value, message):
     with pytest.raises(InputError, match=message) as error:
         override(config, {key: value})
     assert f"--config.{key}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "flag, meant",
+    [
+        ("train.steps", "did you mean --config.train.steps"),
+        ("model.width", "did you mean --config.model.width"),
+        ("steps", "did you mean --config.train.steps"),
+        ("batch_size", "--config.eval.batch_size or --config.train.batch_size"),
+        ("workdri", "workdir"),
+    ],
+)
+def test_a_flag_that_is_a_key_of_the_config(flag, meant, read):
+    with pytest.raises(InputError, match=meant) as error:
+        read("--config=configs/backbone.py:tiny", f"--{flag}=3")
+    assert f"{flag}" in str(error.value) and ("--config." in str(error.value)) == (flag != "workdri")
 
 
 def test_a_file_is_read_and_changed(read):

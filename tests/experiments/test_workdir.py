@@ -74,7 +74,7 @@ def test_a_file_in_the_place_of_a_folder(tmp_path, place):
         check_workdir(tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "checkpoints.json"])
+@pytest.mark.parametrize("name", ["config.json", "dataset.json", "metrics.jsonl", "checkpoints.json"])
 def test_a_folder_in_the_place_of_a_file(tmp_path, name):
     (tmp_path / name).mkdir()
     with pytest.raises(InputError, match=f"{name} is a folder"):
@@ -86,6 +86,14 @@ def test_a_folder_that_is_read_only(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="cannot be written to"):
         check_workdir(tmp_path)
+
+
+def test_a_folder_of_runs_gets_no_training(small_backbone, tmp_path):
+    (tmp_path / "jmpose").mkdir()
+    (tmp_path / "jmpose" / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="it holds the runs .*jmpose: give one of them"):
+        train(small_backbone, tmp_path, quiet=True)
+    assert os.listdir(tmp_path) == ["jmpose"]
 
 
 def test_what_a_run_did_not_leave_does_not_stop_it(small_backbone, tmp_path, capsys):
@@ -104,6 +112,18 @@ def test_what_a_run_did_not_leave_does_not_stop_it(small_backbone, tmp_path, cap
     assert read_metrics(tmp_path / "run")[:3] == whole
     assert (tmp_path / "run" / UNREADABLE).read_bytes() == b'[1, 2]\n\xff\xfe\n{"step": "x"}\n'
     assert "3 of 6 lines are no metrics" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("inside", ["", "cells"])
+def test_a_folder_that_holds_runs_is_no_run(tmp_path, inside):
+    run = tmp_path / inside / "jmpose"
+    run.mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=f"--workdir={tmp_path} is no run; it holds the runs {run}"):
+        check_workdir(tmp_path)
+    check_workdir(run)
+    (tmp_path / "checkpoints").mkdir()  # a run with others in it
+    check_workdir(tmp_path)
 
 
 def test_a_file_among_the_checkpoints(tmp_path):

@@ -6,6 +6,7 @@ from typing import Any
 
 import av
 
+from jmpose_jax.inference.avi_index import MovedIndex
 from jmpose_jax.inference.ffmpeg import complaints
 
 # Their time stamps are made up in the order of the file, not of display.
@@ -22,19 +23,24 @@ class Packets:
     Attributes:
       damaged: since the packet before, FFmpeg has complained, or the file holds bytes that are no packet's.
       skipped: numbers of packets that the file's index lists between the one before and this one.
-      count: packets so far.
+      unsure: bytes have moved, and no index tells the numbers of this packet and later ones.
     """
 
     def __init__(self, container: Any, stream: Any):
         """Take an open container and its video stream."""
         self._container, self._stream = container, stream
         self._overhead = OVERHEAD.get(container.format.name)
-        entries = list(stream.index_entries) if container.format.name == "avi" else []
+        avi = container.format.name == "avi"
+        moved = MovedIndex(container.name.removeprefix("file:"), stream.index) if avi else None
+        self._moved = moved or None
+        entries = list(stream.index_entries) if avi and not moved else []
         self._index = {entry.pos + CHUNK_HEAD: number for number, entry in enumerate(entries)}
         self._keyframes = {number for number, entry in enumerate(entries) if entry.is_keyframe}
+        if self._moved:
+            self._keyframes = self._moved.keyframes
         self._end: int | None = None  # of the packets so far, a position in the file
         self._number = -1
-        self.damaged, self.skipped, self.count = False, range(0), 0
+        self.damaged, self.skipped, self.unsure = False, range(0), False
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         """(number in the order of the file, packet), the number of the index where there is one; at last None."""
@@ -44,9 +50,9 @@ class Packets:
             packets = self._container.demux() if self._overhead else self._container.demux(self._stream)
             try:
                 while True:
-                    with complaints() as said:
+                    with complaints(warnings=True) as said:
                         packet = next(packets, None)
-                    self.damaged |= bool(said)
+                    self.damaged |= any(self._is_damage(*words) for words in said)
                     if packet is None:
                         faults = RETRIES + 1
                         break
@@ -74,10 +80,18 @@ class Packets:
             self.damaged = True
         self._end = max(self._end or 0, packet.pos + packet.size)
 
+    def _is_damage(self, level: int, part: str, text: str) -> bool:
+        # Of half a packet, FFmpeg only warns.
+        return level <= av.logging.ERROR or text.startswith(f"Packet corrupt (stream = {self._stream.index},")
+
     def _next_number(self, packet: Any) -> int:
-        self.count += 1
         following = self._number + 1
-        number = self._index.get(packet.pos, following)
+        if self._moved:
+            listed = None if packet.pos is None else self._moved.number(packet.pos - CHUNK_HEAD, packet.size)
+        else:
+            listed = self._index.get(packet.pos)
+        number = following if listed is None else listed
+        self.unsure = listed is None and (self.unsure or self.damaged)
         self.skipped = range(following, number)
         self._number = max(number, following)
         return self._number

@@ -1,4 +1,4 @@
-"""The index of an AVI file whose bytes have moved: FFmpeg reads it only from where it should stand."""
+"""The index of a damaged AVI file: FFmpeg reads it only from where it should stand, and behind a sound head."""
 
 import mmap
 import os
@@ -10,17 +10,18 @@ ENTRY = struct.Struct("<4sIII")  # stream and kind, flags, position, size
 KEYFRAME = 0x10
 
 
-class MovedIndex:
+class AviIndex:
     """Tells the numbers of packets by a file's own list of them, before and behind bytes that are gone or new.
 
     Attributes:
+      moved: bytes by which it stands behind its place.
       keyframes: the numbers of packets that can be decoded by themselves.
     """
 
     def __init__(self, path: str | os.PathLike, stream: int):
-        """Look for the index; it is empty where there is none, or it stands where FFmpeg finds it."""
+        """Look for the index; it is empty where there is none."""
         self._numbers: dict[tuple[int, int], int] = {}
-        self._moved = 0
+        self.moved = 0
         self.keyframes: set[int] = set()
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             base = content.find(b"movi", 0, HEAD)
@@ -29,22 +30,22 @@ class MovedIndex:
             expected = base + struct.unpack_from("<I", content, base - 4)[0]
             expected += expected % 2
             at = content.rfind(b"idx1", max(expected - REACH, base), expected + REACH)
-            if at < 0 or at == expected or at + 8 > len(content):
+            if at < 0 or at + 8 > len(content):
                 return
             size = min(struct.unpack_from("<I", content, at + 4)[0], len(content) - at - 8)
             entries = ENTRY.iter_unpack(content[at + 8 : at + 8 + size - size % ENTRY.size])
             listed = [entry for entry in entries if entry[0][:2] == b"%02d" % stream and entry[0][2:3] == b"d"]
-        self._moved = at - expected
+        self.moved = at - expected
         shift = 0 if listed and listed[0][2] > base else base
         for number, (_, flags, position, size) in enumerate(listed):
             self._numbers[position + shift, size] = number
             if flags & KEYFRAME:
                 self.keyframes.add(number)
 
-    def __bool__(self) -> bool:
-        return bool(self._numbers)
+    def __len__(self) -> int:
+        return len(self._numbers)
 
     def number(self, position: int, size: int) -> int | None:
         """The number of the packet whose chunk begins at a position; None if the index does not list it."""
         found = self._numbers.get((position, size))
-        return self._numbers.get((position - self._moved, size)) if found is None else found
+        return self._numbers.get((position - self.moved, size)) if found is None else found

@@ -6,7 +6,7 @@ from typing import Any
 
 import av
 
-from jmpose_jax.inference.avi_index import MovedIndex
+from jmpose_jax.inference.avi_index import AviIndex
 from jmpose_jax.inference.ffmpeg import complaints
 
 # Their time stamps are made up in the order of the file, not of display.
@@ -29,15 +29,16 @@ class Packets:
     def __init__(self, container: Any, stream: Any):
         """Take an open container and its video stream."""
         self._container, self._stream = container, stream
+        self._level = av.logging.DEBUG if container.format.name == "mpegts" else av.logging.WARNING
         self._overhead = OVERHEAD.get(container.format.name)
         avi = container.format.name == "avi"
-        moved = MovedIndex(container.name.removeprefix("file:"), stream.index) if avi else None
-        self._moved = moved or None
-        entries = list(stream.index_entries) if avi and not moved else []
+        entries = list(stream.index_entries) if avi else []
         self._index = {entry.pos + CHUNK_HEAD: number for number, entry in enumerate(entries)}
         self._keyframes = {number for number, entry in enumerate(entries) if entry.is_keyframe}
-        if self._moved:
-            self._keyframes = self._moved.keyframes
+        own = AviIndex(container.name.removeprefix("file:"), stream.index) if avi else None
+        self._own = own if own and (own.moved or len(own) > len(entries)) else None
+        if self._own:
+            self._keyframes = self._own.keyframes
         self._end: int | None = None  # of the packets so far, a position in the file
         self._number = -1
         self.damaged, self.skipped, self.unsure = False, range(0), False
@@ -50,7 +51,7 @@ class Packets:
             packets = self._container.demux() if self._overhead else self._container.demux(self._stream)
             try:
                 while True:
-                    with complaints(warnings=True) as said:
+                    with complaints(self._level) as said:
                         packet = next(packets, None)
                     self.damaged |= any(self._is_damage(*words) for words in said)
                     if packet is None:
@@ -81,13 +82,14 @@ class Packets:
         self._end = max(self._end or 0, packet.pos + packet.size)
 
     def _is_damage(self, level: int, part: str, text: str) -> bool:
-        # Of half a packet, FFmpeg only warns.
-        return level <= av.logging.ERROR or text.startswith(f"Packet corrupt (stream = {self._stream.index},")
+        # Of half a packet FFmpeg only warns, and of whole ones that are gone it speaks in confidence.
+        hints = (f"Packet corrupt (stream = {self._stream.index},", "Continuity check failed")
+        return level <= av.logging.ERROR or text.startswith(hints)
 
     def _next_number(self, packet: Any) -> int:
         following = self._number + 1
-        if self._moved:
-            listed = None if packet.pos is None else self._moved.number(packet.pos - CHUNK_HEAD, packet.size)
+        if self._own:
+            listed = None if packet.pos is None else self._own.number(packet.pos - CHUNK_HEAD, packet.size)
         else:
             listed = self._index.get(packet.pos)
         number = following if listed is None else listed

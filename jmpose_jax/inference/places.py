@@ -44,6 +44,8 @@ class Places:
     Attributes:
       damaged: whether the stream shows damage; may be set.
       accounted: packets so far that have a place, or need none.
+      first: the time stamp of the first picture.
+      regular: whether all time stamps so far are of one constant rate.
       jumps: (place, pictures) wherever the time stamps of an undamaged stream of constant rate leave out whole
         pictures before a place.
     """
@@ -69,7 +71,8 @@ class Places:
         self._last: tuple[int, int] | None = None  # the highest key so far of a place
         self._held: list[_Came] = []
         self._given = self._unseen = 0
-        self.damaged = False
+        self.damaged, self.regular = False, timed
+        self.first: int | None = None
         self.jumps: list[tuple[int, int]] = []
 
     @property
@@ -175,11 +178,13 @@ class Places:
         gone = self._before(key)
         del self._pending[: len(gone)]
         if last is None:
+            self.first = came.place.stamp
             lost = gone if self.damaged else []
         elif key <= last:
             # A key that is taken is a fault of that time stamp: the rate tells where its picture belongs.
             lost = [other for other in gone if self.damaged]
         elif key[0] != last[0]:
+            self.regular = False
             lost = gone if self.damaged else []
         else:
             lost = self._gap(last, [other for other in gone if other > last], key)
@@ -190,6 +195,7 @@ class Places:
     def _gap(self, last: tuple[int, int], gone: list[tuple[int, int]], key: tuple[int, int]) -> list[tuple[int, int]]:
         """What is lost between two places: packets without picture, and what a constant rate tells of."""
         missing = self._missing(key[1] - last[1])
+        self.regular &= missing > 0 or abs(key[1] - last[1] - self._period) <= 1 + 0.02 * self._period
         if self.damaged:
             stamps = self._with_gaps([last[1], *(other[1] for other in gone), key[1]])
             return [(key[0], stamp) for stamp in stamps]
@@ -201,6 +207,7 @@ class Places:
             return gone
         if not gone:
             self.jumps.append((self._given, missing))
+            self.regular = False
             if len(self.jumps) > 1:
                 self._intervals.append(key[1] - last[1])  # of a variable rate, in the end
         return []

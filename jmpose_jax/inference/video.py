@@ -131,7 +131,7 @@ class VideoReader:
             places = Places(timed, period, bool(context.has_b_frames), whole=avi)
             places.damaged = complaint  # opening reads ahead
             packets, corrupt = Packets(container, stream), set()
-            unsure = None
+            unsure, recovered = None, True
             for number, packet in packets:
                 places.damaged |= packets.damaged
                 if packet is not None:
@@ -145,7 +145,10 @@ class VideoReader:
                         corrupt=packet.is_corrupt,
                     )
                     packet.opaque = [number]  # an object of its own: PyAV loses one that two packets share
-                    if packet.is_corrupt:
+                    # What is lost is lacking in all that is told as a change of it, up to the next whole picture.
+                    recovered = packet.is_keyframe or (recovered and not packets.damaged and not packets.skipped)
+                    recovered &= not packet.is_corrupt
+                    if not recovered:
                         corrupt.add(number)
                     if not packets.unsure:
                         unsure = None
@@ -156,25 +159,27 @@ class VideoReader:
                         pictures = context.decode(packet)
                     if said:  # some decoders give a picture that they could not fill, and do not mark it
                         corrupt.add(number)
-                        places.damaged = True
+                        places.damaged, recovered = True, False
                 except av.FFmpegError:
-                    pictures = []
+                    pictures, recovered = [], False
                     places.failed(number)
                 for picture in pictures:
                     source = picture.opaque[0] if picture.opaque else number
                     faulty = picture.is_corrupt or source in corrupt
                     yield from places.picture(source, picture.pts, picture, faulty)
             yield from places.end()
-            self.missing = self._missing(places.accounted, places.damaged)
+            # Of a constant rate, the duration tells the number, less what is before the first picture in some files.
+            alone = places.regular and len(container.streams) == 1
+            before = round((places.first or 0) * self.time_base * self.rate) if alone else 0
+            self.missing = self._missing(places.accounted, places.damaged, alone, max(before, 0))
             self.unsure = unsure if self.missing else None
             self.jumps = places.jumps if len(places.jumps) <= FEW_JUMPS else []
 
-    def _missing(self, found: int, damaged: bool) -> int:
+    def _missing(self, found: int, damaged: bool, constant: bool, before: int) -> int:
         if self.announced_frames:
             return max(self.announced_frames - found, 0)
-        # The duration tells the number of a constant rate alone, and rounds it.
-        short = self.expected_frames - found
-        return short if damaged and short > 1 else 0
+        short = self.expected_frames - found  # rounded
+        return short if short > 1 and (damaged or (constant and short - before > 1)) else 0
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[tuple[Any, Any, bool]]:

@@ -25,6 +25,7 @@ __all__ = ["Frame", "VideoReader", "VideoWriter", "check_video_file", "mp4_codec
 DEFAULT_RATE = Fraction(25)
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 FEW_JUMPS = 3  # of the time stamps in a file; with more, the rate is a variable one
+GUESSED = {"ogg"}  # containers whose first time stamps after a fault may be earlier than they should be
 NO_VIDEO = {"tty"}  # FFmpeg draws text files as pictures
 
 
@@ -148,7 +149,7 @@ class VideoReader:
                     # What is lost is lacking in all that is told as a change of it, up to the next whole picture.
                     recovered = packet.is_keyframe or (recovered and not packets.damaged and not packets.skipped)
                     recovered &= not packet.is_corrupt
-                    if not recovered:
+                    if not recovered or (packets.damaged and container.format.name in GUESSED):
                         corrupt.add(number)
                     if not packets.unsure:
                         unsure = None

@@ -5,6 +5,7 @@ import struct
 from fractions import Fraction
 
 import av
+import av.stream
 import cv2
 import numpy as np
 import pytest
@@ -286,3 +287,118 @@ def test_truncated_video_gives_the_frames_it_has(tmp_path, shared):
     reader = VideoReader(tmp_path / "cut.avi")
     count = sum(1 for _ in reader)
     assert 0 < count < 100 and reader.missing >= 795 - count - 1
+
+
+def sure(frames, shown):
+    """The numbers of frames that are said to be whole, after checking that each shows its own."""
+    whole = [i for i, frame in enumerate(frames) if not frame.lost and not frame.damaged]
+    assert shown(frames[i].image for i in whole) == whole
+    return whole
+
+
+@pytest.mark.parametrize("codec,name", [
+    ("libx264", "v.mp4"), ("libx264", "v.mov"), ("libx264", "v.mkv"), ("libx264", "v.avi"), ("mpeg4", "v.avi"),
+    ("mpeg4", "v.mp4"),
+])  # fmt: skip
+def test_damage_among_frames_of_another_order(make_video, shown, codec, name):
+    options = {"x264-params": "keyint=12:bframes=3:b-pyramid=normal:scenecut=0"} if codec == "libx264" else {}
+    path = make_video(name, 60, codec=codec, gop=12, bframes=3 if codec == "libx264" else 2, options=options)
+    raw = path.read_bytes()
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    middle = [(packet.pos, packet.size) for packet in packets[10:50]]
+    for trial, (at, size) in enumerate(middle[::5]):
+        broken = bytearray(raw)
+        size = size if trial % 2 else 3 * size
+        broken[at + 6 : at + size] = bytes(size - 6)
+        path.write_bytes(broken)
+        reader = VideoReader(path)
+        frames = list(reader.frames())
+        assert len(frames) == 60 and not reader.missing
+        assert set(sure(frames, shown)) >= {*range(8), 59}
+
+
+def test_readers_do_not_disturb_each_other(make_video, shown):
+    path = make_video("v.avi", 40, gop=12, bframes=3)
+    overwrite(path, 20)
+    alone = [(frame.lost, frame.damaged) for frame in VideoReader(path).frames()]
+    ahead = VideoReader(path).frames()
+    for _ in range(3):
+        reader = VideoReader(path)
+        frames = []
+        for frame in reader.frames():
+            next(ahead, None)
+            frames.append(frame)
+        assert [(frame.lost, frame.damaged) for frame in frames] == alone and len(frames) == 40
+        sure(frames, shown)
+
+
+def test_bytes_missing_in_a_transport_stream(make_video, shown):
+    path = make_video("v.ts", 40, codec="mpeg2video", gop=10)
+    raw = bytearray(path.read_bytes())
+    middle = len(raw) // 2 // 188 * 188
+    del raw[middle : middle + 188 * 12]
+    path.write_bytes(raw)
+    frames = list(VideoReader(path).frames())
+    assert len(frames) == 40 and any(frame.lost for frame in frames)
+    assert sure(frames, shown)[-1] == 39
+
+
+def test_pages_missing_in_ogg(make_video, shown):
+    path = make_video("v.ogv", 60, codec="libtheora", gop=10)
+    raw = bytearray(path.read_bytes())
+    pages = [i for i in range(len(raw)) if raw.startswith(b"OggS", i)]
+    at = pages[len(pages) // 2] + 60
+    raw[at : at + 60] = bytes(60)
+    path.write_bytes(raw)
+    frames = list(VideoReader(path).frames())
+    assert len(frames) == 60 and any(frame.lost for frame in frames)
+    assert sure(frames, shown)[-1] == 59
+
+
+def test_a_jump_of_the_time_stamps_is_named(make_video, shown):
+    times = [i for i in range(30) if i not in (9, 10)]
+    path = make_video("v.mkv", len(times), times=times, time_base=Fraction(1, 30))
+    reader = VideoReader(path)
+    assert shown(reader) == list(range(28)) and reader.jumps == [(9, 2)] and reader.missing == 0
+    path = make_video("w.mkv", 30)
+    reader = VideoReader(path)
+    assert len(list(reader)) == 30 and reader.jumps == []
+
+
+def test_the_end_of_a_constant_rate_is_missed(make_video):
+    path = make_video("v.mkv", 40)
+    with av.open(str(path)) as container:
+        cut = [packet for packet in container.demux(video=0) if packet.size][25].pos
+    raw = path.read_bytes()
+    at = raw.rindex(b"\x1f\x43\xb6\x75", 0, cut)  # a cluster
+    path.write_bytes(raw[:at])
+    reader = VideoReader(path)
+    count = len(list(reader))
+    assert count < 26 and abs(count + reader.missing - 40) <= 1
+
+
+@pytest.mark.parametrize("film", [False, True])
+def test_a_cover_is_no_video(make_video, shown, tmp_path, film):
+    path = tmp_path / "v.mp4"
+    with av.open(str(path), "w") as container:
+        cover = container.add_stream("png", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 192, 128, "rgb24"
+        cover.disposition = av.stream.Disposition.attached_pic
+        other = container.add_stream("mpeg4" if film else "aac", rate=30 if film else 44100)
+        if film:
+            other.width, other.height, other.pix_fmt = 96, 64, "yuv420p"
+        for packet in [*cover.encode(av.VideoFrame(192, 128, "rgb24")), *cover.encode(None)]:
+            container.mux(packet)
+        for _ in range(5):
+            frame = av.VideoFrame(96, 64, "yuv420p") if film else av.AudioFrame("fltp", "stereo", 1024)
+            if not film:
+                frame.sample_rate = 44100
+            container.mux(other.encode(frame))
+        container.mux(other.encode(None))
+    if film:
+        reader = VideoReader(path)
+        assert reader.size == (96, 64) and len(list(reader)) == 5
+    else:
+        with pytest.raises(InputError, match=r"v.mp4: .*cover"):
+            VideoReader(path)

@@ -6,6 +6,7 @@ import struct
 
 REACH = 1 << 24  # bytes around its place in which the index is looked for
 HEAD = 1 << 20  # bytes in which the packets begin
+TRIES = 8  # packets that are looked for where the head of the list of packets is gone
 ENTRY = struct.Struct("<4sIII")  # stream and kind, flags, position, size
 KEYFRAME = 0x10
 
@@ -25,17 +26,19 @@ class AviIndex:
         self.keyframes: set[int] = set()
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             base = content.find(b"movi", 0, HEAD)
-            if base < 4:
-                return
-            expected = base + struct.unpack_from("<I", content, base - 4)[0]
+            expected = base + struct.unpack_from("<I", content, base - 4)[0] if base >= 4 else len(content)
             expected += expected % 2
-            at = content.rfind(b"idx1", max(expected - REACH, base), expected + REACH)
+            at = content.rfind(b"idx1", max(expected - REACH, 0), expected + REACH)
             if at < 0 or at + 8 > len(content):
                 return
             size = min(struct.unpack_from("<I", content, at + 4)[0], len(content) - at - 8)
             entries = ENTRY.iter_unpack(content[at + 8 : at + 8 + size - size % ENTRY.size])
             listed = [entry for entry in entries if entry[0][:2] == b"%02d" % stream and entry[0][2:3] == b"d"]
-        self.moved = at - expected
+            if base >= 4:
+                self.moved = at - expected
+            else:  # the first packet that is there tells where positions are counted from
+                heads = ((content.find(struct.pack("<4sI", entry[0], entry[3])), entry[2]) for entry in listed[:TRIES])
+                base = next((found - position for found, position in heads if found >= 0), 0)
         shift = 0 if listed and listed[0][2] > base else base
         for number, (_, flags, position, size) in enumerate(listed):
             self._numbers[position + shift, size] = number

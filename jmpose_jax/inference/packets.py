@@ -13,7 +13,8 @@ from jmpose_jax.inference.ffmpeg import complaints
 UNTIMED = {"avi", "h264", "hevc", "m4v", "mpegvideo"}
 RETRIES = 16  # reads after a fault of the container, without a packet
 # Bytes between two packets that the container itself may fill; more of them were once a packet.
-OVERHEAD = {"matroska,webm": 128, "mpegts": 16 * 188}
+OVERHEAD = {"avi": 64, "matroska,webm": 128, "mpegts": 16 * 188}
+LEADING = 4  # packets behind a keyframe that are usual to be shown before it
 CHUNK_HEAD = 8  # bytes of an AVI chunk before its packet
 
 
@@ -30,14 +31,18 @@ class Packets:
         """Take an open container and its video stream."""
         self._container, self._stream = container, stream
         self._level = av.logging.DEBUG if container.format.name == "mpegts" else av.logging.WARNING
-        self._overhead = OVERHEAD.get(container.format.name)
         avi = container.format.name == "avi"
+        self._overhead = None if avi else OVERHEAD.get(container.format.name)
         entries = list(stream.index_entries) if avi else []
         self._index = {entry.pos + CHUNK_HEAD: number for number, entry in enumerate(entries)}
         self._keyframes = {number for number, entry in enumerate(entries) if entry.is_keyframe}
         own = AviIndex(container.name.removeprefix("file:"), stream.index) if avi else None
-        self._own = own if own and (own.moved or len(own) > len(entries)) else None
-        if self._own:
+        self._own = own if own and len(own) >= len(entries) else None
+        # Of a file without index, FFmpeg makes one of what it comes by.
+        self._indexed = avi and (bool(self._own) or len(entries) >= stream.frames > 0)
+        if avi and not self._indexed:
+            self._overhead = OVERHEAD["avi"]
+        if self._own is not None:
             self._keyframes = self._own.keyframes
         self._end: int | None = None  # of the packets so far, a position in the file
         self._number = -1
@@ -93,10 +98,38 @@ class Packets:
         else:
             listed = self._index.get(packet.pos)
         number = following if listed is None else listed
-        self.unsure = listed is None and (self.unsure or self.damaged)
+        self.unsure = not (listed is not None and self._indexed) and (self.unsure or self.damaged)
         self.skipped = range(following, number)
         self._number = max(number, following)
         return self._number
+
+
+class Recovery:
+    """Tells which packets' pictures may lack what is lost: those up to the next whole one, or shown before that."""
+
+    def __init__(self, timed: bool, reordered: bool):
+        """Begin a stream; `timed`: time stamps tell the order of display, which `reordered` says is another one."""
+        self._timed = timed
+        self._leading = LEADING if reordered else 0
+        self._whole: Any | None = None  # the last keyframe behind a fault
+        self._left = 0  # packets behind it that may be shown before it
+        self._sound = True
+
+    def fault(self) -> None:
+        """Something is lost here."""
+        self._sound = False
+
+    def affects(self, packet: Any) -> bool:
+        """Whether the picture of the next packet may lack something."""
+        if packet.is_corrupt or (not self._sound and not packet.is_keyframe):
+            self._sound = False
+            return True
+        if not self._sound:
+            self._sound, self._whole, self._left = True, packet.pts, self._leading
+            return False
+        self._left -= 1
+        earlier = not self._timed or None in (packet.pts, self._whole) or packet.pts < self._whole
+        return self._left >= 0 and earlier and not packet.is_keyframe
 
 
 class Clock:

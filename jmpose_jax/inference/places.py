@@ -155,6 +155,9 @@ class Places:
         """By time stamps: after a fault, decoders give pictures late; those behind them wait."""
         if came.key is None:  # without one, it follows the picture before it
             before = max((other.key for other in self._held), default=self._last)
+            if before is not None and self.damaged:  # and is not lost in addition
+                before = (before[0], before[1] + round(self._period))
+                came = dataclasses.replace(came, place=dataclasses.replace(came.place, stamp=before[1]))
             came = dataclasses.replace(came, key=before)
         bisect.insort(self._held, came, key=lambda other: other.key or (-1, 0))
         places = []
@@ -220,7 +223,8 @@ class Places:
         self._held.append(came)
         overdue = newest - self._late - (SLACK if self._reordered and self.damaged else 0)
         gone = [key for key in self._pending if key[1] < overdue or (key in self._failed and key[1] < came.number)]
-        waits = self._reordered and self.damaged and len(self._held) <= HELD and self._before((0, newest)) != gone
+        open_ends = {*self._before((0, newest)), *self._failed} - set(gone)
+        waits = self._reordered and self.damaged and len(self._held) <= HELD and open_ends
         return [] if waits else self._close(gone)
 
     def _close(self, gone: list[tuple[int, int]]) -> list[Place]:

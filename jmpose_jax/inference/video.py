@@ -16,7 +16,7 @@ import numpy as np
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.ffmpeg import complaints, reason
-from jmpose_jax.inference.packets import UNTIMED, Clock, Packets
+from jmpose_jax.inference.packets import UNTIMED, Clock, Packets, Recovery
 from jmpose_jax.inference.places import Place, Places
 from jmpose_jax.inference.video_writer import VideoWriter, mp4_codecs
 
@@ -132,7 +132,8 @@ class VideoReader:
             places = Places(timed, period, bool(context.has_b_frames), whole=avi)
             places.damaged = complaint  # opening reads ahead
             packets, corrupt = Packets(container, stream), set()
-            unsure, recovered = None, True
+            packets.damaged = complaint
+            unsure, recovery = None, Recovery(timed, bool(context.has_b_frames))
             for number, packet in packets:
                 places.damaged |= packets.damaged
                 if packet is not None:
@@ -146,10 +147,9 @@ class VideoReader:
                         corrupt=packet.is_corrupt,
                     )
                     packet.opaque = [number]  # an object of its own: PyAV loses one that two packets share
-                    # What is lost is lacking in all that is told as a change of it, up to the next whole picture.
-                    recovered = packet.is_keyframe or (recovered and not packets.damaged and not packets.skipped)
-                    recovered &= not packet.is_corrupt
-                    if not recovered or (packets.damaged and container.format.name in GUESSED):
+                    if (packets.damaged and number) or packets.skipped:
+                        recovery.fault()
+                    if recovery.affects(packet) or (packets.damaged and container.format.name in GUESSED):
                         corrupt.add(number)
                     if not packets.unsure:
                         unsure = None
@@ -160,9 +160,11 @@ class VideoReader:
                         pictures = context.decode(packet)
                     if said:  # some decoders give a picture that they could not fill, and do not mark it
                         corrupt.add(number)
-                        places.damaged, recovered = True, False
+                        places.damaged = True
+                        recovery.fault()
                 except av.FFmpegError:
-                    pictures, recovered = [], False
+                    pictures = []
+                    recovery.fault()
                     places.failed(number)
                 for picture in pictures:
                     source = picture.opaque[0] if picture.opaque else number

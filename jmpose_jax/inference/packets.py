@@ -13,7 +13,7 @@ from jmpose_jax.inference.ffmpeg import complaints
 UNTIMED = {"avi", "h264", "hevc", "m4v", "mpegvideo"}
 RETRIES = 16  # reads after a fault of the container, without a packet
 # Bytes between two packets that the container itself may fill; more of them were once a packet.
-OVERHEAD = {"avi": 64, "matroska,webm": 128, "mpegts": 16 * 188}
+OVERHEAD = {"avi": 24, "matroska,webm": 128, "mpegts": 16 * 188}
 LEADING = 4  # packets behind a keyframe that are usual to be shown before it
 CHUNK_HEAD = 8  # bytes of an AVI chunk before its packet
 
@@ -39,6 +39,7 @@ class Packets:
         own = AviIndex(container.name.removeprefix("file:"), stream.index) if avi else None
         self._own = own if own and len(own) >= len(entries) else None
         # Of a file without index, FFmpeg makes one of what it comes by.
+        self._avi = avi
         self._indexed = avi and (bool(self._own) or len(entries) >= stream.frames > 0)
         if avi and not self._indexed:
             self._overhead = OVERHEAD["avi"]
@@ -82,7 +83,7 @@ class Packets:
         """Notice bytes between the packets before and this one that are too many for the container's own."""
         if not self._overhead or packet.pos is None:
             return
-        if self._end is not None and packet.pos - self._end > self._overhead + packet.size // 8:
+        if self._end is not None and packet.pos - self._end > self._overhead + (0 if self._avi else packet.size // 8):
             self.damaged = True
         self._end = max(self._end or 0, packet.pos + packet.size)
 

@@ -147,9 +147,10 @@ class VideoReader:
                         corrupt=packet.is_corrupt,
                     )
                     packet.opaque = [number]  # an object of its own: PyAV loses one that two packets share
-                    if (packets.damaged and number) or packets.skipped:
+                    broken = packets.damaged and number > 0  # of the first one, opening complained
+                    if broken or packets.skipped:
                         recovery.fault()
-                    if recovery.affects(packet) or (packets.damaged and container.format.name in GUESSED):
+                    if recovery.affects(packet) or (broken and container.format.name in GUESSED):
                         corrupt.add(number)
                     if not packets.unsure:
                         unsure = None

@@ -15,6 +15,7 @@ class AviIndex:
     """Tells the numbers of packets by a file's own list of them, before and behind bytes that are gone or new.
 
     Attributes:
+      empty: how many it lists that say no more than that the picture before stays; they have no number.
       moved: bytes by which it stands behind its place.
       keyframes: the numbers of packets that can be decoded by themselves.
     """
@@ -22,7 +23,7 @@ class AviIndex:
     def __init__(self, path: str | os.PathLike, stream: int):
         """Look for the index; it is empty where there is none."""
         self._numbers: dict[tuple[int, int], int] = {}
-        self.moved = 0
+        self.moved = self.empty = 0
         self.keyframes: set[int] = set()
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             base = content.find(b"movi", 0, HEAD)
@@ -34,6 +35,9 @@ class AviIndex:
             size = min(struct.unpack_from("<I", content, at + 4)[0], len(content) - at - 8)
             entries = ENTRY.iter_unpack(content[at + 8 : at + 8 + size - size % ENTRY.size])
             listed = [entry for entry in entries if entry[0][:2] == b"%02d" % stream and entry[0][2:3] == b"d"]
+            self.empty = len(listed)
+            listed = [entry for entry in listed if entry[3]]
+            self.empty -= len(listed)
             if base >= 4:
                 self.moved = at - expected
             else:  # the first packet that is there tells where positions are counted from

@@ -13,7 +13,7 @@ from jmpose_jax.inference.ffmpeg import complaints
 UNTIMED = {"avi", "h264", "hevc", "m4v", "mpegvideo"}
 RETRIES = 16  # reads after a fault of the container, without a packet
 # Bytes between two packets that the container itself may fill; more of them were once a packet.
-OVERHEAD = {"avi": 24, "matroska,webm": 128, "mpegts": 16 * 188}
+OVERHEAD = {"avi": 24, "matroska,webm": 128}
 LEADING = 4  # packets behind a keyframe that are usual to be shown before it
 CHUNK_HEAD = 8  # bytes of an AVI chunk before its packet
 
@@ -24,6 +24,8 @@ class Packets:
     Attributes:
       damaged: since the packet before, FFmpeg has complained, or the file holds bytes that are no packet's.
       skipped: numbers of packets that the file's index lists between the one before and this one.
+      lacking: since the packet before, content of the stream is gone.
+      empty: packets that the index lists and that say no more than that the picture before stays.
       unsure: bytes have moved, and no index tells the numbers of this packet and later ones.
     """
 
@@ -48,6 +50,7 @@ class Packets:
         self._end: int | None = None  # of the packets so far, a position in the file
         self._number = -1
         self.damaged, self.skipped, self.unsure = False, range(0), False
+        self.lacking, self.empty = False, self._own.empty if self._own else 0
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         """(number in the order of the file, packet), the number of the index where there is one; at last None."""
@@ -59,7 +62,7 @@ class Packets:
                 while True:
                     with complaints(self._level) as said:
                         packet = next(packets, None)
-                    self.damaged |= any(self._is_damage(*words) for words in said)
+                    self._hear(said)
                     if packet is None:
                         faults = RETRIES + 1
                         break
@@ -69,9 +72,9 @@ class Packets:
                     self._account(packet)
                     if packet.stream is self._stream or packet.stream.index == self._stream.index:
                         yield self._next_number(packet), packet
-                        self.damaged = False
+                        self.damaged = self.lacking = False
             except av.FFmpegError:
-                self.damaged = True
+                self.damaged = self.lacking = True
                 faults += 1
         yield self._number + 1, None
 
@@ -84,13 +87,15 @@ class Packets:
         if not self._overhead or packet.pos is None:
             return
         if self._end is not None and packet.pos - self._end > self._overhead + (0 if self._avi else packet.size // 8):
-            self.damaged = True
+            self.damaged = self.lacking = True
         self._end = max(self._end or 0, packet.pos + packet.size)
 
-    def _is_damage(self, level: int, part: str, text: str) -> bool:
-        # Of half a packet FFmpeg only warns, and of whole ones that are gone it speaks in confidence.
-        hints = (f"Packet corrupt (stream = {self._stream.index},", "Continuity check failed")
-        return level <= av.logging.ERROR or text.startswith(hints)
+    def _hear(self, said: list[tuple[int, str, str]]) -> None:
+        # Of half a packet FFmpeg only warns.
+        half = f"Packet corrupt (stream = {self._stream.index},"
+        self.lacking |= any(level <= av.logging.ERROR or text.startswith(half) for level, _, text in said)
+        # Of whole ones that are gone from a transport stream it speaks in confidence; or two streams meet there.
+        self.damaged |= self.lacking or any(text.startswith("Continuity check failed") for *_, text in said)
 
     def _next_number(self, packet: Any) -> int:
         following = self._number + 1
@@ -114,14 +119,20 @@ class Recovery:
         self._leading = LEADING if reordered else 0
         self._whole: Any | None = None  # the last keyframe behind a fault
         self._left = 0  # packets behind it that may be shown before it
-        self._sound = True
+        self._sound, self._leads = True, False
 
     def fault(self) -> None:
         """Something is lost here."""
         self._sound = False
 
+    def complaint(self) -> None:
+        """The decoder complains of the packet. Those that are shown before a keyframe are no base of others."""
+        if not self._leads:
+            self._sound = False
+
     def affects(self, packet: Any) -> bool:
         """Whether the picture of the next packet may lack something."""
+        self._leads = False
         if packet.is_corrupt or (not self._sound and not packet.is_keyframe):
             self._sound = False
             return True
@@ -130,7 +141,8 @@ class Recovery:
             return False
         self._left -= 1
         earlier = not self._timed or None in (packet.pts, self._whole) or packet.pts < self._whole
-        return self._left >= 0 and earlier and not packet.is_keyframe
+        self._leads = self._left >= 0 and earlier and not packet.is_keyframe
+        return self._leads
 
 
 class Clock:

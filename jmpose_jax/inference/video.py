@@ -79,8 +79,11 @@ class VideoReader:
             self.rate = Fraction(rate) if rate else DEFAULT_RATE
             self.announced_frames = max(stream.frames, 0)
             self.expected_frames = self.announced_frames
-            if not self.expected_frames and container.duration:
-                self.expected_frames = max(round(Fraction(container.duration, av.time_base) * self.rate), 1)
+            seconds = Fraction(container.duration or 0, av.time_base)  # of the longest stream
+            if stream.duration and stream.time_base:
+                seconds = stream.duration * Fraction(stream.time_base)
+            if not self.expected_frames and seconds > 0:
+                self.expected_frames = max(round(seconds * self.rate), 1)
             # Sparse time bases (1/1000 of Matroska) are kept: finer ones would not be the file's.
             timed = container.format.name not in UNTIMED and stream.time_base
             self.time_base = Fraction(stream.time_base) if timed else 1 / self.rate
@@ -147,7 +150,7 @@ class VideoReader:
                         corrupt=packet.is_corrupt,
                     )
                     packet.opaque = [number]  # an object of its own: PyAV loses one that two packets share
-                    broken = packets.damaged and number > 0  # of the first one, opening complained
+                    broken = packets.lacking and number > 0  # of the first one, opening complained
                     if broken or packets.skipped:
                         recovery.fault()
                     if recovery.affects(packet) or (broken and container.format.name in GUESSED):
@@ -162,10 +165,10 @@ class VideoReader:
                     if said:  # some decoders give a picture that they could not fill, and do not mark it
                         corrupt.add(number)
                         places.damaged = True
-                        recovery.fault()
+                        recovery.complaint()
                 except av.FFmpegError:
                     pictures = []
-                    recovery.fault()
+                    recovery.complaint()
                     places.failed(number)
                 for picture in pictures:
                     source = picture.opaque[0] if picture.opaque else number
@@ -175,7 +178,7 @@ class VideoReader:
             # Of a constant rate, the duration tells the number, less what is before the first picture in some files.
             alone = places.regular and len(container.streams) == 1
             before = round((places.first or 0) * self.time_base * self.rate) if alone else 0
-            self.missing = self._missing(places.accounted, places.damaged, alone, max(before, 0))
+            self.missing = self._missing(places.accounted + packets.empty, places.damaged, alone, max(before, 0))
             self.unsure = unsure if self.missing else None
             self.jumps = places.jumps if len(places.jumps) <= FEW_JUMPS else []
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import av
 import pytest
 
-from jmpose_jax.inference.packets import Clock, Packets
+from jmpose_jax.inference.packets import Clock, Packets, Recovery
 
 
 def through(path):
@@ -75,3 +75,21 @@ def test_times_grow():
     clock.at(9000)
     begun = clock.at(0)  # anew
     assert begun == Fraction(86, 10) and clock.at(100) == Fraction(87, 10)
+
+
+def test_what_a_fault_affects():
+    def affected(recovery, packets, complained):
+        found = []
+        for number, (pts, keyframe) in enumerate(packets):
+            if recovery.affects(SimpleNamespace(pts=pts, is_keyframe=keyframe, is_corrupt=False)):
+                found.append(number)
+            if number in complained:
+                recovery.complaint()
+        return found
+
+    packets = [(0, True), (1, False), (2, False), (5, True), (3, False), (4, False), (6, False), (7, True), (8, False)]
+    assert affected(Recovery(True, True), packets, [1]) == [2, 4, 5]
+    assert affected(Recovery(True, True), packets, [1, 4]) == [2, 4, 5]
+    assert affected(Recovery(True, True), packets, [6, 7]) == [8]
+    assert affected(Recovery(True, False), packets, [1]) == [2]
+    assert affected(Recovery(True, True), packets, []) == []

@@ -192,3 +192,9 @@ def test_a_cover_is_no_video(make_video, shown, tmp_path, film):
     else:
         with pytest.raises(InputError, match=r"v.mp4: .*cover"):
             VideoReader(path)
+
+
+def test_chunks_that_repeat_a_picture_are_no_missing_frames(make_video, shown):
+    path = make_video("v.avi", 12, codec="mpeg4", times=list(range(0, 24, 2)), time_base=Fraction(1, 30))
+    reader = VideoReader(path)
+    assert shown(reader) == list(range(12)) and not reader.missing

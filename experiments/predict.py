@@ -160,6 +160,13 @@ def _remarks(summary: Summary, reader: VideoReader) -> str:
         many = f"announces {reader.announced_frames}" if reader.announced_frames else "is damaged and should hold about"
         many += "" if reader.announced_frames else f" {reader.expected_frames}"
         text += f"; the file {many} frames, {summary.missing} of them could not be found in it"
+        if summary.unsure is not None:
+            text += f"; the numbers of frames from {summary.unsure} on may be too low"
+    for frame, pictures in summary.jumps:
+        text += (
+            f"; the time stamps jump before frame {frame}: if frames are lost there (about {pictures}), the numbers of "
+            "later ones are too low"
+        )
     if summary.rescaled:
         sizes = sorted({size for _, size in summary.rescaled})
         text += (

@@ -51,6 +51,8 @@ class Summary:
       damaged: of those that were decoded with faults.
       rescaled: of those of another size than the first, with the (width, height) of each in the file.
       missing: how many frames the file announces or should hold, and that have no place in the results.
+      unsure: of a file with missing ones, the first frame whose number may be too low; None where that is not known.
+      jumps: (frame, pictures) where time stamps leave out whole pictures before a frame, and nothing tells why.
       complete: whether all that was asked for was done, and not stopped.
     """
 
@@ -61,6 +63,8 @@ class Summary:
     damaged: tuple[int, ...] = ()
     rescaled: tuple[tuple[int, tuple[int, int]], ...] = ()
     missing: int = 0
+    unsure: int | None = None
+    jumps: tuple[tuple[int, int], ...] = ()
     complete: bool = True
 
 
@@ -204,6 +208,8 @@ def predict_video(
         tuple(frame for frame in seen.damaged if frame < count),
         tuple((frame, size) for frame, size in seen.rescaled if frame < count),
         reader.missing,
+        reader.unsure,
+        tuple(jump for jump in reader.jumps if jump[0] < count),
         complete=seen.ended and count == seen.count,
     )
 

@@ -10,19 +10,22 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import av.stream
 import cv2
 import numpy as np
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.ffmpeg import complaints, reason
-from jmpose_jax.inference.packets import UNTIMED, Clock, Packets
-from jmpose_jax.inference.places import Places
+from jmpose_jax.inference.packets import UNTIMED, Clock, Packets, Recovery
+from jmpose_jax.inference.places import Place, Places
 from jmpose_jax.inference.video_writer import VideoWriter, mp4_codecs
 
 __all__ = ["Frame", "VideoReader", "VideoWriter", "check_video_file", "mp4_codecs"]
 
 DEFAULT_RATE = Fraction(25)
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
+FEW_JUMPS = 3  # of the time stamps in a file; with more, the rate is a variable one
+GUESSED = {"ogg"}  # containers whose first time stamps after a fault may be earlier than they should be
 NO_VIDEO = {"tty"}  # FFmpeg draws text files as pictures
 
 
@@ -58,6 +61,9 @@ class VideoReader:
       expected_frames: an estimate of it by the duration where it does not say; 0 where that is unknown too.
       missing: after all frames were read, how many of those announced (or, of a damaged file, expected) have no place
         among them; where they were is not known.
+      unsure: of a file with missing ones, the first frame whose number may be too low; None where that is not known.
+      jumps: after all frames were read, (frame, pictures) wherever the time stamps of a constant rate leave out whole
+        pictures before a frame, and nothing tells whether they are lost. Empty where that is usual in the file.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -73,13 +79,17 @@ class VideoReader:
             self.rate = Fraction(rate) if rate else DEFAULT_RATE
             self.announced_frames = max(stream.frames, 0)
             self.expected_frames = self.announced_frames
-            if not self.expected_frames and container.duration:
-                self.expected_frames = max(round(Fraction(container.duration, av.time_base) * self.rate), 1)
+            seconds = Fraction(container.duration or 0, av.time_base)  # of the longest stream
+            if stream.duration and stream.time_base:
+                seconds = stream.duration * Fraction(stream.time_base)
+            if not self.expected_frames and seconds > 0:
+                self.expected_frames = max(round(seconds * self.rate), 1)
             # Sparse time bases (1/1000 of Matroska) are kept: finer ones would not be the file's.
             timed = container.format.name not in UNTIMED and stream.time_base
             self.time_base = Fraction(stream.time_base) if timed else 1 / self.rate
         self.fps = float(self.rate)
-        self.missing = 0
+        self.missing, self.unsure = 0, None
+        self.jumps: list[tuple[int, int]] = []
         self.size: tuple[int, int] | None = None
         first = next(self.frames(), None)
         if first is None:
@@ -97,7 +107,8 @@ class VideoReader:
         image: np.ndarray | None = None
         size = self.size
         waiting: list[int | None] = []  # lost ones before the first picture, which stands in for them
-        for key, picture, faulty in self._places():
+        for place in self._places():
+            key, picture, faulty = place.stamp, place.picture, place.faulty
             if picture is None:
                 waiting.append(key)
                 if image is None:
@@ -113,57 +124,69 @@ class VideoReader:
             if picture is not None:
                 yield Frame(image, clock.at(key), damaged=faulty, size=None if shape == size else shape)
 
-    def _places(self) -> Iterator[tuple[int | None, Any, bool]]:
-        """(time stamp, picture, whether it is damaged) in the order of display; None in place of a lost picture."""
+    def _places(self) -> Iterator[Place]:
+        """What the file has of each frame, in the order of display."""
         with self._open() as (container, stream, complaint):
             timed = container.format.name not in UNTIMED
             context = stream.codec_context
             context.copy_opaque = True
             period = float(1 / (self.rate * self.time_base))
-            places = Places(timed, period, context.has_b_frames)
+            avi = container.format.name == "avi"
+            places = Places(timed, period, bool(context.has_b_frames), whole=avi)
             places.damaged = complaint  # opening reads ahead
-            packets, corrupt, given = Packets(container, stream), set(), 0
+            packets, corrupt = Packets(container, stream), set()
+            packets.damaged = complaint
+            unsure, recovery = None, Recovery(timed, bool(context.has_b_frames))
             for number, packet in packets:
-                key = number
                 places.damaged |= packets.damaged
                 if packet is not None:
-                    key = packet.pts if timed else number
                     for lost in packets.skipped:
                         places.skipped(lost, keyframe=packets.is_keyframe(lost))
                     places.packet(
-                        key, keyframe=packet.is_keyframe, discard=packet.is_discard, corrupt=packet.is_corrupt
+                        number,
+                        packet.pts,
+                        keyframe=packet.is_keyframe,
+                        discard=packet.is_discard,
+                        corrupt=packet.is_corrupt,
                     )
-                    packet.opaque = number
-                    if packet.is_corrupt:
+                    packet.opaque = [number]  # an object of its own: PyAV loses one that two packets share
+                    broken = packets.lacking and number > 0  # of the first one, opening complained
+                    if broken or packets.skipped:
+                        recovery.fault()
+                    if recovery.affects(packet) or (broken and container.format.name in GUESSED):
                         corrupt.add(number)
+                    if not packets.unsure:
+                        unsure = None
+                    elif unsure is None:
+                        unsure = places.accounted
                 try:
                     with complaints() as said:
                         pictures = context.decode(packet)
                     if said:  # some decoders give a picture that they could not fill, and do not mark it
                         corrupt.add(number)
+                        places.damaged = True
+                        recovery.complaint()
                 except av.FFmpegError:
                     pictures = []
-                    places.failed(key)
+                    recovery.complaint()
+                    places.failed(number)
                 for picture in pictures:
-                    key = picture.pts if timed else picture.opaque
-                    faulty = picture.is_corrupt or picture.opaque in corrupt
-                    for lost in places.picture(key, faulty):
-                        given += 1
-                        yield lost if timed else None, None, True
-                    given += 1
-                    yield key if timed else None, picture, faulty
-            for lost in places.end():
-                given += 1
-                yield lost if timed else None, None, True
-            # Packets that are not meant to be shown are among those announced.
-            self.missing = self._missing(max(given, packets.count), places.damaged)
+                    source = picture.opaque[0] if picture.opaque else number
+                    faulty = picture.is_corrupt or source in corrupt
+                    yield from places.picture(source, picture.pts, picture, faulty)
+            yield from places.end()
+            # Of a constant rate, the duration tells the number, less what is before the first picture in some files.
+            alone = places.regular and len(container.streams) == 1
+            before = round((places.first or 0) * self.time_base * self.rate) if alone else 0
+            self.missing = self._missing(places.accounted + packets.empty, places.damaged, alone, max(before, 0))
+            self.unsure = unsure if self.missing else None
+            self.jumps = places.jumps if len(places.jumps) <= FEW_JUMPS else []
 
-    def _missing(self, found: int, damaged: bool) -> int:
+    def _missing(self, found: int, damaged: bool, constant: bool, before: int) -> int:
         if self.announced_frames:
             return max(self.announced_frames - found, 0)
-        # The duration tells the number of a constant rate alone, and rounds it.
-        short = self.expected_frames - found
-        return short if damaged and short > 1 else 0
+        short = self.expected_frames - found  # rounded
+        return short if short > 1 and (damaged or (constant and short - before > 1)) else 0
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[tuple[Any, Any, bool]]:
@@ -178,7 +201,7 @@ class VideoReader:
                 "or .avi"
             ) from error
         with container:
-            stream = container.streams.best("video")
+            stream = _moving(container)
             if stream is None or container.format.name in NO_VIDEO or not stream.codec_context:
                 raise InputError(f"video {self.path}: cannot be opened as video; it holds {_content(container)}")
             # Threads by frame would give the faults of one packet with the pictures of another.
@@ -244,6 +267,23 @@ def _fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return canvas
 
 
+def _moving(container: Any) -> Any | None:
+    """The video stream that FFmpeg takes for the best; none that is the cover of a recording."""
+    best = container.streams.best("video")
+    if best is not None and _is_cover(best):
+        return next((stream for stream in container.streams.video if not _is_cover(stream)), None)
+    return best
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
 def _content(container: Any) -> str:
-    kinds = sorted({stream.type for stream in container.streams})
+    kinds = sorted(
+        {
+            "a cover picture" if stream.type == "video" and _is_cover(stream) else stream.type
+            for stream in container.streams
+        }
+    )
     return ", ".join(kinds) or "no stream"

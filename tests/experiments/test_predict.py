@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import av
 import jax
@@ -18,6 +19,7 @@ import pytest
 from absl import flags
 
 from experiments import predict
+from jmpose_jax.inference.pipeline import Summary
 from jmpose_jax.inference.video import VideoReader, VideoWriter
 from jmpose_jax.metrics.reading import read_sequence
 from jmpose_jax.models.registry import create_model
@@ -419,3 +421,11 @@ def test_signals_at_any_moment(checkpoint, video, tmp_path, seed):
     if found:
         count = len(json.loads((tmp_path / "out/poses.json").read_text())["images"])
         assert len(list(VideoReader(tmp_path / "out/overlay.mp4"))) == count >= 1
+
+
+def test_what_is_not_known_of_frame_numbers_is_said():
+    reader = SimpleNamespace(announced_frames=60, expected_frames=60)
+    summary = Summary(50, 0, 0, missing=8, unsure=17, jumps=((33, 2),))
+    text = predict._remarks(summary, reader)
+    assert "8 of them" in text and "17" in text and "before frame 33" in text
+    assert predict._remarks(Summary(60, 0, 0), reader) == ""

@@ -6,7 +6,6 @@ import pathlib
 import jax
 import numpy as np
 import pytest
-from absl import flags
 
 from data_pipeline.clips import ClipTable
 from experiments import comparison
@@ -15,29 +14,20 @@ from experiments.train import plain, train
 from jmpose_jax.errors import InputError
 from jmpose_jax.skeletons import POSETRACK17_TO_15
 from jmpose_jax.train import checkpoints
+from tests.commands import run
 
 CONFIGS = pathlib.Path("configs").resolve()
 
 
 @pytest.fixture
-def command(capsys):
+def command():
     """Run the command in this process: its status and what it printed."""
 
-    def run(*arguments):
-        before = set(flags.FLAGS)
-        try:
-            module.main(["jmpose evaluate", *map(str, arguments)])
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        finally:
-            for name in set(flags.FLAGS) - before:
-                delattr(flags.FLAGS, name)
-            flags.FLAGS.unparse_flags()
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
+    def call(*arguments):
+        ended = run("evaluate", *arguments)
+        return ended.status, ended.out, ended.err
 
-    return run
+    return call
 
 
 @pytest.fixture

@@ -1,30 +1,21 @@
 """`jmpose train` goes on with the config that lies in the workdir."""
 
 import pytest
-from absl import flags
 
-from experiments import train as module
 from experiments.train import train
 from jmpose_jax.train import checkpoints
+from tests.commands import run
 
 
 @pytest.fixture
-def command(capsys):
-    def run(*arguments):
-        before = set(flags.FLAGS)
-        try:
-            module.main(["jmpose train", *map(str, arguments)])
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        finally:
-            for name in set(flags.FLAGS) - before:
-                delattr(flags.FLAGS, name)
-            flags.FLAGS.unparse_flags()
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
+def command():
+    """Run the command in this process: its status and what it printed."""
 
-    return run
+    def call(*arguments):
+        ended = run("train", *arguments)
+        return ended.status, ended.out, ended.err
+
+    return call
 
 
 def test_a_run_goes_on_without_a_config(small_backbone, command, tmp_path):

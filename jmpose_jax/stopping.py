@@ -28,6 +28,7 @@ _AGAIN = 0  # written to the watcher's pipe: raise again
 
 _pipe = -1  # where the watcher hears
 _received: int | None = None  # the first signal; none after it raises
+_acted_on = 0  # how often signals were taken for acted on
 _raising = False  # the next call of the handler raises whatever came before
 _installed = False
 _watching = False  # a thread speaks, so that the handlers need not
@@ -133,8 +134,9 @@ def name(number: int) -> str:
 
 def forget() -> None:
     """Take all signals so far for acted on: a process that goes on after a stop begins anew."""
-    global _received
+    global _received, _acted_on
     _received = None
+    _acted_on += 1
 
 
 def finished() -> None:
@@ -265,6 +267,7 @@ def _hear(reader: int) -> None:
     global _raising
     heard: list[int] = []
     own = 0  # signals that this thread sent
+    acted_on = _acted_on  # the handlers, which note a signal, may be far behind: the main thread computes
     while True:
         number = os.read(reader, 1)[0]
         if number == _AGAIN:
@@ -278,8 +281,9 @@ def _hear(reader: int) -> None:
         if own:
             own -= 1
             continue
-        if _received is None:
-            heard.clear()  # what came before was acted on
+        if acted_on != _acted_on:
+            acted_on = _acted_on
+            heard.clear()
         if _nothing_to_keep():
             _end(number)
         heard.append(number)

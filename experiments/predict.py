@@ -156,6 +156,11 @@ def _remarks(summary: Summary, reader: VideoReader) -> str:
         text += f"; the file is damaged: no picture, and no poses, in {_ranges(summary.lost)}"
     if summary.damaged:
         text += f"; decoded with faults: {_ranges(summary.damaged)}"
+    if summary.surplus:
+        text += (
+            f"; the damaged file should hold {reader.expected_frames} frames, {summary.surplus} fewer than were found: "
+            "numbers behind the damage may be too high"
+        )
     if summary.missing:
         many = f"announces {reader.announced_frames}" if reader.announced_frames else "is damaged and should hold about"
         many += "" if reader.announced_frames else f" {reader.expected_frames}"

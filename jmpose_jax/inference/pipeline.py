@@ -51,6 +51,7 @@ class Summary:
       damaged: of those that were decoded with faults.
       rescaled: of those of another size than the first, with the (width, height) of each in the file.
       missing: how many frames the file announces or should hold, and that have no place in the results.
+      surplus: how many more frames a damaged file gave than it announces or should hold.
       unsure: of a file with missing ones, the first frame whose number may be too low; None where that is not known.
       jumps: (frame, pictures) where time stamps leave out whole pictures before a frame, and nothing tells why.
       complete: whether all that was asked for was done, and not stopped.
@@ -65,6 +66,7 @@ class Summary:
     missing: int = 0
     unsure: int | None = None
     jumps: tuple[tuple[int, int], ...] = ()
+    surplus: int = 0
     complete: bool = True
 
 
@@ -210,6 +212,7 @@ def predict_video(
         reader.missing,
         reader.unsure,
         tuple(jump for jump in reader.jumps if jump[0] < count),
+        surplus=reader.surplus,
         complete=seen.ended and count == seen.count,
     )
 

@@ -50,7 +50,9 @@ class Places:
         pictures before a place.
     """
 
-    def __init__(self, timed: bool, period: float, reordered: bool = False, whole: bool = False):
+    def __init__(
+        self, timed: bool, period: float, reordered: bool = False, whole: bool = False, begins_with_key: bool = False
+    ):
         """Begin a stream.
 
         Args:
@@ -58,9 +60,12 @@ class Places:
           period: ticks between two pictures, by the container's rate.
           reordered: whether pictures are displayed in another order than they are stored in.
           whole: whether the stream's first packet is the video's first picture, whatever it is.
+          begins_with_key: whether the first packet of a sound stream decodes by itself: where it does not, it is damaged,
+            and what follows it is lost and not none of the video's.
         """
         self._timed, self._period, self._reordered = timed, period, reordered
         self._late = 2 if reordered else 0
+        self._begins_with_key = begins_with_key
         self._pending: list[tuple[int, int]] = []  # keys of packets whose picture has not come, sorted
         self._failed: set[tuple[int, int]] = set()  # of them, those that the decoder refused
         self._keys: dict[int, tuple[int, int]] = {}  # of packets by number
@@ -85,8 +90,11 @@ class Places:
         """A packet goes to the decoder. Those that no decoder can show, before the first keyframe, have no place."""
         self.damaged |= corrupt
         key = self._key(number, stamp)
-        if key is not None and not discard and self._first_key is None and keyframe:
-            self._first_key = key
+        if key is not None and not discard and self._first_key is None:
+            if keyframe:
+                self._first_key = key
+            elif number == 0 and self._begins_with_key:
+                self._first_key, self.damaged = key, True
         if key is None or discard or self._first_key is None or key < self._first_key:
             self._idle.add(number)
             return

@@ -26,6 +26,7 @@ DEFAULT_RATE = Fraction(25)
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 FEW_JUMPS = 3  # of the time stamps in a file; with more, the rate is a variable one
 GUESSED = {"ogg"}  # containers whose first time stamps after a fault may be earlier than they should be
+BEGIN_WITH_KEY = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"}  # whose first packet decodes by itself
 NO_VIDEO = {"tty"}  # FFmpeg draws text files as pictures
 
 
@@ -61,6 +62,7 @@ class VideoReader:
       expected_frames: an estimate of it by the duration where it does not say; 0 where that is unknown too.
       missing: after all frames were read, how many of those announced (or, of a damaged file, expected) have no place
         among them; where they were is not known.
+      surplus: after all frames of a damaged file were read, how many more they are than announced or expected.
       unsure: of a file with missing ones, the first frame whose number may be too low; None where that is not known.
       jumps: after all frames were read, (frame, pictures) wherever the time stamps of a constant rate leave out whole
         pictures before a frame, and nothing tells whether they are lost. Empty where that is usual in the file.
@@ -88,7 +90,7 @@ class VideoReader:
             timed = container.format.name not in UNTIMED and stream.time_base
             self.time_base = Fraction(stream.time_base) if timed else 1 / self.rate
         self.fps = float(self.rate)
-        self.missing, self.unsure = 0, None
+        self.missing, self.surplus, self.unsure = 0, 0, None
         self.jumps: list[tuple[int, int]] = []
         self.size: tuple[int, int] | None = None
         first = next(self.frames(), None)
@@ -132,7 +134,8 @@ class VideoReader:
             context.copy_opaque = True
             period = float(1 / (self.rate * self.time_base))
             avi = container.format.name == "avi"
-            places = Places(timed, period, bool(context.has_b_frames), whole=avi)
+            begins = container.format.name in BEGIN_WITH_KEY
+            places = Places(timed, period, bool(context.has_b_frames), whole=avi, begins_with_key=begins)
             places.damaged = complaint  # opening reads ahead
             packets, corrupt = Packets(container, stream), set()
             packets.damaged = complaint
@@ -178,7 +181,9 @@ class VideoReader:
             # Of a constant rate, the duration tells the number, less what is before the first picture in some files.
             alone = places.regular and len(container.streams) == 1
             before = round((places.first or 0) * self.time_base * self.rate) if alone else 0
-            self.missing = self._missing(places.accounted + packets.empty, places.damaged, alone, max(before, 0))
+            found = places.accounted + packets.empty
+            self.missing = self._missing(found, places.damaged, alone, max(before, 0))
+            self.surplus = max(found - self.expected_frames, 0) if places.damaged and self.expected_frames else 0
             self.unsure = unsure if self.missing else None
             self.jumps = places.jumps if len(places.jumps) <= FEW_JUMPS else []
 

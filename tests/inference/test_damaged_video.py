@@ -221,3 +221,22 @@ def test_the_end_of_a_constant_rate_is_missed(make_video):
     reader = VideoReader(path)
     count = len(list(reader))
     assert count < 26 and abs(count + reader.missing - 40) <= 1
+
+
+@pytest.mark.parametrize("name", ["v.mkv", "v.mp4"])
+def test_a_destroyed_first_keyframe_moves_no_number(make_video, shown, name):
+    path = make_video(name, 24, codec="libx264", pixels="yuv420p", gop=12, options={"bf": "0"})
+    with av.open(str(path)) as container:
+        first = next(packet for packet in container.demux(video=0) if packet.size)
+        start, size = first.pos, first.size
+    raw = bytearray(path.read_bytes())
+    if name == "v.mkv":
+        start = raw.index(b"\x81\0\0\x80", max(start - 16, 0)) + 4  # track 1, time 0, a keyframe; then its data
+        raw[start - 1] = 0
+    raw[start : start + size] = bytes(size)
+    path.write_bytes(raw)
+    frames = list(VideoReader(path).frames())
+    assert len(frames) == 24
+    whole = [i for i, frame in enumerate(frames) if not (frame.lost or frame.damaged)]
+    assert set(range(12, 24)) <= set(whole)
+    assert shown([frames[i].image for i in whole]) == whole

@@ -168,3 +168,17 @@ def test_whatever_comes_and_however_late_the_places_are_the_packets(timed):
         assert len(found) == count
         if timed:
             assert [abs(key) for key in found] == keys
+
+
+@pytest.mark.parametrize("begins_with_key", [False, True])
+def test_what_is_before_the_first_keyframe_is_lost_where_a_stream_begins_with_one(begins_with_key):
+    places = Places(True, 1.0, begins_with_key=begins_with_key)
+    found = []
+    for number in range(6):
+        places.packet(number, number, keyframe=number == 3)
+        if number >= 3:
+            found += places.picture(number, number, number)
+    found += places.end()
+    lost = [0, 1, 2] if begins_with_key else []
+    assert [place.stamp for place in found if place.picture is None] == lost
+    assert [place.stamp for place in found if place.picture is not None] == [3, 4, 5]

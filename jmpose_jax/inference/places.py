@@ -60,8 +60,8 @@ class Places:
           period: ticks between two pictures, by the container's rate.
           reordered: whether pictures are displayed in another order than they are stored in.
           whole: whether the stream's first packet is the video's first picture, whatever it is.
-          begins_with_key: whether the first packet of a sound stream decodes by itself: where it does not, it is damaged,
-            and what follows it is lost and not none of the video's.
+          begins_with_key: whether the first packet of a sound stream decodes by itself. One that does not shows damage,
+            and the pictures until the next keyframe are lost.
         """
         self._timed, self._period, self._reordered = timed, period, reordered
         self._late = 2 if reordered else 0

@@ -1,6 +1,7 @@
 """The poses of one video as columns of arrays, ground truth and predictions alike: what the PoseTrack metrics read."""
 
 import dataclasses
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -119,13 +120,21 @@ def _places_by_id(predictions: Sequence, ground_truth: Sequence) -> np.ndarray:
     places = np.array([place[i] for i in wanted], np.int64)
     if predictions.names and ground_truth.names and None not in (*predictions.names, *ground_truth.names):
         named = places_by_name(predictions.names, ground_truth.names)
-        if named is not None and not np.array_equal(named, places):
+        if named is None:  # other frames are named, or the same ones shifted: what both name must agree
+            where = {_tail(name): i for i, name in enumerate(predictions.names)}
+            named = np.array([where.get(_tail(name), p) for name, p in zip(ground_truth.names, places)], np.int64)
+        if not np.array_equal(named, places):
             i = int(np.argmax(named != places))
             raise InputError(
                 f"{predictions.label()}: its image of id {wanted[i]} is {predictions.names[places[i]]}, that of the "
                 f"ground truth is {ground_truth.names[i]}; correct the ids or the file names"
             )
     return places
+
+
+def _tail(name: str) -> tuple[str, ...]:
+    """A file's name and its folder, which say the video and the frame whatever the data set's folder."""
+    return pathlib.PurePosixPath(name).parts[-2:]
 
 
 def _places_by_position(predictions: Sequence, ground_truth: Sequence) -> np.ndarray:

@@ -132,3 +132,9 @@ def test_crowded_frames_do_not_depend_on_the_order_of_the_list(folder):
     expected = choose_frames(folder / "gt", 0.01)
     change(folder / "gt", backwards)
     assert choose_frames(folder / "gt", 0.01) == expected
+
+
+def test_names_that_are_one_frame_off_the_ids_are_refused(folder):
+    change(folder / "pred", rename(lambda name: name[:-10] + f"{int(name[-10:-4]) + 1:06d}.jpg"))
+    with pytest.raises(InputError, match="its image of id .* correct the ids or the file names"):
+        posetrack.evaluate(folder / "gt", folder / "pred")

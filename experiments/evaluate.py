@@ -112,15 +112,13 @@ def evaluate(
             if kept and not quiet:
                 say(f"the earlier evaluation is kept as {', '.join(str(path) for path in kept)}")
     if estimated is not None and not quiet:
-        warn_of_few_steps(checkpoint or workdir, config.eval.checkpoint == "best")
+        warn_of_few_steps(scored)
     return result
 
 
-def warn_of_few_steps(checkpoint: str | pathlib.Path, best: bool = False, results: str = "poses") -> None:
+def warn_of_few_steps(checkpoint: pathlib.Path, results: str = "poses") -> None:
     """Say on standard error, before the figures, where they are of a model that has hardly been trained."""
-    from jmpose_jax.train.checkpoints import find_checkpoint
-
-    if text := few_steps(find_checkpoint(checkpoint, best), results):
+    if text := few_steps(checkpoint, results):
         say(f"evaluate: {text}")
 
 
@@ -259,7 +257,7 @@ def main(argv: list[str] | None = None) -> None:
             if jax.process_count() > 1:
                 raise InputError("endpoint errors are computed by one process; add --distributed=off and start one")
             found = evaluate_flow(config.value, folder, checkpoint.value or folder, if_exists.value)
-            warn_of_few_steps(checkpoint.value or folder, results="flow")
+            warn_of_few_steps(find_checkpoint(checkpoint.value or folder), results="flow")
             print(describe(found))
         else:
             if predictions.value is None:

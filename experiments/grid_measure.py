@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from experiments.grid_cells import Grid
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import finite
+from jmpose_jax.files import finite_or_none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ def evaluate_cell(config: ConfigDict, folder: pathlib.Path) -> dict[str, Any]:
         from experiments.flow_evaluation import evaluate_flow
 
         result = evaluate_flow(config, folder, folder)
-        return {FLOW.field: finite(result["endpoint_error"]["network"])}
+        return {FLOW.field: finite_or_none(result["endpoint_error"]["network"])}
     from experiments.evaluate import evaluate
 
-    return {POSES.field: finite(evaluate(config, folder, None, None, quiet=False)["ap"])}
+    return {POSES.field: finite_or_none(evaluate(config, folder, None, None, quiet=False)["ap"])}

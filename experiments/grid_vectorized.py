@@ -30,7 +30,7 @@ from experiments.tasks import task_of
 from experiments.train import Parts, plain, set_up
 from jmpose_jax import checks
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import finite, write_json
+from jmpose_jax.files import finite_or_none, write_json
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.train import checkpoints, vectorized
@@ -347,7 +347,7 @@ def _evaluate(
         if place not in broken and grid_run.read_status(workdir, cell)["status"] not in grid_run.FINAL:
             folder = grid_run.cell_folder(workdir, cell)
             output = evaluate.write_predictions(config, estimates[cell.id], table, annotations, folder / "predictions")
-            ap = finite(evaluate.score(config, folder, output)["ap"])
+            ap = finite_or_none(evaluate.score(config, folder, output)["ap"])
             grid_run.write_status(workdir, cell, "done", ap=ap, seconds=round(shared, 1), vectorized=True)
 
 

@@ -21,7 +21,7 @@ from data_pipeline.synthetic.config import SyntheticConfig
 from experiments.launch import launch, required
 from jmpose_jax import checks
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import check_writable, finite, write_json
+from jmpose_jax.files import check_writable, finite_or_none, write_json
 from jmpose_jax.locks import locked
 
 TRAIN_FRAMES = 5  # one complete window of δ = 2
@@ -92,7 +92,7 @@ def run(workdir: str | os.PathLike, scale: str, seed: int, allow_config_change: 
         estimates, table = compare(folder / "jmpose", "test", jmpose, folder / "backbone_equal_time")
         scores = score(estimates, table, folder / "data" / "prepared" / "annotations" / "test")
         for part in ("ap", "subsets"):  # a subset without joints has no AP
-            scores[part] = {row: finite(values) for row, values in scores[part].items()}
+            scores[part] = {row: finite_or_none(values) for row, values in scores[part].items()}
         result = {
             "scale": scale,
             "seed": seed,

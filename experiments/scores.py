@@ -1,12 +1,12 @@
 """The PoseTrack scores of a folder of result files: as the content of `evaluation.json`, and as a table."""
 
-import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from jmpose_jax import checks
 from jmpose_jax.errors import InputError
+from jmpose_jax.files import finite_or_none
 from jmpose_jax.metrics import posetrack
 from jmpose_jax.metrics.crowd import choose_frames, write_subset
 
@@ -104,7 +104,7 @@ def without_nan(
     Returns:
       The values, and {name, or "name/column": reason} of those that are absent.
     """
-    kept = {column: None if math.isnan(value) else value for column, value in values.items()}
+    kept = finite_or_none(values)
     lacking = [column for column, value in kept.items() if value is None]
     if len(lacking) == len(kept):
         return kept, {name: all_absent or reason}

@@ -40,7 +40,7 @@ def write_json(path: str | os.PathLike, content: Any, indent: int | None = 1) ->
     write_text(path, json.dumps(content, indent=indent, allow_nan=False))
 
 
-def finite(figures: Mapping[str, float | None]) -> dict[str, float | None]:
+def finite_or_none(figures: Mapping[str, float | None]) -> dict[str, float | None]:
     """Figures as JSON takes them: one that is not finite is absent, None."""
     return {name: value if value is not None and math.isfinite(value) else None for name, value in figures.items()}
 

@@ -10,7 +10,6 @@ from jmpose_jax.boxes.values import absent, box, image_size, is_person, number, 
 from jmpose_jax.errors import InputError
 
 HEADER = "frame (or image_name), x, y, w, h (or xmin, ymin, xmax, ymax), and if need be score, id, category_id"
-MOT = "frame, id, x, y, w, h, score"
 PEDESTRIAN = 1  # of the classes of MOT's ground truth
 
 

@@ -8,7 +8,7 @@ from configs import raft_synthetic
 from experiments import grid, grid_cells, grid_measure, grid_report, grid_run
 from experiments.grid_measure import FLOW, POSES, check_evaluable, measure_of
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import finite
+from jmpose_jax.files import finite_or_none
 
 RAFT = {"seed": 0, "model": {"name": "raft"}, "loss": {"gamma": 0.8}, "train": {"steps": 1}}
 
@@ -78,7 +78,7 @@ def test_what_could_not_be_evaluated_is_refused_before_it_is_trained(small_backb
 
 
 def test_what_is_not_finite_is_absent(tmp_path):
-    figures = finite({"Head": float("nan"), "Total": 50.0, "Shou": None})
+    figures = finite_or_none({"Head": float("nan"), "Total": 50.0, "Shou": None})
     assert figures == {"Head": None, "Total": 50.0, "Shou": None}
     found = grid_cells.expand(RAFT | {"model": {"name": "jmpose"}}, {"loss.gamma": (0.7, 0.8)})
     grid_run.write_status(tmp_path, found.cells[0], "done", ap=figures)

@@ -1,7 +1,7 @@
 """Tables 5 and 6 of the paper on the embedded data set: does each row fall on the paper's side of the full model?
 
   python -m benchmarks.ablation --quickstarts runs/quickstart0 runs/quickstart1 runs/quickstart2 \
-    --workdir runs/ablation --output benchmarks/results/ablation.json --readme README.md
+    --workdir runs/ablation --output benchmarks/results/ablation.json --page docs/results.md
 
 The grid of configs/jmpose_ablation.py, where a seed brings its own data and its own backbone: those of a finished
 quickstart. A row is compared with the full model of the same seed. It goes on where it was stopped.
@@ -14,8 +14,9 @@ from typing import Any
 from benchmarks.measure import machine, publish
 from benchmarks.worlds import paired, shown, world
 from configs import jmpose_ablation
-from experiments import grid, grid_report
-from experiments.grid_cells import Grid
+from experiments import grid
+from experiments.grids import report as grid_report
+from experiments.grids.cells import Grid
 
 
 def rows_of(planned: Grid, workdir: pathlib.Path) -> list[dict[str, Any]]:
@@ -63,7 +64,7 @@ def main() -> None:
     parser.add_argument("--quickstarts", nargs="+", required=True, type=pathlib.Path, help="workdirs, one a seed")
     parser.add_argument("--workdir", required=True, type=pathlib.Path)
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
-    parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")
+    parser.add_argument("--page", type=pathlib.Path, help="Markdown file with the markers to put the table between")
     parser.add_argument("--variant", default="tiny", choices=("tiny", "tiny_paper"), help="of the config file")
     parser.add_argument("--steps", type=int, help="of each run; by default those of the config")
     parser.add_argument("--split", default="test", help="split to score on")
@@ -89,7 +90,7 @@ def main() -> None:
         "rows": rows_of(planned, arguments.workdir),
         "machine": machine("flax", "optax"),
     }
-    publish("ablation", result, table(result), arguments.output, arguments.readme)
+    publish("ablation", result, table(result), arguments.output, arguments.page)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ On a machine with a GPU, with torch and torchvision beside jax[cuda13]:
 python -m benchmarks.deform_conv
 
 On a CPU, in seconds: python -m benchmarks.deform_conv --shapes small. Every run writes
-benchmarks/results/deform_conv_<platform>.json and then the README's table from all such files; --table only does the
-latter.
+benchmarks/results/deform_conv_<platform>.json and then the table of docs/benchmarks.md from all such files; --table
+only does the latter.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import torch_deform_conv as peers
-from benchmarks.measure import copy_bandwidth, machine, milliseconds, write_between_markers
+from benchmarks.measure import REPOSITORY, copy_bandwidth, machine, milliseconds, write_between_markers
 from jmpose_jax.files import write_json
 from jmpose_jax.ops.deform_conv import IMPLEMENTATIONS, choose, geometry, modulated_deform_conv2d
 
@@ -201,13 +201,13 @@ def main() -> None:
     parser.add_argument("--reach", type=float, default=2.0, help="standard deviation of the offsets, pixels")
     parser.add_argument("--rounds", type=int, default=15, help="measurements, of which the least counts")
     parser.add_argument("--output", type=pathlib.Path, help="default: benchmarks/results/deform_conv_<platform>.json")
-    parser.add_argument("--table", action="store_true", help="only write the README's table from the results")
+    parser.add_argument("--table", action="store_true", help="only write the table from the results")
     options = parser.parse_args()
     if not options.table:
         result = measure(options.shapes, options.dtypes, options.reach, options.rounds)
         write_json(options.output or RESULTS / f"deform_conv_{result['platform']}.json", result)
     results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("deform_conv_*.json"))]
-    write_between_markers("deform_conv", table(results))
+    write_between_markers("deform_conv", table(results), REPOSITORY / "docs" / "benchmarks.md")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-r"""The README's table of results on the embedded data set, from the `evaluation.json` of one or more quickstarts.
+r"""The table of results on the embedded data set, from the `evaluation.json` of one or more quickstarts.
 
 python -m benchmarks.embedded_results runs/seed0 runs/seed1 runs/seed2 --output benchmarks/results/embedded.json \
-  --readme README.md
+  --page README.md
 """
 
 import argparse
@@ -11,7 +11,7 @@ import pathlib
 import numpy as np
 
 from benchmarks.measure import machine, write_between_markers
-from experiments.comparison import ROWS, SUBSETS
+from experiments.evaluation.comparison import ROWS, SUBSETS
 from jmpose_jax.files import write_json
 
 
@@ -45,13 +45,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workdirs", nargs="+", type=pathlib.Path, help="finished workdirs of `jmpose quickstart`")
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
-    parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")
+    parser.add_argument("--page", type=pathlib.Path, help="Markdown file with the markers to put the table between")
     arguments = parser.parse_args()
     result = collect(arguments.workdirs)
     if arguments.output:
         write_json(arguments.output, result)
-    if arguments.readme:
-        write_between_markers("embedded", table(result), arguments.readme)
+    if arguments.page:
+        write_between_markers("embedded", table(result), arguments.page)
     print(table(result))
 
 

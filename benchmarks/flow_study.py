@@ -12,17 +12,25 @@ import pathlib
 
 from benchmarks.measure import machine
 from configs import jmpose
-from data_pipeline.prepare import prepare
+from data_pipeline.preparation.prepare import prepare
 from data_pipeline.synthetic.dataset import generate
-from experiments.comparison import compare, score
+from experiments.evaluation.comparison import compare, score
 from experiments.quickstart import SCALES, videos_of
 from experiments.train import train
 from jmpose_jax.files import write_json
 
 VARIANTS = {
-    "no flow": {"dataset.flow_source": "none", "model.flow_source": "none"},
-    "no flow, not aligned": {"dataset.flow_source": "none", "model.flow_source": "none", "model.alignment": "none"},
-    "DIS flow, not aligned": {"dataset.flow_source": "dis", "model.alignment": "none"},
+    "no flow": {
+        "dataset.flow_source": "none",
+        "model.motion_encoder.kind": "zero_flow",
+        "model.heatmap_aggregation.alignment": "joint_trajectory",
+    },
+    "no flow, not aligned": {
+        "dataset.flow_source": "none",
+        "model.motion_encoder.kind": "zero_flow",
+        "model.heatmap_aggregation.alignment": "none",
+    },
+    "DIS flow, not aligned": {"dataset.flow_source": "dis", "model.heatmap_aggregation.alignment": "none"},
     "DIS flow": {"dataset.flow_source": "dis"},
     "exact flow": {"dataset.flow_source": "exact"},
     "DIS flow, alpha 0": {

@@ -1,7 +1,7 @@
 """Estimates of mutual information against the truth: Gaussian pairs in 1, 8 and 64 dimensions, as JSON and a picture.
 
   python -m benchmarks.information --output benchmarks/results/information.json --picture docs/information.png \
-    --readme README.md
+    --page docs/benchmarks.md
 """
 
 import argparse
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=800, help="of each fit")
     parser.add_argument("--samples", type=int, default=20000, help="to fit on")
     parser.add_argument("--evaluated", type=int, default=1000, help="samples to judge on")
-    parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")
+    parser.add_argument("--page", type=pathlib.Path, help="Markdown file with the markers to put the table between")
     arguments = parser.parse_args()
     start = time.process_time()
     rows = measure(arguments.truths, arguments.steps, arguments.samples, arguments.evaluated)
@@ -131,8 +131,8 @@ def main() -> None:
         "machine": machine("optax"),
     }
     write_json(arguments.output, result)
-    if arguments.readme:
-        write_between_markers("information", table(result), arguments.readme)
+    if arguments.page:
+        write_between_markers("information", table(result), arguments.page)
 
 
 if __name__ == "__main__":

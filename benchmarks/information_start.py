@@ -1,7 +1,7 @@
 """Where the information objective starts: L_IO at alpha 1 over L_H at step 0 of stage 2, for every estimator.
 
   python -m benchmarks.information_start --data runs/quickstart/data/prepared --backbone runs/quickstart/backbone \
-    --output benchmarks/results/information_start.json --readme README.md
+    --output benchmarks/results/information_start.json --page docs/benchmarks.md
 
 The model runs once; each estimator then gets fresh predictors and critics on the same features.
 """
@@ -16,19 +16,18 @@ import numpy as np
 
 from benchmarks.measure import machine, write_between_markers
 from configs import gamma_grid
-from experiments import data
-from experiments.tasks import task_of
-from experiments.train import initialised
-from jmpose_jax import losses
+from experiments.run import clips
+from experiments.run.building import initialised
+from experiments.systems import objective_of
 from jmpose_jax.files import write_json
 from jmpose_jax.information import ESTIMATORS, INFORMATION_TERMS, InformationPredictors
 from jmpose_jax.models.registry import create_model
-from jmpose_jax.records import ClipBatch, PoseOutput
-from jmpose_jax.train.optimizers import create_optimizer
+from jmpose_jax.records import ClipBatch, JMPoseOutput
+from jmpose_jax.train.optimizers import Optimizer
 from jmpose_jax.train.state import create_state
 
 
-def terms_at_start(config, output: PoseOutput, batch: ClipBatch, name: str) -> dict[str, float]:
+def terms_at_start(config, output: JMPoseOutput, batch: ClipBatch, name: str) -> dict[str, float]:
     """The weighted loss terms at alpha 1 with one estimator in all information terms, its networks fresh.
 
     Args:
@@ -41,34 +40,31 @@ def terms_at_start(config, output: PoseOutput, batch: ClipBatch, name: str) -> d
       Term -> its share of the total loss.
     """
     chosen = dict.fromkeys(INFORMATION_TERMS, name)
-    made_by = config.model.get("predictor_init", "fan_in"), config.loss.features
-    module = InformationPredictors(config.model.num_joints, chosen, *made_by)
+    made_by = {key: config.model.predictors[key] for key in ("kernel_init", "features")}
+    module = InformationPredictors(output.heatmaps.shape[-1], chosen, **made_by)
+    objective = objective_of(config)
 
     @jax.jit
-    def compute(output: PoseOutput, batch: ClipBatch) -> dict[str, tuple[jax.Array, jax.Array]]:
-        features = output.features
-        made = []
-        for i, maps in enumerate(zip(features["joint_layers"], features["motion_layers"])):
-            made.append(module.init_with_output(jax.random.key(i, impl="rbg"), *maps)[0])
-        told = output.replace(features={**features, "predictors": made})
-        keys = ("sigma", "target", "temperature", "features")
-        options = {key: config.loss[key] for key in keys}
-        return losses.compute(told, batch, estimators=chosen, normalization=config.loss.normalization, **options)
+    def compute(output: JMPoseOutput, batch: ClipBatch) -> dict[str, tuple[jax.Array, jax.Array]]:
+        made = [
+            module.init_with_output(jax.random.key(i, impl="rbg"), *layer)[0] for i, layer in enumerate(output.layers)
+        ]
+        return objective(output.replace(predictions=tuple(made)), batch)
 
-    weights = losses.term_weights(config.loss.weights, 1.0, config.loss.normalization)
+    weights = objective.term_weights()
     return {term: float(weights[term] * total / count) for term, (total, count) in compute(output, batch).items()}
 
 
 def measure(config, batches: int, names: list[str]) -> dict[str, Any]:
     """Means over some batches of the training split."""
-    loader = data.train_loader(config)
+    loader = clips.train(config)
     try:
         examples = [next(loader) for _ in range(batches)]
     finally:
         loader.close()
     model = create_model(config.model)
     # No step is made; the optimiser is there because a state has one.
-    optimizer = create_optimizer("adamw", lambda step: 0.0, frozen=config.optimizer.frozen)
+    optimizer = Optimizer("adamw", frozen=config.optimizer.frozen).create(lambda step: 0.0)
     state = initialised(create_state(model, optimizer, jax.random.key(config.seed, impl="rbg"), examples[0]), config)
     forward = jax.jit(lambda variables, batch: model.apply(variables, batch, train=True, mutable=["batch_stats"])[0])
     outputs = [forward(state.variables, batch) for batch in examples]
@@ -103,18 +99,18 @@ def main() -> None:
     choices = list(ESTIMATORS)
     parser.add_argument("--estimators", nargs="*", default=choices, choices=choices)
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
-    parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")
+    parser.add_argument("--page", type=pathlib.Path, help="Markdown file with the markers to put the table between")
     arguments = parser.parse_args()
     config = gamma_grid.get_config()
     config.dataset.root = os.path.abspath(arguments.data)
     config.init.backbone = os.path.abspath(arguments.backbone)
-    config.loss.normalization = arguments.normalization
-    result = measure(task_of(config).config, arguments.batches, arguments.estimators)
+    config.loss.normalization, config.loss.alpha = arguments.normalization, 1.0
+    result = measure(config, arguments.batches, arguments.estimators)
     print(table(result))
     if arguments.output:
         write_json(arguments.output, result | {"machine": machine("flax")})
-    if arguments.readme:
-        write_between_markers("information_start", table(result), arguments.readme)
+    if arguments.page:
+        write_between_markers("information_start", table(result), arguments.page)
 
 
 if __name__ == "__main__":

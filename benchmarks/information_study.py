@@ -17,8 +17,9 @@ from typing import Any
 from benchmarks.measure import machine, publish
 from benchmarks.worlds import paired, shown, world
 from configs import gamma_grid
-from experiments import grid, grid_report
-from experiments.grid_cells import Grid
+from experiments import grid
+from experiments.grids import report as grid_report
+from experiments.grids.cells import Grid
 
 SETS = {
     "vsd": ("vml_js", "vsd", "vsd"),
@@ -32,7 +33,7 @@ TERMS = ("relevancy", "complement", "redundancy")
 
 def bundle(name: str) -> dict[str, Any]:
     """A set of estimators as a value of a grid's axis."""
-    return {"name": name, **{f"loss.estimators.{term}": e for term, e in zip(TERMS, SETS[name])}}
+    return {"name": name, **{f"model.predictors.estimators.{term}": e for term, e in zip(TERMS, SETS[name])}}
 
 
 def rows_of(planned: Grid, workdir: pathlib.Path) -> list[dict[str, Any]]:
@@ -69,7 +70,7 @@ def main() -> None:
     parser.add_argument("--quickstarts", nargs="+", required=True, type=pathlib.Path, help="workdirs, one a seed")
     parser.add_argument("--workdir", required=True, type=pathlib.Path)
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
-    parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")
+    parser.add_argument("--page", type=pathlib.Path, help="Markdown file with the markers to put the table between")
     parser.add_argument("--estimators", nargs="*", default=list(SETS), choices=list(SETS))
     parser.add_argument("--alphas", nargs="*", type=float, default=[0.0, 0.1, 1.0, 5.0])
     parser.add_argument("--steps", type=int, default=220)
@@ -107,7 +108,7 @@ def main() -> None:
         "rows": rows_of(chosen, arguments.workdir),
         "machine": machine("flax", "optax"),
     }
-    publish("information_study", result, table(result), arguments.output, arguments.readme)
+    publish("information_study", result, table(result), arguments.output, arguments.page)
 
 
 if __name__ == "__main__":

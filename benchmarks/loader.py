@@ -1,6 +1,6 @@
 """Speed and memory of the loader, beside a plain PyTorch DataLoader that does the same work with the same cv2 calls.
 
-python -m benchmarks.loader --output benchmarks/results/loader.json --readme README.md
+python -m benchmarks.loader --output benchmarks/results/loader.json --page docs/benchmarks.md
 
 Videos of random pictures are generated in the official form and prepared. A clip is five decoded frames, one augmented
 affine, five warps, and the joints. Both sides load with one process beside this one, on the cores that this process
@@ -22,11 +22,12 @@ import cv2
 import numpy as np
 
 from benchmarks.measure import write_between_markers
-from data_pipeline.clips import ClipTable
-from data_pipeline.loader import make_loader
-from data_pipeline.prepare import prepare
-from data_pipeline.transforms import Augmentation, crop_keypoints, example_affine
-from data_pipeline.workers import usable_cores
+from data_pipeline.clips.loader import make_loader
+from data_pipeline.clips.options import ClipOptions, Reading
+from data_pipeline.clips.table import ClipTable
+from data_pipeline.clips.transforms import Augmentation, crop_keypoints, example_affine
+from data_pipeline.preparation.prepare import prepare
+from data_pipeline.preparation.workers import usable_cores
 from jmpose_jax.files import write_json
 from jmpose_jax.skeletons import POSETRACK15, POSETRACK17_TO_15
 
@@ -123,11 +124,10 @@ def measure_speed(
     for name, train in (("training, shuffled and augmented", True), ("evaluation, in order", False)):
         found: dict[str, list[float]] = {"ours": [], "torch": []}
         for _ in range(rounds):
-            options = {"delta": DELTA, "input_size": size, "batch_size": batch_size, "num_workers": 1, "num_threads": 1}
-            if train:
-                # In a shuffled real data set the cache of decoded frames finds nothing; in this small one it would.
-                options |= {"augment": {}, "cache_mib": 0}
-            loader = make_loader(prepared, "train", train=train, repeat=True, **options)
+            # In a shuffled real data set the cache of decoded frames finds nothing; in this small one it would.
+            reading = Reading(num_workers=1, num_threads=1, **({"cache_mib": 0} if train else {}))
+            clips = ClipOptions(DELTA, size, augment={} if train else None)
+            loader = make_loader(prepared, "train", clips, batch_size, train=train, repeat=True, reading=reading)
             found["ours"].append(clips_per_second(loader, batch_size, seconds))
             loader.close()
             if torch_data is not None:
@@ -145,7 +145,7 @@ def measure_speed(
 
 def measure_memory(prepared: pathlib.Path, batches: int, size: tuple[int, int]) -> dict[str, Any]:
     """Resident memory of this process while it loads many small batches in its own threads."""
-    loader = make_loader(prepared, "train", delta=DELTA, input_size=size, batch_size=1, train=True, augment={})
+    loader = make_loader(prepared, "train", ClipOptions(DELTA, size, augment={}), batch_size=1, train=True)
     marks = {}
     for number in range(1, batches + 1):
         next(loader)
@@ -172,7 +172,7 @@ def table(result: dict[str, Any]) -> str:
     memory = result["memory"]
     marks = ", ".join(f"{mib} MiB after {number}" for number, mib in memory["resident_mib_after"].items())
     lines += ["", f"`prepare`: {result['prepare_frames_per_second']} frames/s. Memory of the loader: {marks} batches."]
-    lines.append(f"On {result['machine']}. Command: `python -m benchmarks.loader --readme README.md`.")
+    lines.append(f"On {result['machine']}. Command: `python -m benchmarks.loader --page docs/benchmarks.md`.")
     return "\n".join(lines)
 
 
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory_batches", type=int, default=10_000)
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
-    parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")
+    parser.add_argument("--page", type=pathlib.Path, help="Markdown file with the markers to put the table between")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
@@ -221,8 +221,8 @@ def main() -> None:
     }
     if arguments.output:
         write_json(arguments.output, result)
-    if arguments.readme:
-        write_between_markers("loader", table(result), arguments.readme)
+    if arguments.page:
+        write_between_markers("loader", table(result), arguments.page)
     print(table(result))
 
 

@@ -1,9 +1,9 @@
 """What long runs on several hosts pay: for a second process, for a checkpoint, and for a start after a stop.
 
-    taskset -c 0,1 python -m benchmarks.long_runs --output benchmarks/results/long_runs.json --readme README.md
+    taskset -c 0,1 python -m benchmarks.long_runs --output benchmarks/results/long_runs.json --page docs/benchmarks.md
 
 Each figure comes from `jmpose train` itself, on a few rendered clips: step times are the times between the lines of
-`metrics.jsonl`. The count of kills in the README's table is that of `python -m benchmarks.faults`.
+`metrics.jsonl`. The count of kills in its table is that of `python -m benchmarks.faults`.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import time
 from typing import Any
 
 from benchmarks import small_run
-from benchmarks.measure import README, machine, write_between_markers
+from benchmarks.measure import machine, write_between_markers
 from jmpose_jax.files import write_json
 
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -172,7 +172,7 @@ def restart(folder: pathlib.Path, root: pathlib.Path, config: str) -> dict[str, 
 
 
 def table(result: dict[str, Any], kills: dict[str, Any] | None) -> str:
-    """The README's table."""
+    """The table of docs/benchmarks.md."""
     pair = result["processes"]
     times = ", ".join(f"{pair[f'{name}, ms']:.0f}" for name in KINDS)
     lines = [
@@ -204,7 +204,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=pathlib.Path, default=RESULTS / "long_runs.json")
-    parser.add_argument("--readme", type=pathlib.Path, help=f"write the table there, e.g. {README.name}")
+    parser.add_argument("--page", type=pathlib.Path, help="Markdown file with the markers to put the table between")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
@@ -217,10 +217,10 @@ def main() -> None:
         }
     write_json(arguments.output, result | machine("flax", "orbax-checkpoint"))
     print(json.dumps(result, indent=1))
-    if arguments.readme:
+    if arguments.page:
         kills = RESULTS / "kills.json"
         found = json.loads(kills.read_text()) if kills.is_file() else None
-        write_between_markers("long_runs", table(result, found), arguments.readme)
+        write_between_markers("long_runs", table(result, found), arguments.page)
 
 
 if __name__ == "__main__":

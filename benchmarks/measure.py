@@ -1,4 +1,4 @@
-"""What the speed benchmarks share: timing, the machine, copy bandwidth, and tables between markers of the README."""
+"""What the speed benchmarks share: timing, the machine, copy bandwidth, and tables between markers of the pages."""
 
 import importlib.metadata
 import os
@@ -13,7 +13,8 @@ import jax.numpy as jnp
 
 from jmpose_jax.files import write_json, write_text
 
-README = pathlib.Path(__file__).resolve().parents[1] / "README.md"
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
 
 
 def milliseconds(
@@ -70,7 +71,7 @@ def machine(*packages: str) -> dict[str, Any]:
     }
 
 
-def write_between_markers(name: str, text: str, path: pathlib.Path = README) -> None:
+def write_between_markers(name: str, text: str, path: pathlib.Path) -> None:
     """Replaces what stands in a Markdown file between <!-- name:begin --> and <!-- name:end -->.
 
     Raises:
@@ -85,19 +86,19 @@ def write_between_markers(name: str, text: str, path: pathlib.Path = README) -> 
 
 
 def publish(
-    name: str, result: dict[str, Any], text: str, output: pathlib.Path | None, readme: pathlib.Path | None
+    name: str, result: dict[str, Any], text: str, output: pathlib.Path | None, page: pathlib.Path | None
 ) -> None:
     """Print a result's table, and write the result and the table where that is asked for.
 
     Args:
-      name: of the README's markers.
+      name: of the page's markers.
       result: for JSON.
       text: Markdown.
       output: JSON file.
-      readme: file with the markers.
+      page: Markdown file with the markers.
     """
     print(text)
     if output:
         write_json(output, result)
-    if readme:
-        write_between_markers(name, text, readme)
+    if page:
+        write_between_markers(name, text, page)

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from jmpose_jax.inference.export import category
+from jmpose_jax.inference.outputs.posetrack18 import category
 from jmpose_jax.metrics import posetrack
 from jmpose_jax.skeletons import POSETRACK17
 

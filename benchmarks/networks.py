@@ -2,7 +2,7 @@
 
 PyTorch's HRNet is `benchmarks/torch_hrnet.py`, its RAFT torchvision's; each row needs the package to be there.
 
-python -m benchmarks.networks --output benchmarks/results/networks.json --readme README.md
+python -m benchmarks.networks --output benchmarks/results/networks.json --page docs/benchmarks.md
 """
 
 import argparse
@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.measure import write_between_markers
 from jmpose_jax.files import write_json
 from jmpose_jax.models import HRNet
-from jmpose_jax.models.raft import RAFT
+from jmpose_jax.models.raft.network import RAFT
 from jmpose_jax.weights import to_state_dict
 
 
@@ -159,14 +159,14 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=20, help="of RAFT")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
-    parser.add_argument("--readme", type=pathlib.Path, help="file whose marked table is replaced")
+    parser.add_argument("--page", type=pathlib.Path, help="file whose marked table is replaced")
     arguments = parser.parse_args()
     result = measure(arguments.width, tuple(arguments.size), arguments.iterations, arguments.repeats)
     text = table(result)
     if arguments.output:
         write_json(arguments.output, result)
-    if arguments.readme:
-        write_between_markers("networks", text, arguments.readme)
+    if arguments.page:
+        write_between_markers("networks", text, arguments.page)
     print(text)
 
 

@@ -11,13 +11,12 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from configs import backbone
-from data_pipeline.prepare import prepare as prepare_shards
+from data_pipeline.preparation.prepare import prepare as prepare_shards
 from data_pipeline.synthetic.config import SyntheticConfig
 from data_pipeline.synthetic.dataset import generate
 
 HRNET = {
     "width": 4,
-    "num_joints": 15,
     "stem_features": (8, 8),
     "stem_block": "basic",
     "stem_blocks": 1,
@@ -80,7 +79,7 @@ def train(root: str, workdir: str, member: tuple[str, int, int] | None = None, *
 
 def evaluate(root: str, workdir: str, checkpoint: str, member: tuple[str, int, int] | None = None) -> None:
     """Evaluate as `jmpose evaluate` does; the target of a process, of several where `member` says so."""
-    from experiments.evaluate import evaluate as run
+    from experiments.evaluation.poses import evaluate as run
 
     with _joined(member):
         run(config(root), pathlib.Path(workdir), checkpoint, None)

@@ -1,13 +1,14 @@
 """A vectorised grid of n cells of tiny JM-Pose against n runs one after another, compilation counted.
 
   python -m benchmarks.vectorized_grid --cells 16 --steps 20 --output benchmarks/results/vectorized_grid.json \
-    --readme README.md
+    --page docs/benchmarks.md
 
 Batches are random arrays that stay in memory, so that loaders count for nothing. Each run alone compiles its own step,
 as `jmpose train` does; `--alone 2` times two of the n runs and takes n times their mean. It runs on all devices of JAX.
 """
 
 import argparse
+import dataclasses
 import pathlib
 import time
 from typing import Any
@@ -17,12 +18,12 @@ import numpy as np
 
 from benchmarks.measure import machine, publish
 from configs import gamma_grid
-from experiments.tasks import task_of
-from jmpose_jax import losses
+from experiments.systems import objective_of
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
+from jmpose_jax.skeletons import SKELETONS
 from jmpose_jax.train import vectorized
-from jmpose_jax.train.optimizers import create_optimizer
+from jmpose_jax.train.optimizers import Optimizer
 from jmpose_jax.train.state import create_state
 from jmpose_jax.train.step import make_train_step
 
@@ -31,7 +32,7 @@ def random_batch(config, size: int) -> ClipBatch:
     """A batch of the config's shapes."""
     rng = np.random.default_rng(0)
     height, width = config.dataset.input_size
-    joints, frames = config.model.num_joints, 2 * config.model.delta + 1
+    joints, frames = SKELETONS[config.dataset.skeleton].num_joints, 2 * config.dataset.delta + 1
     return ClipBatch(
         frames=rng.integers(0, 255, (size, frames, height, width, 3), np.uint8),
         keypoints=rng.uniform(8, width - 8, (size, joints, 2)).astype(np.float32),
@@ -41,6 +42,7 @@ def random_batch(config, size: int) -> ClipBatch:
         index=np.arange(size, dtype=np.int32),
         valid=np.ones(size, np.float32),
         flow=rng.normal(size=(size, frames - 1, height // 4, width // 4, 2)).astype(np.float32),
+        flow_pairs=config.dataset.flow_pairs,
     )
 
 
@@ -84,7 +86,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="smaller crops and model, for a quick look")
     parser.add_argument("--cpu_time", action="store_true", help="count CPU seconds: for a machine that others use too")
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
-    parser.add_argument("--readme", type=pathlib.Path, help="file with the markers to put the table between")
+    parser.add_argument("--page", type=pathlib.Path, help="Markdown file with the markers to put the table between")
     arguments = parser.parse_args()
     jax.config.update("jax_enable_compilation_cache", False)  # what is to be timed must not be found on the disk
 
@@ -93,22 +95,21 @@ def main() -> None:
     if arguments.small:
         config.dataset.input_size = (64, 48)
         config.model.channels = 8
-        config.model.num_layers = 1
+        config.model.mutual_learning.num_layers = 1
         config.model.backbone.stage_modules = (1,)
-    task = task_of(config)
-    model, batch = create_model(task.config.model), random_batch(config, arguments.batch_size)
+    objective = objective_of(config)
+    model, batch = create_model(config.model), random_batch(config, arguments.batch_size)
     options = dict(weight_decay=config.optimizer.weight_decay, frozen=config.optimizer.frozen)
-    optimizer = create_optimizer(config.optimizer.name, lambda step: config.optimizer.learning_rate, **options)
+    optimizer = Optimizer(config.optimizer.name, **options).create(lambda step: config.optimizer.learning_rate)
     state = create_state(model, optimizer, jax.random.key(0, impl="rbg"), batch)
     weights = [
-        losses.term_weights(config.loss.weights, alpha, config.loss.normalization)
-        for alpha in np.linspace(0, 5, arguments.cells)
+        dataclasses.replace(objective, alpha=alpha).term_weights() for alpha in np.linspace(0, 5, arguments.cells)
     ]
 
     compile_seconds, step_seconds = [], []
     for cell in weights[: arguments.alone]:
         # A new function each time: nothing is found in JAX's cache, as between processes.
-        step = make_train_step(model, optimizer, task.loss)
+        step = make_train_step(model, optimizer, objective)
         mine, arrays = jax.tree.map(np.array, state), {k: np.float32(v) for k, v in cell.items()}
         timed = Timed(jax.jit(step, donate_argnums=0), (mine, batch, arrays), clock)
         mine, _ = timed.program(jax.device_put(mine), batch, arrays)
@@ -121,7 +122,7 @@ def main() -> None:
         step_seconds.append((clock() - start) / arguments.steps)
         print(f"alone: compile {compile_seconds[-1]:.1f} s, step {step_seconds[-1]:.3f} s", flush=True)
 
-    step = make_train_step(model, optimizer, task.loss)
+    step = make_train_step(model, optimizer, objective)
     mesh = vectorized.grid_mesh()
     common = vectorized.common_leaves(step, state, batch, weights[0], config.optimizer.frozen)
     count = -(-arguments.cells // mesh.devices.size) * mesh.devices.size
@@ -161,7 +162,7 @@ def main() -> None:
     }
     print(f"steps alone: ratio {result['ratio_of_steps']:.2f}")
     print(f"{arguments.run_steps} steps, compilation counted: ratio {result['ratio_with_compilation']:.2f}")
-    publish("vectorized_grid", result, table(result), arguments.output, arguments.readme)
+    publish("vectorized_grid", result, table(result), arguments.output, arguments.page)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
         config.optimizer.decay_steps = 900
         config.train.save_every = 400
     elif variant in ("w32", "w48"):
-        config.model.backbone = ConfigDict({"width": int(variant[1:]), "num_joints": 15})
+        config.model.backbone = ConfigDict({"width": int(variant[1:])})
         config.optimizer.name = "adam"
         config.optimizer.boundaries = (10.0, 15.0)
     else:

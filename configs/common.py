@@ -16,12 +16,12 @@ def base() -> ConfigDict:
     config.dataset.train_split = "train"  # what is trained on
     config.dataset.eval_split = "val"  # what is evaluated on, by `evaluate` and while training
     config.dataset.boxes = "ground_truth"  # or a detector's box file, for evaluation
-    config.dataset.skeleton = "posetrack15"  # joints that the model estimates: posetrack15, posetrack17, coco17
+    config.dataset.skeleton = "posetrack15"  # joints: posetrack15, posetrack17, coco17, or the data set's own by name
     config.dataset.delta = 0  # supporting frames on each side of the key frame
     config.dataset.input_size = (384, 288)  # height, width
     config.dataset.box_enlarge = 1.25  # the crop's size over the box's
     config.dataset.complete_windows = False  # train only on clips whose neighbours all exist
-    config.dataset.flow_source = "none"  # none, dis (OpenCV), exact (embedded data set), raft (in the model)
+    config.dataset.flow_source = "none"  # dis (OpenCV), exact (embedded data set); none where the model computes it
     config.dataset.flow_pairs = "consecutive"  # pairs of a flow: consecutive, key_to_support, support_to_key
     config.dataset.damaged = "error"  # a damaged record stops the run; "skip" counts it and goes on
     config.dataset.num_workers = 0  # loader processes; 0 uses threads
@@ -36,28 +36,22 @@ def base() -> ConfigDict:
     config.loss = ConfigDict()
     config.loss.sigma = 3.0  # heatmap pixels
     config.loss.target = "official"  # official: centre rounded to a pixel; exact: sub-pixel centre
-    config.loss.temperature = 0.1  # of the softmax over pixels in the information terms
-    config.loss.features = "raw"  # or "standardized": each channel of what those terms read with variance 1
-    # Estimator of each information term: vsd, vcd, vml_js, vml_kl or vsd_public (on the maps that the predictors make);
-    # club, vclub_s or l1out (upper bounds), infonce, mine or nwj (lower bounds) on samples, with a critic each.
-    config.loss.estimators = ConfigDict({"relevancy": "vml_js", "complement": "vsd", "redundancy": "vsd"})
-    # Unit of the information terms: "pixels" (nats over pixels, as public code has it) or "heatmap_loss" (alpha = 1
-    # starts near L_H with any estimator; weights are then relative to the heatmap's).
-    config.loss.normalization = "pixels"
-    config.loss.alpha = 1.0  # multiplies the information terms
     # Weights of the terms. Arrays of the compiled step: sweeping them compiles nothing anew.
     config.loss.weights = ConfigDict()
     config.loss.weights.heatmap = 1.0  # of the heatmap loss L_H
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adamw"  # or "adam"
+    config.optimizer.amsgrad = False  # divide by the largest second moment so far
     config.optimizer.learning_rate = 1e-4  # the highest, before the schedule lowers it
     config.optimizer.weight_decay = 0.01  # PyTorch's default, which the lineage leaves
     config.optimizer.schedule = "step"  # step, cosine, stable
-    config.optimizer.warmup_steps = 0  # steps over which the rate rises from zero
+    config.optimizer.warmup_steps = 0  # steps over which the rate rises
+    config.optimizer.warmup_start = 0.0  # rate from which it rises
+    config.optimizer.end_rate = 0.0  # rate to which "cosine" and "stable" fall
     config.optimizer.boundaries = (5.0, 10.0, 15.0)  # epochs after which the rate falls, for "step"
     config.optimizer.decay_factor = 0.1  # what the rate is multiplied by at each boundary, for "step"
-    config.optimizer.decay_steps = 0  # last steps over which the rate falls to zero, for "stable"
+    config.optimizer.decay_steps = 0  # last steps over which the rate falls, for "stable"
     config.optimizer.clip_norm = 0.0  # largest norm of the gradient; 0 does not clip
     config.optimizer.frozen = ()  # regular expressions over paths of parameters that are not trained
 
@@ -122,7 +116,6 @@ def tiny_hrnet() -> ConfigDict:
     return ConfigDict(
         {
             "width": 16,
-            "num_joints": 15,
             "stem_features": (16, 16),
             "stem_block": "basic",
             "stem_blocks": 1,

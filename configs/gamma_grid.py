@@ -26,7 +26,8 @@ def get_config(variant: str = "alpha") -> ConfigDict:
     config = jmpose.get_config("tiny")
     config.loss.normalization = "heatmap_loss"
     # Without it the objective is escaped by shrinking the features, and says nothing.
-    config.loss.features = "standardized"
+    config.model.predictors.features = "standardized"
+    config.model.predictors.kernel_init = "zeros"  # nothing is known yet, which those units are made for
     config.loss.alpha = 1.0
     for term in ("relevancy", "complement", "redundancy"):
         config.loss.weights[term] = 1.0

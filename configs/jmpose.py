@@ -19,8 +19,25 @@ from configs import common
 def get_config(variant: str = "tiny") -> ConfigDict:
     config = common.base()
     config.dataset.delta = 2
-    config.model = ConfigDict({"name": "jmpose", "num_joints": 15, "delta": 2, "backbone_trainable": False})
+    config.model = ConfigDict({"name": "jmpose", "flow_network": None, "backbone_trainable": False})
+    # The ablations are other kinds of these parts.
+    config.model.motion_encoder = ConfigDict({"kind": "flow"})
+    config.model.context_aware_joint_learner = ConfigDict({"kind": "deformable"})
+    config.model.mutual_learning = ConfigDict({"kind": "interaction"})
+    # What the information terms read; each term by an estimator of choice.
+    config.model.predictors = ConfigDict(
+        {
+            "estimators": {"relevancy": "vml_js", "complement": "vsd", "redundancy": "vsd"},
+            "features": "raw",
+            "kernel_init": "fan_in",
+        }
+    )
     config.optimizer.frozen = ("backbone/", "flow_network/")
+    config.loss.temperature = 0.1  # of the softmax over pixels in the information terms
+    # Unit of the information terms: "pixels" (nats over pixels, as public code has it) or "heatmap_loss" (alpha = 1
+    # starts near L_H with any estimator; weights are then relative to the heatmap's).
+    config.loss.normalization = "pixels"
+    config.loss.alpha = 1.0  # multiplies the information terms
     # Eq. 16. The information terms are in units of L_H times a few (embedded data set): alpha well below 1.
     config.loss.weights.relevancy = 0.05
     config.loss.weights.complement = 0.05
@@ -32,24 +49,18 @@ def get_config(variant: str = "tiny") -> ConfigDict:
             config.loss.weights[term] = 0.05 * config.loss.weights.heatmap
         config.loss.weights.predictor_fit = config.loss.weights.heatmap
         config.dataset.complete_windows = True
-        config.dataset.flow_source = "dis"
         config.dataset.flow_pairs = "support_to_key"
         config.model.update(
             {
                 "backbone": common.tiny_hrnet(),
+                "heatmap_aggregation": {"method": "residual", "alignment": "joint_motion"},
+                "motion_encoder": {"num_blocks": 1},
+                "context_aware_joint_learner": {"offset_groups": 2},
+                "mutual_learning": {"num_layers": 1, "qkv_kernel": 1, "gate": "conv1x1"},
+                "fusion": {"num_blocks": 1},
+                "head": {"residual": True},
                 "channels": 8,
-                "num_layers": 1,
-                "offset_groups": 2,
-                "qkv_kernel": 1,
-                "gate": "conv1x1",
-                "head": "residual",
-                "motion_blocks": 1,
-                "fusion_blocks": 1,
-                "aggregation": "residual",
-                "alignment": "joint_motion",
                 "kernel_init": "fan_in",
-                "flow_source": "batch",
-                "flow_pairs": "support_to_key",
             }
         )
         config.train.batch_size = 8
@@ -59,8 +70,10 @@ def get_config(variant: str = "tiny") -> ConfigDict:
         config.train.save_every = 200
         if variant == "tiny_raft":
             _flow_by_raft(config, size="small", iterations=6)
+        else:
+            config.dataset.flow_source = "dis"
     elif variant == "paper":
-        config.model.backbone = ConfigDict({"width": 48, "num_joints": 15})
+        config.model.backbone = ConfigDict({"width": 48})
         _flow_by_raft(config, size="basic", iterations=20)
         config.train.batch_size = 16
     else:
@@ -70,8 +83,5 @@ def get_config(variant: str = "tiny") -> ConfigDict:
 
 def _flow_by_raft(config: ConfigDict, size: str, iterations: int) -> None:
     """The flow is computed in the model by a frozen RAFT, whose weights `config.init.flow_network` names."""
-    config.dataset.flow_source = "raft"
-    config.model.flow_source = "raft"
-    config.model.flow_network = ConfigDict({"size": size})
-    config.model.flow_iterations = iterations
+    config.model.flow_network = ConfigDict({"size": size, "iterations": iterations})
     config.init.flow_network = ""  # checkpoint of the RAFT, of `jmpose convert` or configs/raft_synthetic.py

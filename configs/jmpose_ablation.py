@@ -19,10 +19,10 @@ from configs import jmpose
 
 ROWS = (
     {"name": "JM-Pose", "paper": 86.4},
-    {"name": "JM-Pose* (feature differences)", "paper": 85.9, "model.motion": "feature_difference"},
-    {"name": "w/o CJL", "paper": 85.6, "model.use_cjl": False},
-    {"name": "w/o JMML", "paper": 84.6, "model.use_jmml": False},
-    {"name": "(a) w/o JMIB", "paper": 85.0, "model.use_jmib": False},
+    {"name": "JM-Pose* (feature differences)", "paper": 85.9, "model.motion_encoder.kind": "feature_difference"},
+    {"name": "w/o CJL", "paper": 85.6, "model.context_aware_joint_learner.kind": "projection"},
+    {"name": "w/o JMML", "paper": 84.6, "model.mutual_learning.kind": "none"},
+    {"name": "(a) w/o JMIB", "paper": 85.0, "model.mutual_learning.kind": "identity"},
     {"name": "(b) w/o L_IO", "paper": 85.8, "loss.alpha": 0.0},
 )
 
@@ -30,14 +30,14 @@ ROWS = (
 def get_config(variant: str = "tiny") -> ConfigDict:
     config = jmpose.get_config("tiny" if variant == "tiny_paper" else variant)
     if variant == "tiny_paper":
-        config.model.update({"head": "paper", "aggregation": "rsb", "alignment": "none"})
-        config.loss.features, config.loss.normalization, config.loss.alpha = "standardized", "heatmap_loss", 0.1
+        config.model.head.residual = False
+        config.model.heatmap_aggregation.update({"method": "rsb", "alignment": "none"})
+        config.model.predictors.update({"features": "standardized", "kernel_init": "zeros"})
+        config.loss.normalization, config.loss.alpha = "heatmap_loss", 0.1
         for term in ("relevancy", "complement", "redundancy"):
             config.loss.weights[term] = 1.0
-    # A grid changes keys that the config has: these are the model's defaults.
-    for key in ("use_cjl", "use_jmml", "use_jmib"):
-        config.model[key] = True
-    config.model.motion = "flow"
+    if "offset_groups" in config.model.context_aware_joint_learner:  # they divide the channels, for JM-Pose* too
+        config.model.motion_encoder.offset_groups = config.model.context_aware_joint_learner.offset_groups
     return config
 
 

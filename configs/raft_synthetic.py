@@ -28,7 +28,7 @@ def get_config(variant: str = "small") -> ConfigDict:
     config.dataset.complete_windows = True
     config.dataset.augment.rotation = 30.0
     config.dataset.augment.half_body_probability = 0.0
-    config.model = ConfigDict({"name": "raft", "size": variant, "delta": 2, "flow_pairs": "support_to_key"})
+    config.model = ConfigDict({"name": "raft", "size": variant})
     # The sequence loss: gamma is what an iteration weighs over the next, the weights are those of its terms.
     config.loss = ConfigDict({"gamma": 0.8, "weights": {"sequence": 1.0, "endpoint_error": 0.0}})
     config.optimizer.weight_decay = 1e-4

@@ -15,18 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from data_pipeline.clips import ClipTable
-from data_pipeline.flow import FLOW_SOURCES
-from data_pipeline.loader import make_loader
-from data_pipeline.progress import progress, say
-from experiments import data
-from experiments.launch import launch, required
-from experiments.outputs import define_if_exists, place_file
+from data_pipeline.clips.loader import make_loader
+from data_pipeline.clips.options import FLOW_SOURCES, ClipOptions, FlowOptions
+from data_pipeline.clips.table import ClipTable
+from experiments.command.given import required
+from experiments.command.launch import launch
+from experiments.command.outputs import define_if_exists, place_file
+from experiments.run import data
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import atomic_text, check_inputs_kept
 from jmpose_jax.inference.drawing import draw_pose, flow_to_color, heatmap_overlay
 from jmpose_jax.ops import heatmaps
-from jmpose_jax.skeletons import SKELETONS
+from jmpose_jax.progress import progress, say
+from jmpose_jax.skeletons import POSETRACK15, POSETRACK17, SKELETONS
 
 STRIDE = 4
 FLAGS = flags.FLAGS
@@ -63,7 +64,7 @@ def browse(
       flow_source: as for the loader, "none" shows no flow.
       flow_pairs: which frames the flow joins.
       sigma: of the target Gaussians in heatmap pixels.
-      skeleton: order of the joints; by default the 15 that PoseTrack scores, or COCO's.
+      skeleton: order of the joints; by default the 15 that PoseTrack scores, or the data set's own.
       seed: of order and augmentation.
 
     Returns:
@@ -78,21 +79,18 @@ def browse(
         raise InputError(f"--dataset={dataset}: it has no clip table; run `jmpose prepare` again")
     split = split or ("train" if "train" in found else found[0])
     table = ClipTable.load(dataset, split)
-    names = SKELETONS[skeleton or ("coco17" if table.skeleton == "coco17" else "posetrack15")]
+    # Of PoseTrack's 17 slots the two ears are never annotated.
+    default = POSETRACK15 if table.skeleton == POSETRACK17 else table.skeleton
+    names = table.find_skeleton(skeleton or default.name)
     loader = make_loader(
         dataset,
         split,
-        delta=delta,
-        input_size=input_size,
+        ClipOptions(delta, input_size, names.name, augment={} if augmented else None),
         batch_size=1,
-        skeleton=names.name,
-        seed=seed,
         train=augmented,
-        augment={} if augmented else None,
+        seed=seed,
         repeat=False,
-        flow_source=flow_source,
-        flow_pairs=flow_pairs,
-        flow_stride=STRIDE,
+        flow=FlowOptions(flow_source, flow_pairs, STRIDE),
     )
     _, offsets = table.windows(delta)
     sections = []
@@ -170,11 +168,11 @@ def define_flags() -> None:
     flags.DEFINE_integer("delta", 2, "Neighbour frames on each side.", lower_bound=0)
     flags.DEFINE_list("input_size", ["384", "288"], "Height and width of the crops, as 384,288.")
     flags.DEFINE_boolean("augment", True, "With training's augmentations and order; without, plain crops in order.")
-    flags.DEFINE_enum("flow", "dis", [name for name in FLOW_SOURCES if name != "raft"], "Where the flow comes from.")
+    flags.DEFINE_enum("flow", "dis", FLOW_SOURCES, "Where the flow comes from.")
     flags.DEFINE_string("flow_pairs", "consecutive", "Which frames the flow joins.")
     flags.DEFINE_float("sigma", 3.0, "Of the target heatmaps' Gaussians, in heatmap pixels.", lower_bound=0.1)
-    flags.DEFINE_enum(
-        "skeleton", None, sorted(SKELETONS), "Order of the joints; by the data set where it is not given."
+    flags.DEFINE_string(
+        "skeleton", None, f"Order of the joints: {', '.join(SKELETONS)}, or the data set's own, the default."
     )
     flags.DEFINE_integer("seed", 0, "Of order and augmentation.", lower_bound=0)
     define_if_exists()

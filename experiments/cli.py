@@ -4,7 +4,7 @@ import difflib
 import importlib
 import sys
 
-from experiments.ending import guarded
+from experiments.command.ending import guarded
 from jmpose_jax import __version__, stopping
 
 COMMANDS = {
@@ -15,8 +15,9 @@ COMMANDS = {
     "train": "train a model from a config",
     "evaluate": "PoseTrack AP of a trained model, or of prediction files",
     "grid": "every cell of an ablation grid: table, heat map, best cell",
-    "predict": "poses on a video: overlay, JSON and CSV",
+    "predict": "poses in videos and pictures: overlay, page, JSON and CSV",
     "convert": "a published PyTorch checkpoint to a checkpoint of ours",
+    "weights": "published weights by name: list, get, verify",
     "doctor": "versions, devices, and what this machine can run",
 }
 

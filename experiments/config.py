@@ -9,10 +9,10 @@ from typing import Any
 
 from absl import flags
 
-from experiments.config_changes import flatten
-from experiments.config_comments import comment_of, comments
-from experiments.config_flag import define_config, required_config
-from experiments.launch import launch, show
+from experiments.command.launch import launch, show
+from experiments.configuration.changes import flatten
+from experiments.configuration.comments import comment_of, comments
+from experiments.configuration.flag import define_config, required_config
 
 WIDTH = 48  # characters that a key and its value take before the comment
 

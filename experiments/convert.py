@@ -13,14 +13,17 @@ from typing import Any
 
 from absl import flags
 
-from data_pipeline.progress import say
-from experiments.launch import launch, required
-from experiments.outputs import define_if_exists
+from experiments.command.given import required
+from experiments.command.launch import launch
+from experiments.command.outputs import define_if_exists
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_inputs_kept, check_writable, place_results, put_in_place, write_json
-from jmpose_jax.models.hrnet import HRNet
-from jmpose_jax.models.raft import RAFT
+from jmpose_jax.models.backbones.hrnet import HRNet
+from jmpose_jax.models.parts import option_names
+from jmpose_jax.models.raft.network import RAFT
+from jmpose_jax.progress import say
 from jmpose_jax.train import checkpoints
+from jmpose_jax.train import trained as trained_models
 from jmpose_jax.train.reading import is_step
 from jmpose_jax.weights import (
     Report,
@@ -30,6 +33,7 @@ from jmpose_jax.weights import (
     published_model,
     remap_head,
     save_torch,
+    sequences,
     to_state_dict,
 )
 
@@ -151,7 +155,7 @@ def reverse(
     check_writable(target.parent)
     check_inputs_kept([checkpoint], [target])
     part = "flow_network" if isinstance(published, RAFT) else "backbone"
-    _, variables = checkpoints.load_variables(checkpoint)
+    _, variables = trained_models.load_variables(checkpoint)
     if part in variables.get("params", {}):
         variables = {name: tree.get(part, {}) for name, tree in variables.items()}
     try:
@@ -186,14 +190,18 @@ def _as_model(model: str, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
     module = published_model(model)
     if isinstance(module, RAFT):
         return {"model": {"name": "raft", "size": module.size}}, dict(variables)
+    if model in sequences.MODULES:
+        sized = sequences.module_of_variables(model, variables)
+        options = {name: getattr(sized, name) for name in option_names(type(sized))}
+        return {"model": {"name": model, **options}}, dict(variables)
     joints = int(variables["params"]["final_layer"]["kernel"].shape[-1])
     if isinstance(module, HRNet):
-        network, backbone = "hrnet", {"width": module.width, "num_joints": joints}
+        backbone = {"kind": "hrnet", "width": module.width, "num_joints": joints}
         if module.all_scales:
             backbone["all_scales"] = True
     else:
-        network, backbone = "simple_baseline", {"depth": module.depth, "num_joints": joints}
-    config = {"model": {"name": "image", "network": network, "backbone": backbone}}
+        backbone = {"kind": "simple_baseline", "depth": module.depth, "num_joints": joints}
+    config = {"model": {"name": "image", "backbone": backbone}}
     return config, {name: {"backbone": tree} for name, tree in variables.items()}
 
 
@@ -217,7 +225,10 @@ def _said(report: Report) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     model = flags.DEFINE_string(
-        "model", None, "hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), raft or raft_small."
+        "model",
+        None,
+        "hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), raft, raft_small, hanet, deciwatch or "
+        "smoothnet.",
     )
     torch = flags.DEFINE_string("torch", None, "The PyTorch checkpoint, .pth or .safetensors.")
     output = flags.DEFINE_string(

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.launch import launch
+from experiments.command.compiled import keep_compiled
+from experiments.command.launch import launch
 from jmpose_jax.inference.detectors import HogDetector
-from jmpose_jax.inference.video import mp4_codecs
+from jmpose_jax.inference.video.reader import mp4_codecs
 from jmpose_jax.ops import deform_conv
 from jmpose_jax.ops.optical_flow import dis_flow
 
@@ -43,6 +44,16 @@ def machine() -> Iterator[tuple[str, str]]:
         stats = device.memory_stats() or {}
         limit = f", {stats['bytes_limit'] / GIB:.1f} GiB" if "bytes_limit" in stats else ""
         yield f"device {device.id}", f"{device.platform}: {device.device_kind}{limit}"
+
+
+def programs() -> Iterator[tuple[str, str]]:
+    """Where compiled programs are kept."""
+    folder = keep_compiled()
+    if folder is None or not jax.config.jax_enable_compilation_cache:
+        yield "compiled programs", "are not kept"
+        return
+    size = sum(path.stat().st_size for path in folder.glob("*-cache"))
+    yield "compiled programs", f"{size / 1e6:.0f} MB in {folder}"
 
 
 def memory_bytes() -> int:
@@ -134,7 +145,9 @@ def matrix_speed() -> Iterator[tuple[str, str]]:
 
 def report() -> str:
     """The whole report as aligned lines."""
-    rows = [row for part in (versions, machine, deformable_convolution, video, matrix_speed) for row in part()]
+    rows = [
+        row for part in (versions, machine, programs, deformable_convolution, video, matrix_speed) for row in part()
+    ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 

@@ -19,11 +19,12 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
-from experiments import grid_cells
-from experiments.config_flag import define_config
-from experiments.grid_cells import Grid
-from experiments.grid_measure import FLOW, check_evaluable, measure_of
-from experiments.launch import launch, required
+from experiments.command.given import required
+from experiments.command.launch import launch
+from experiments.configuration.flag import define_config
+from experiments.grids import cells as grid_cells
+from experiments.grids.cells import Grid
+from experiments.grids.measure import check_evaluable, measure_of
 from jmpose_jax.errors import CellsFailed, InputError, NonFiniteLoss
 from jmpose_jax.files import check_writable
 from jmpose_jax.locks import locked
@@ -103,22 +104,21 @@ def run_grid(
     Returns:
       What `write_report` returns.
     """
-    from experiments import grid_report, grid_run
+    from experiments.grids import engines
+    from experiments.grids import report as grid_report
 
-    if vectorize and measure_of(grid) is FLOW:
-        raise InputError("--vectorize is for grids of poses; leave it out, RAFT's cells are trained one after another")
     if vectorize:
-        from experiments.grid_vectorized import run_vectorized
+        from experiments.grids.vectorized import run_vectorized
 
         run_vectorized(workdir, grid, memory_gib=memory_gib)
-    cells = grid_run.pending(workdir, grid)
+    cells = engines.pending(workdir, grid)
     if engine == "print":
         for cell in cells:
-            print(shlex.join(grid_run.command(workdir, cell)))
+            print(shlex.join(engines.command(workdir, cell)))
     elif engine == "submitit" and cells:
-        grid_run.run_submitit(workdir, cells, cluster, options or {}, wait)
+        engines.run_submitit(workdir, cells, cluster, options or {}, wait)
     elif engine == "local":
-        grid_run.run_local(workdir, cells)
+        engines.run_local(workdir, cells)
     return grid_report.write_report(workdir, grid)
 
 
@@ -139,14 +139,14 @@ def check_cells(workdir: pathlib.Path, grid: Grid) -> None:
     Raises:
       InputError: a cell could not be evaluated, or its folder cannot be written to.
     """
-    from experiments import grid_run
+    from experiments.grids import engines
 
-    for cell in grid_run.pending(workdir, grid):
-        check_writable(grid_run.cell_folder(workdir, cell), "--workdir")
+    for cell in engines.pending(workdir, grid):
+        check_writable(engines.cell_folder(workdir, cell), "--workdir")
         try:
             check_evaluable(grid.config(cell))
         except InputError as fault:
-            raise InputError(f"cell {cell.index} ({grid_run.describe(cell)}): {fault}") from None
+            raise InputError(f"cell {cell.index} ({engines.describe(cell)}): {fault}") from None
 
 
 def judge_cells(workdir: pathlib.Path, grid: Grid) -> None:
@@ -157,9 +157,9 @@ def judge_cells(workdir: pathlib.Path, grid: Grid) -> None:
       CellsFailed: cells failed, for another reason.
       NonFiniteLoss: no cell has a result, because losses turned NaN.
     """
-    from experiments import grid_run
+    from experiments.grids import engines
 
-    statuses = [(cell, grid_run.read_status(workdir, cell)) for cell in grid.cells]
+    statuses = [(cell, engines.read_status(workdir, cell)) for cell in grid.cells]
     failed = [(cell, status) for cell, status in statuses if status["status"] == "failed"]
     broken = sum(status["status"] == "nan" for _, status in statuses)
     turned = f"{broken} of {len(statuses)} cells turned NaN" if broken else ""
@@ -167,10 +167,10 @@ def judge_cells(workdir: pathlib.Path, grid: Grid) -> None:
         cell, status = failed[0]
         message = (
             f"{len(failed)} of {len(statuses)} cells failed{f', {turned}' if turned else ''}; the first is cell "
-            f"{cell.index} ({grid_run.describe(cell)}): {status.get('message') or 'no reason is known'}; the reasons "
+            f"{cell.index} ({engines.describe(cell)}): {status.get('message') or 'no reason is known'}; the reasons "
             f"are in {workdir / 'grid.md'} and {workdir / 'cells'}/<id>; the same command tries them again"
         )
-        at_fault = all(status.get("error") == grid_run.AT_FAULT for _, status in failed)
+        at_fault = all(status.get("error") == engines.AT_FAULT for _, status in failed)
         raise InputError(message) if at_fault else CellsFailed(message)
     if turned and not any(status["status"] in ("done", "missing") for _, status in statuses):
         raise NonFiniteLoss(f"{turned}, none has a result; the reasons are in {workdir / 'grid.md'}")
@@ -209,7 +209,7 @@ def main(argv: list[str] | None = None) -> None:
         return grid
 
     def run_one(folder: pathlib.Path) -> None:
-        from experiments.grid_run import run_cell
+        from experiments.grids.engines import run_cell
 
         status = run_cell(folder, index.value)
         if status["status"] == "failed":
@@ -232,7 +232,7 @@ def main(argv: list[str] | None = None) -> None:
         if engine.value != "print":
             print(f"cells: {', '.join(f'{n} {status}' for status, n in report['counts'].items())}")
             print(report["words"])
-            print(f"wrote {folder / 'grid.csv'}, grid.md, grid.png", flush=True)
+            print(f"wrote {folder / 'grid.csv'}, grid.md, grid.png, grid.html", flush=True)
             judge_cells(folder, grid)
 
     launch(run, argv)

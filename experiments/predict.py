@@ -1,38 +1,54 @@
-"""`jmpose predict`: the poses of the people in a video, drawn on it and as JSON and CSV."""
+"""`jmpose predict SOURCE …`: the poses of the people in a video or pictures, drawn on it, as files, and as a page."""
 
-import math
+import itertools
 import pathlib
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from absl import flags
 
-from data_pipeline.progress import ProgressBar
-from experiments.few_steps import few_steps
-from experiments.launch import launch, required
-from experiments.outputs import define_if_exists
+from experiments.command.launch import launch
+from experiments.command.outputs import define_if_exists
+from experiments.command.part import define_part
+from experiments.command.result_files import RESULT_FILES, define_result_files
+from experiments.command.tracking import define_tracking
+from experiments.run.few_steps import few_steps
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_inputs_kept, check_writable, place_results
-from jmpose_jax.inference.box_files import FORMS, boxes_from_file
+from jmpose_jax.inference.box_files import FORMS, BoxFile, boxes_from_file
 from jmpose_jax.inference.detectors import DETECTORS, make_detector
+from jmpose_jax.inference.movenet import DETECTOR as MOVENET_WEIGHTS
+from jmpose_jax.inference.movenet import ESTIMATORS, MOVENET, MoveNetDetector, pose_predictor, weights
 from jmpose_jax.inference.pipeline import NothingDone, Summary, predict_video
 from jmpose_jax.inference.predictor import from_checkpoint
-from jmpose_jax.inference.video import VideoReader, check_video_file
+from jmpose_jax.inference.sources.source import Source, open_sources
+from jmpose_jax.progress import ProgressBar
 from jmpose_jax.stopping import StopNotice
-from jmpose_jax.train.checkpoints import find_checkpoint
-
-RESULTS = ("overlay.mp4", "poses.json", "poses.csv")
+from jmpose_jax.train.trained import find_checkpoint
 
 
 def main(argv: list[str] | None = None) -> None:
-    video = flags.DEFINE_string("video", None, "Video file that FFmpeg reads, e.g. .mp4, .mkv, .avi.")
+    video = flags.DEFINE_string(
+        "video",
+        None,
+        "What is read, as SOURCE: a video file, a picture, a folder or a quoted pattern of pictures, a camera's number "
+        "or a stream's URL.",
+    )
     checkpoint = flags.DEFINE_string(
         "checkpoint",
         None,
         "Workdir of `jmpose train` or `jmpose quickstart`, output of `jmpose convert`, or one checkpoint's folder.",
     )
-    output = flags.DEFINE_string("output", None, f"Folder for {', '.join(RESULTS)}.")
+    model = flags.DEFINE_enum(
+        "model", None, ESTIMATORS, "MoveNet's size, in place of --checkpoint; thunder (surer) where neither is given."
+    )
+    output = flags.DEFINE_string(
+        "output",
+        None,
+        "Folder for overlay.mp4, report.html, poses.json, poses.csv; by default NAME_poses beside what is read. Of "
+        "several sources, each has a folder in it.",
+    )
     boxes = flags.DEFINE_string(
         "boxes", None, f"File of person boxes, used in place of a detector; x, y, w, h in pixels. Forms: {FORMS}."
     )
@@ -40,18 +56,34 @@ def main(argv: list[str] | None = None) -> None:
         "boxes_from", None, ["0", "1"], "Number of the first frame in --boxes, where the file does not show it."
     )
     detector = flags.DEFINE_string(
-        "detector", "hog", f"Person detector: {', '.join(DETECTORS)} (whole: one person fills the frame)."
+        "detector", MOVENET, f"Person detector: {', '.join((MOVENET, *DETECTORS))} (whole: one person fills the frame)."
+    )
+    detect_every = flags.DEFINE_integer(
+        "detect_every",
+        1,
+        "Look for people on every n-th frame; between them their boxes lie on straight lines.",
+        lower_bound=1,
     )
     max_frames = flags.DEFINE_integer("max_frames", None, "Stop after so many frames.", lower_bound=1)
     flip_test = flags.DEFINE_bool(
         "flip_test", None, "Average with the mirrored clip; the checkpoint's config decides by default."
     )
     batch_size = flags.DEFINE_integer("batch_size", 8, "Persons estimated at once.", lower_bound=1)
-    draw_threshold = flags.DEFINE_float("draw_threshold", 0.1, "Least score of a joint that is drawn.")
+    part = define_part()
+    results = define_result_files()
+    tracking_flags = define_tracking()
     if_exists = define_if_exists()
 
-    def run() -> None:
-        required(video, checkpoint, output)
+    def run(words: list[str]) -> None:
+        named = [*words, *([video.value] if video.value else [])]
+        if not named:
+            raise InputError("nothing to read is named: give a video, as in `jmpose predict my.mp4`, or --video")
+        if checkpoint.value and model.value:
+            raise InputError(
+                f"--checkpoint={checkpoint.value} and --model={model.value} are both given; leave one of them out"
+            )
+        if flip_test.value and not checkpoint.value:
+            raise InputError("--flip_test is of checkpoints; MoveNet runs without it")
         if boxes.value and flags.FLAGS["detector"].present:
             raise InputError(
                 f"--detector={detector.value} and --boxes={boxes.value} are both given, and boxes take a detector's "
@@ -59,83 +91,120 @@ def main(argv: list[str] | None = None) -> None:
             )
         if boxes_from.value is not None and not boxes.value:
             raise InputError("--boxes_from is of the frames in --boxes; give --boxes as well, or leave it out")
-        if not math.isfinite(draw_threshold.value):
-            raise InputError(f"--draw_threshold={draw_threshold.value} is no number; give one from 0 to 1")
-        _check_video(video.value)
-        step = find_checkpoint(checkpoint.value)
-        find = make_detector(detector.value)
-        reader = VideoReader(video.value)
-        images, dropped, notes = {}, {}, ()
+        if detect_every.value > 1 and (boxes.value or detector.value == "whole"):
+            boxed = f"--boxes={boxes.value}" if boxes.value else "--detector=whole"
+            raise InputError(
+                f"--detect_every={detect_every.value} is of detectors, and {boxed} knows every frame's boxes"
+            )
+        wanted = results()
+        tracking_flags.check()
+        cut = part()
+        step = find_checkpoint(checkpoint.value) if checkpoint.value else None
+        find = None if detector.value == MOVENET else make_detector(detector.value)
+        flag = "--video" if video.value else "source"
+        sources = [cut(source) for source in open_sources(named, flag)]
+        if boxes.value and len(sources) > 1:
+            raise InputError(
+                f"--boxes={boxes.value} is of one video, and {len(sources)} are named; give them one by one"
+            )
+        file = None
         if boxes.value:
-            first = None if boxes_from.value is None else int(boxes_from.value)
+            (source,) = sources
             file = boxes_from_file(
                 boxes.value,
-                reader.path.stem,
-                frames=reader.expected_frames,
-                size=reader.size,
-                first=first,
-                exact=reader.announced_frames > 0,
+                source.name,
+                frames=source.announced_frames or source.expected_frames,
+                size=source.size,
+                first=None if boxes_from.value is None else int(boxes_from.value),
+                exact=source.announced_frames > 0,
             )
-            find, images, dropped, notes = file.detector, file.images, file.dropped, file.notes
-            if reader.announced_frames and file.detector.frames[0] >= reader.announced_frames:
+            find = file.detector
+            if source.announced_frames and file.detector.frames[0] >= source.announced_frames:
                 raise InputError(
                     f"--boxes={boxes.value}: its first box is on frame {file.detector.frames[0]}, the video has "
-                    f"{reader.announced_frames} frames; frames are numbered from 0"
+                    f"{source.announced_frames} frames; frames are numbered from 0"
                 )
-        # What is read comes first: an earlier result must not hide that it could not be made again.
-        folder = _results_folder(output.value, if_exists.value, filter(None, (video.value, boxes.value)))
-        total = reader.expected_frames or None
-        if max_frames.value:
-            total = min(total, max_frames.value) if total else max_frames.value
+        tracking = tracking_flags.options(find, not checkpoint.value)
+        inputs = [
+            *(path for source in sources for path in source.inputs),
+            *filter(None, (boxes.value, checkpoint.value)),
+        ]
+        folders = _results_folders(sources, output.value, if_exists.value, inputs)
         # Orbax takes a signal that breaks into it for a damaged checkpoint: it is asked for from here on.
         with StopNotice("ending the files with the frames so far") as notice:
-            predictor = from_checkpoint(checkpoint.value, flip_test=flip_test.value, batch_size=batch_size.value)
+            variant = None if checkpoint.value else model.value or ESTIMATORS[0]
+            # What is given is read before anything is fetched.
+            if not variant:
+                predictor = from_checkpoint(checkpoint.value, flip_test=flip_test.value, batch_size=batch_size.value)
+            names = [f"movenet_{variant}"] if variant else []
+            found = weights([*names, *([] if find else [MOVENET_WEIGHTS])], _say)
+            if variant:
+                predictor = pose_predictor(variant, found[names[0]], batch_size.value)
+            find = find or MoveNetDetector(found[MOVENET_WEIGHTS], threshold=tracking.weakest)
             predictor.before_compiling = lambda: _say("compiling the model for its first batch")
-            if few := few_steps(step):
+            if step and (few := few_steps(step)):
                 _say(few)
-            start = time.monotonic()
-            bar = ProgressBar(total, "predict")
-            try:
-                summary = predict_video(
-                    predictor,
-                    video.value,
-                    folder,
-                    find,
-                    images=images,
-                    max_frames=max_frames.value,
-                    draw_threshold=draw_threshold.value,
-                    box_source=boxes.value or detector.value,
-                    report=lambda _: bar.update(),
-                    stop=notice.reached,
-                )
-            except NothingDone:
-                raise notice.stopped("no frame was done, nothing is written") from None
-            finally:
-                bar.close()
-            left_out = "".join(f"; {count} boxes {reason} left out" for reason, count in dropped.items())
-            left_out += "".join(f"; {note}" for note in notes)
-            if boxes.value and summary.complete:
-                beyond = sum(frame >= summary.frames for frame in find.frames)
-                end = "the last frame" if max_frames.value else "the video's end"
-                left_out += f"; boxes of {beyond} frames beyond {end} left out" if beyond else ""
-            done = f"{folder}: {summary.frames} frames, {summary.persons} poses, {summary.tracks} tracks"
-            done += f" in {time.monotonic() - start:.1f} s{left_out}{_remarks(summary, reader)}"
-            if notice.reached():
-                so_far = "all frames are done" if summary.complete else "the files hold the frames so far"
-                raise notice.stopped(f"{so_far}: {done}")
-        print(done)
+            for source, folder in zip(sources, folders):
+                start = time.monotonic()
+                total = min(filter(None, (source.expected_frames, max_frames.value)), default=None)
+                bar = ProgressBar(total, "predict" if len(sources) == 1 else f"predict {source.name}")
+                try:
+                    summary = predict_video(
+                        predictor,
+                        source,
+                        folder,
+                        find,
+                        images=file.images if file else {},
+                        max_frames=max_frames.value,
+                        **wanted.options,
+                        box_source=boxes.value or detector.value,
+                        tracking=tracking,
+                        detect_every=detect_every.value,
+                        report=lambda _, bar=bar: bar.update(),
+                        stop=notice.reached,
+                    )
+                except NothingDone:
+                    raise notice.stopped("no frame was done, nothing is written") from None
+                finally:
+                    bar.close()
+                wanted.remove_earlier(folder, source)
+                left_out = _left_out(file, summary) if file else ""
+                done = f"{folder}: {summary.frames} frames, {summary.persons} poses"
+                done += f", {summary.tracks} tracks" if source.related else ""
+                done += f" in {time.monotonic() - start:.1f} s{left_out}{_remarks(summary, source)}{wanted.remark}"
+                if notice.reached():
+                    so_far = "all frames are done" if summary.complete else "the files hold the frames so far"
+                    raise notice.stopped(f"{so_far}: {done}")
+                print(done, flush=True)
 
-    launch(run, argv)
+    launch(run, argv, words="SOURCE … ")
 
 
-def _check_video(video: str) -> None:
-    """Raises InputError where `--video` is no file that can be read, and names it as it was given."""
-    path = pathlib.Path(video)
-    try:
-        check_video_file(path, "--video")
-    except InputError as fault:
-        # A path has one slash where a URL has two.
-        raise InputError(str(fault).replace(str(path), video, 1)) from None
+def _left_out(file: BoxFile, summary: Summary) -> str:
+    """Which boxes of a file have no pose, as further parts of the last line."""
+    text = "".join(f"; {count} boxes {reason} left out" for reason, count in file.dropped.items())
+    text += "".join(f"; {note}" for note in file.notes)
+    if summary.complete and (beyond := len(set(file.detector.frames) - set(summary.numbers))):
+        text += f"; boxes of {beyond} frames that were not read left out"
+    return text
+
+
+def _results_folders(
+    sources: Sequence[Source], output: str | None, if_exists: str, inputs: Iterable[str | pathlib.Path]
+) -> list[pathlib.Path]:
+    """A folder for each source; of several, in the given one by their names."""
+    places = [source.place for source in sources]
+    if output:
+        # NAME_poses names what it holds; in a folder of its own the name does.
+        places = [pathlib.Path(output) / source.name for source in sources] if len(sources) > 1 else [output]
+    # What is read comes first: an earlier result must not hide that it could not be made again.
+    folders = [_results_folder(str(place), if_exists, inputs) for place in places]
+    for a, b in itertools.combinations(range(len(folders)), 2):
+        if folders[a] == folders[b]:
+            raise InputError(
+                f"{sources[a].name}: two sources would have their results in {folders[a]}; predict them one by one"
+            )
+    return folders
 
 
 def _results_folder(output: str, if_exists: str, inputs: Iterable[str]) -> pathlib.Path:
@@ -143,16 +212,16 @@ def _results_folder(output: str, if_exists: str, inputs: Iterable[str]) -> pathl
     inputs = list(inputs)
     check_writable(output)
     if if_exists != "number":
-        check_inputs_kept(inputs, [pathlib.Path(output) / name for name in RESULTS])
-    folder = place_results(output, RESULTS, if_exists)
-    check_inputs_kept(inputs, [folder / name for name in RESULTS])
+        check_inputs_kept(inputs, [pathlib.Path(output) / name for name in RESULT_FILES])
+    folder = place_results(output, RESULT_FILES, if_exists)
+    check_inputs_kept(inputs, [folder / name for name in RESULT_FILES])
     return check_writable(folder)
 
 
-def _remarks(summary: Summary, reader: VideoReader) -> str:
-    """What the user should know of the video, as further parts of the last line."""
-    text = ""
-    if summary.lost:
+def _remarks(summary: Summary, reader: Source) -> str:
+    """What the user should know of the source, as further parts of the last line."""
+    text = reader.remark
+    if summary.lost and not reader.pictures:
         text += f"; the file is damaged: no picture, and no poses, in {_ranges(summary.lost)}"
     if summary.damaged:
         text += f"; decoded with faults: {_ranges(summary.damaged)}"

@@ -8,15 +8,16 @@ import pathlib
 
 from absl import flags
 
-from data_pipeline import workers
-from data_pipeline.datasets import DATASETS
-from data_pipeline.fitting import ORIENTATION, SIZE_MISMATCH
-from data_pipeline.prepare import prepare
-from data_pipeline.shards import FORMATS
-from data_pipeline.source_check import check
-from data_pipeline.staging import SUMMARY
-from experiments.launch import launch, required
-from experiments.outputs import define_if_exists
+from data_pipeline.formats.shards import FORMATS
+from data_pipeline.preparation import workers
+from data_pipeline.preparation.fitting import ORIENTATION, SIZE_MISMATCH
+from data_pipeline.preparation.prepare import prepare
+from data_pipeline.preparation.source_check import check
+from data_pipeline.preparation.staging import SUMMARY
+from data_pipeline.sources.datasets import DATASETS
+from experiments.command.given import required
+from experiments.command.launch import launch
+from experiments.command.outputs import define_if_exists
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import place_results
 

@@ -1,7 +1,7 @@
 """`jmpose quickstart`: the whole road on the embedded data set, from rendering to a report with pictures.
 
 Data → shards → image backbone → JM-Pose on it → the backbone trained on for as long → the comparison on the test
-split → poses drawn on a video → `report.md`. Every part is what the other commands run; a run that was stopped goes on.
+split → poses drawn on a video → `report.html`. Every part is what the other commands run; a stopped run goes on.
 """
 
 import dataclasses
@@ -18,7 +18,8 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from data_pipeline.synthetic.config import SyntheticConfig
-from experiments.launch import launch, required
+from experiments.command.given import required
+from experiments.command.launch import launch
 from jmpose_jax import checks
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_writable, finite_or_none, write_json
@@ -55,7 +56,7 @@ def run(workdir: str | os.PathLike, scale: str, seed: int, allow_config_change: 
 
     Args:
       workdir: gets `data/`, `backbone/`, `jmpose/`, `backbone_equal_time/`, `prediction/`, `evaluation.json`,
-        `report.md` and its pictures.
+        `report.html`, `report.md` and its pictures.
       scale: "full" or "smoke".
       seed: of data, initialisation and order.
       allow_config_change: go on with runs of the workdir though their configs, of an earlier version say, differ.
@@ -71,8 +72,9 @@ def run(workdir: str | os.PathLike, scale: str, seed: int, allow_config_change: 
     _claim(folder, scale, seed)
     clock = Clock(folder / "timing.json")
     # Imported here, so that a wrong flag is answered at once and not after the machinery has loaded.
-    from experiments import report, train
-    from experiments.comparison import compare, score
+    from experiments import train
+    from experiments.evaluation.comparison import compare, score
+    from experiments.pictures import report
 
     training = functools.partial(train.train, allow_config_change=allow_config_change)
 
@@ -108,7 +110,7 @@ def run(workdir: str | os.PathLike, scale: str, seed: int, allow_config_change: 
 
     clock.measure("evaluate on the test split", evaluate)
     clock.measure("draw", lambda: report.pictures(folder, jmpose))
-    if not clock.measured and (folder / "report.md").is_file():
+    if not clock.measured and all((folder / name).is_file() for name in ("report.md", "report.html")):
         print("report: written before", flush=True)
         return report.read_result(folder)
     return report.write_report(folder, clock.seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
@@ -185,7 +187,7 @@ def _claim(folder: pathlib.Path, scale: str, seed: int) -> None:
 
 
 def _data(folder: pathlib.Path, amount: Scale, seed: int) -> None:
-    from data_pipeline.prepare import prepare
+    from data_pipeline.preparation.prepare import prepare
     from data_pipeline.synthetic.dataset import generate
 
     source = folder / "data" / "source"
@@ -233,13 +235,13 @@ def _jmpose_config(folder: pathlib.Path, amount: Scale, seed: int) -> ConfigDict
 
 def closing_words(folder: pathlib.Path, result: dict[str, Any]) -> str:
     """What the command says at its end: the figures with their caveat, the report, and what to do next."""
-    from experiments import report
+    from experiments.pictures import report
 
     ap = {row: result["ap"][row].get("Total") for row in ("JM-Pose", "backbone")}
     figures = ", ".join(f"{row} {'–' if value is None else f'{value:.1f}'}" for row, value in ap.items())
     lines = [f"mind: {text[0].lower()}{text[1:]}"] if (text := report.caveat(result)) else []
     lines.append(f"mAP on the {result['split']} split: {figures}")
-    lines.append(f"done: open {folder / 'report.md'}")
+    lines.append(f"done: open {folder / 'report.html'}")
     for what, line in report.next_commands(folder).items():
         lines += [f"{what}:", f"  {line}"]
     return "\n".join(lines)

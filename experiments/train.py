@@ -1,9 +1,7 @@
 """`jmpose train`: train a model from a config, or go on where the workdir left off."""
 
 import contextlib
-import dataclasses
 import functools
-import json
 import os
 import pathlib
 import sys
@@ -11,43 +9,36 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
-from data_pipeline.progress import ProgressBar, say
-from experiments import data, going_on, hosts
-from experiments.config_changes import check_unchanged
-from experiments.config_flag import define_config, required_config
-from experiments.config_limits import check_limits
-from experiments.launch import launch
-from experiments.outputs import define_if_exists
-from experiments.summary import summary as summarized
-from experiments.tasks import Task, model_options, task_of
-from experiments.untrained import untrained
-from experiments.validation import make_validation
-from experiments.workdir import check_workdir
+from experiments.command import hosts
+from experiments.command.launch import launch
+from experiments.command.outputs import define_if_exists
+from experiments.configuration.changes import check_unchanged
+from experiments.configuration.flag import define_config, required_config
+from experiments.configuration.limits import check_limits
+from experiments.configuration.naming import as_in_config
+from experiments.evaluation.validation import make_validation
+from experiments.run import going_on
+from experiments.run.building import plain, set_up
+from experiments.run.summary import summary as summarized
+from experiments.run.untrained import untrained
+from experiments.run.workdir import check_workdir
+from experiments.systems import data_of, evaluation_of, objective_of
 from jmpose_jax import stopping
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
+from jmpose_jax.inspection.profiling import StepProfiler, parse_profile_steps
 from jmpose_jax.locks import locked
-from jmpose_jax.models.registry import create_model
-from jmpose_jax.records import ClipBatch
+from jmpose_jax.progress import ProgressBar, say
 from jmpose_jax.train import checkpoints, distributed, sharding
-from jmpose_jax.train.initial_values import initial_key
-from jmpose_jax.train.loop import train_loop
-from jmpose_jax.train.optimizers import create_optimizer, learning_rate_schedule
+from jmpose_jax.train import trained as trained_models
+from jmpose_jax.train.loop import Hooks, Outputs, Plan, Program, train_loop
 from jmpose_jax.train.preemption import PreemptionNotice
-from jmpose_jax.train.profiling import StepProfiler, parse_profile_steps
-from jmpose_jax.train.state import TrainState, create_state, replace_subtree
-from jmpose_jax.train.step import TrainStep, make_train_step
+from jmpose_jax.train.state import TrainState
 from jmpose_jax.train.writers import MetricsWriter
-
-
-def plain(config: ConfigDict) -> dict[str, Any]:
-    """The config as JSON would give it back: references resolved, tuples as lists."""
-    return json.loads(config.copy_and_resolve_references().to_json_best_effort())
 
 
 def train(
@@ -104,28 +95,33 @@ def _train(
         # Until the training begins there is nothing to save: a signal ends the command where it stands.
         setting_up.enter_context(stopping.at_once())
         check_limits(config)
-        mesh = sharding.data_mesh(model=config.train.mesh_model)
-        sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
+        with as_in_config("config.train", *sharding.PARAMETERS):
+            mesh = sharding.data_mesh(model=config.train.mesh_model)
+            sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
+            share = sharding.input_share(mesh)
         if config.train.non_finite not in ("stop", "skip"):
             raise InputError(f"config.train.non_finite={config.train.non_finite!r} is unknown; use stop or skip")
-        task = task_of(config)
-        config = task.config
+        objective, examples = objective_of(config), data_of(config)
         speaks, description = not quiet and jax.process_index() == 0, plain(config)
         trained_on, before = going_on.data_set(config), going_on.earlier(folder)
         if before is not None:
             description = going_on.check_goes_on(
                 folder, before, description, trained_on, allow_config_change, not speaks
             )
-        loader = data.train_loader(config, sharding.input_share(mesh))
+        loader = examples.train(config, share)
         try:
-            parts = set_up(task, loader, fresh=before is None)
+            parts = set_up(config, loader, fresh=before is None)
             evaluate = make_validation(config, mesh, quiet) if config.train.evaluate_every else None
-            shardings = sharding.state_sharding(parts.state, mesh, config.train.sharding)
+            with as_in_config("config.train", *sharding.PARAMETERS):
+                shardings = sharding.state_sharding(parts.state, mesh, config.train.sharding)
             state = jax.device_put(parts.state, shardings)
 
             folder.mkdir(parents=True, exist_ok=True)
             with checkpoints.checkpointer(
-                folder, keep=config.train.keep, keep_steps=config.train.keep_steps
+                folder,
+                keep=config.train.keep,
+                keep_steps=config.train.keep_steps,
+                best=evaluation_of(config).MEASURE.best,
             ) as manager:
                 check = functools.partial(check_unchanged, now=description, quiet=True)
                 found = checkpoints.restore_newest(
@@ -139,7 +135,7 @@ def _train(
                 elif before is not None:
                     raise InputError(f"--workdir={folder}: its checkpoints went away meanwhile; start again")
                 elif start_from is not None:
-                    source = checkpoints.find_checkpoint(start_from)
+                    source = trained_models.find_checkpoint(start_from)
                     with checkpoints.checkpointer(source.parents[1], keep=1000) as other:
                         state, position = checkpoints.restore(other, state, shardings, int(source.name))
                     loader.set_state(position)
@@ -168,161 +164,34 @@ def _train(
                     if step == begin + 1:
                         bar.restart()
 
-                state = train_loop(
-                    state,
-                    parts.step,
-                    loader,
-                    total_steps=parts.total_steps,
-                    loss_weights=task.loss_weights,
-                    schedule=parts.schedule,
-                    mesh=mesh,
-                    manager=manager,
-                    config=description,
-                    writer=writer,
-                    log_every=config.train.log_every,
-                    save_every=config.train.save_every,
-                    keep_steps=tuple(config.train.keep_steps),
-                    report=report,
-                    shardings=shardings,
-                    skip_non_finite=config.train.non_finite == "skip",
-                    non_finite=functools.partial(_write_non_finite, folder, loader.table),
-                    stall_seconds=config.train.stall_seconds,
-                    check_hosts_every=config.train.check_hosts_every,
-                    evaluate=evaluate,
-                    evaluate_every=config.train.evaluate_every,
-                    profiler=profiler,
+                plan = Plan(
+                    parts.total_steps,
+                    config.train.log_every,
+                    config.train.save_every,
+                    tuple(config.train.keep_steps),
+                    config.train.evaluate_every,
+                    config.train.check_hosts_every,
+                    config.train.stall_seconds,
+                    config.train.non_finite == "skip",
                 )
+                describe = functools.partial(examples.describe, loader.table)
+                hooks = Hooks(report, functools.partial(_write_non_finite, folder, describe), evaluate, profiler)
+                program = Program(parts.step, objective.term_weights(), parts.schedule, mesh, shardings)
+                state = train_loop(state, loader, program, plan, Outputs(manager, description, writer), hooks)
                 bar.close()
             return state, begin, parts.total_steps
         finally:
             loader.close()
 
 
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """What a training consists of.
-
-    Attributes:
-      total_steps: step count at the end.
-      schedule: learning rate by step.
-      step: the training step.
-      state: fresh, with the submodules that `config.init` names.
-      example: a batch; the loader still stands where it stood.
-    """
-
-    total_steps: int
-    schedule: Any
-    step: TrainStep
-    state: TrainState
-    example: ClipBatch
-
-
-def set_up(task: Task, loader: Any, fresh: bool = True) -> Parts:
-    """Model, optimiser, step and fresh state of a task.
-
-    Args:
-      task: of the config.
-      loader: of the training split.
-      fresh: False where a checkpoint is to be restored, which has what `config.init` gave.
-
-    Raises:
-      InputError: as `train`.
-    """
-    config = task.config
-    if fresh and config.model.get("flow_source") == "raft" and not config.init.get("flow_network"):
-        raise InputError(
-            "config.init.flow_network is empty, and JM-Pose does not train its RAFT: give a checkpoint of "
-            "`jmpose convert` or of configs/raft_synthetic.py, or set config.model.flow_source"
-        )
-    beginning = loader.get_state()
-    example = next(loader)
-    loader.set_state(beginning)
-    total_steps, schedule, step, create = build(task, max(len(loader), 1))
-    state = create(example)
-    if fresh:
-        state = initialised(state, config)
-    if config.train.ema_decay:
-        state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
-    return Parts(total_steps, schedule, step, state, example)
-
-
-def build(task: Task, steps_per_epoch: int) -> tuple[int, Any, TrainStep, Callable[[ClipBatch], TrainState]]:
-    """What a task says of a training without its data: total steps, schedule, step, and the state for a batch.
-
-    Args:
-      task: of the config.
-      steps_per_epoch: batches of an epoch.
-    """
-    config = task.config
-    model = create_model(model_options(config))
-    total_steps = config.train.steps or round(config.train.epochs * steps_per_epoch)
-    schedule = _schedule(config, total_steps, steps_per_epoch)
-    optimizer = create_optimizer(
-        config.optimizer.name,
-        schedule,
-        weight_decay=config.optimizer.weight_decay,
-        frozen=config.optimizer.frozen,
-        clip_norm=config.optimizer.clip_norm,
-    )
-    step = make_train_step(
-        model,
-        optimizer,
-        task.loss,
-        accumulate=config.train.accumulate,
-        ema_decay=config.train.ema_decay,
-        remat=config.train.remat,
-        skip_non_finite=config.train.non_finite == "skip",
-    )
-    return total_steps, schedule, step, functools.partial(create_state, model, optimizer, initial_key(config.seed))
-
-
-def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any:
-    return learning_rate_schedule(
-        config.optimizer.schedule,
-        config.optimizer.learning_rate,
-        total_steps,
-        warmup_steps=config.optimizer.warmup_steps,
-        boundaries=[round(epoch * steps_per_epoch) for epoch in config.optimizer.boundaries],
-        decay_factor=config.optimizer.decay_factor,
-        decay_steps=config.optimizer.decay_steps,
-    )
-
-
-def initialised(state: TrainState, config: ConfigDict) -> TrainState:
-    """The fresh state with the submodules that `config.init` names taken from their checkpoints."""
-    for name, path in config.init.items():
-        if not path:
-            continue
-        found, variables = checkpoints.load_variables(path)
-        inner = {k: v.get(name, v) for k, v in variables.items()}
-        try:
-            state = replace_subtree(state, inner, name)
-        except ValueError as error:
-            model = found.get("model", {})
-            kind = repr(model.get("name", "?")) + (f" of size {model['size']}" if "size" in model else "")
-            raise InputError(
-                f"config.init.{name}={path} (a model {kind}) does not fit config.model.{name}: {error}"
-            ) from None
-    return state
-
-
 def _write_non_finite(
-    folder: pathlib.Path, table: Any, step: int, scalars: dict[str, float], index: np.ndarray
+    folder: pathlib.Path, describe: Callable[[np.ndarray], Any], step: int, scalars: dict[str, float], index: np.ndarray
 ) -> None:
     """Write which clips a batch held whose loss or gradient was not finite, so that they can be looked at."""
     if jax.process_index() != 0:
         return
-    clips = [
-        {
-            "clip": int(row),
-            "video": str(table.videos[table.clips["video"][row]]),
-            "image_id": int(table.clips["image_id"][row]),
-            "person_index": int(table.clips["person_index"][row]),
-        }
-        for row in index
-    ]
     metrics = {name: repr(value) for name, value in scalars.items()}  # JSON has no NaN
-    write_json(folder / "non_finite" / f"{step}.json", {"step": step, "metrics": metrics, "clips": clips})
+    write_json(folder / "non_finite" / f"{step}.json", {"step": step, "metrics": metrics, "clips": describe(index)})
 
 
 def _report(bar: ProgressBar, step: int, scalars: dict[str, float]) -> None:
@@ -364,7 +233,7 @@ def main(argv: list[str] | None = None) -> None:
             raise InputError("--topology goes with --compile_only: training runs on the devices that are there")
         steps = None if profile.value is None else parse_profile_steps(profile.value)
         if compiling.value:
-            from experiments.compile_only import compile_only, table  # imports this module
+            from experiments.run.compile_only import compile_only, table
 
             print(table(compile_only(config.value, workdir.value, topology.value, if_exists.value)))
             return

@@ -108,13 +108,17 @@ def check_inputs_kept(
 
     Args:
       inputs: files (and folders) that the command reads.
-      outputs: files (and folders) that it will write.
+      outputs: files (and folders) that it will write; what lies in such a folder would go with it.
       flag: that says where the results go, for the message.
     """
-    outputs = list(outputs)
+    places: dict[pathlib.Path, str | os.PathLike] = {}
     for source in inputs:
-        for result in outputs:
-            if same_file(source, result):
+        for place in (pathlib.Path(source).absolute(), pathlib.Path(os.path.realpath(source))):
+            for held in (place, *place.parents):
+                places.setdefault(held, source)
+    for result in outputs:
+        for place, source in places.items():
+            if same_file(place, result):
                 raise InputError(f"{flag}: {result} would replace {source}, which is read; choose another place")
 
 

@@ -1,8 +1,13 @@
 """Joint names, orders, mirror pairs and limbs of the data sets, each stated once."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+
+from jmpose_jax.checks import field
+from jmpose_jax.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +42,45 @@ class Skeleton:
 
     def index(self, joint: str) -> int:
         return self.joints.index(joint)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it; `from_dict` reads it back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Any, where: str) -> "Skeleton":
+        """The skeleton of `to_dict`.
+
+        Args:
+          content: as JSON holds it.
+          where: file and key, for messages.
+
+        Raises:
+          InputError: something is missing or of another type, names repeat, or an index is of no joint.
+        """
+        joints = tuple(field({"": each}, "", str, f"{where}: joints") for each in field(content, "joints", list, where))
+        if not joints or len(set(joints)) != len(joints):
+            raise InputError(f"{where}: 'joints' must be names, each once; found {list(joints)[:5]}")
+        pairs = {name: _indices(content, name, 2, len(joints), where) for name in ("flip_pairs", "limbs")}
+        mirrored = [index for pair in pairs["flip_pairs"] for index in pair]
+        if len(set(mirrored)) != len(mirrored):
+            raise InputError(f"{where}: 'flip_pairs' names a joint twice: {content['flip_pairs']}")
+        upper_body = tuple(index for (index,) in _indices(content, "upper_body", 1, len(joints), where))
+        return cls(field(content, "name", str, where), joints, pairs["flip_pairs"], pairs["limbs"], upper_body)
+
+
+def _indices(
+    content: Mapping[str, Any], name: str, length: int, joints: int, where: str
+) -> tuple[tuple[int, ...], ...]:
+    """A list of tuples of joints, or of joints where `length` is 1."""
+    found = []
+    for entry in field(content, name, list, where):
+        indices = [entry] if length == 1 else entry
+        good = isinstance(indices, list) and len(indices) == length
+        if not good or not all(type(index) is int and 0 <= index < joints for index in indices):
+            raise InputError(f"{where}: {name!r} must name joints 0 to {joints - 1}, {length} at a time; found {entry}")
+        found.append(tuple(indices))
+    return tuple(found)
 
 
 # The 15 joints that PoseTrack annotates and scores, in the order of the official evaluator.

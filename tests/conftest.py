@@ -4,9 +4,15 @@ import os
 import pathlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# What was compiled once is found again: by the other workers, by commands that tests start, by the next run.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path.home() / ".cache" / "jmpose_jax" / "tests"))
+# Small programs too: most of the tests' time went into thousands of them.
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import jax
 import pytest
+
+from tests.browser import browser_page  # noqa: F401
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 jax.config.update("jax_default_matmul_precision", "highest")
@@ -25,3 +31,11 @@ def shared() -> pathlib.Path:
 def golden() -> pathlib.Path:
     """Golden numbers that travel with the repository."""
     return REPOSITORY / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def tiny_run():
+    """`run(**settings)` of tests/tiny_run.py, in this process."""
+    from tests.tiny_run import run
+
+    return run

@@ -149,3 +149,13 @@ def test_a_folder_of_json_files_is_told_from_what_is_none(tmp_path):
         with pytest.raises(InputError) as fault:
             json_files(tmp_path / place)
         assert word in str(fault.value)
+
+
+def test_what_lies_in_a_folder_of_results_goes_with_it(tmp_path):
+    (tmp_path / "overlay").mkdir()
+    (tmp_path / "overlay" / "a.jpg").write_text("mine")
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "overlay")
+    for source in (tmp_path / "overlay" / "a.jpg", tmp_path / "elsewhere" / "a.jpg", tmp_path / "overlay"):
+        with pytest.raises(InputError, match="overlay would replace"):
+            check_inputs_kept([source], [tmp_path / "poses.json", tmp_path / "overlay"])
+    check_inputs_kept([tmp_path / "overlay" / "a.jpg"], [tmp_path / "poses.json"])

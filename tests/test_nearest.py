@@ -3,7 +3,7 @@
 import pytest
 
 from configs import jmpose
-from experiments.config_changes import flatten
+from experiments.configuration.changes import flatten
 from jmpose_jax.nearest import nearest_key, nearest_keys
 
 KNOWN = [key for key, _ in flatten(jmpose.get_config("tiny").to_dict())]
@@ -41,7 +41,7 @@ def test_the_nearest_key_of_the_whole_config(given, meant):
         ("dataset.split", {"dataset.train_split", "dataset.eval_split"}),
         ("optimizer.decay", {"optimizer.weight_decay", "optimizer.decay_factor", "optimizer.decay_steps"}),
         ("train.learning_rate", {"optimizer.learning_rate"}),
-        ("delta", {"dataset.delta", "model.delta"}),
+        ("kind", {"model.motion_encoder.kind", "model.mutual_learning.kind", "model.context_aware_joint_learner.kind"}),
         ("colour", set()),
         ("", set()),
     ],

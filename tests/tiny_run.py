@@ -54,8 +54,8 @@ def run(**changes):
     from jmpose_jax.errors import InputError
     from jmpose_jax.records import ClipBatch, PoseOutput
     from jmpose_jax.train import checkpoints, sharding
-    from jmpose_jax.train.loop import train_loop
-    from jmpose_jax.train.optimizers import create_optimizer
+    from jmpose_jax.train.loop import Hooks, Outputs, Plan, Program, train_loop
+    from jmpose_jax.train.optimizers import Optimizer
     from jmpose_jax.train.state import create_state
     from jmpose_jax.train.step import make_train_step
     from jmpose_jax.train.writers import MetricsWriter, read_metrics
@@ -119,7 +119,7 @@ def run(**changes):
     share, parts = sharding.input_share(mesh)
     loader = Loader()
     example, loader.number = next(loader), 0
-    model, optimizer = Tiny(), create_optimizer("adamw", lambda step: 0.02, weight_decay=0.01)
+    model, optimizer = Tiny(), Optimizer("adamw", weight_decay=0.01).create(lambda step: 0.02)
     state = create_state(model, optimizer, jax.random.key(0), example)
     if settings["ema"]:
         state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
@@ -156,36 +156,31 @@ def run(**changes):
             skip_non_finite=settings["skip"],
         )
         try:
-            state = train_loop(
-                state,
-                step,
-                loader,
+            plan = Plan(
                 total_steps=settings["steps"],
-                loss_weights={"near": 1.0},
-                schedule=lambda step: 0.02,
-                mesh=mesh,
-                manager=manager,
-                config={"model": {"name": "tiny"}},
-                writer=writer,
                 log_every=settings["log_every"],
                 save_every=settings["save_every"],
-                report=report,
-                shardings=shardings,
-                skip_non_finite=settings["skip"],
-                non_finite=lambda step, scalars, index: found.update({step: [int(i) for i in index]}),
-                stall_seconds=settings["stall_seconds"],
-                check_hosts_every=2,
-                evaluate=settings.get("evaluate") or (lambda state: {"ap": settings["scores"][int(state.step)]}),
                 evaluate_every=settings["evaluate_every"],
+                check_hosts_every=2,
+                stall_seconds=settings["stall_seconds"],
+                skip_non_finite=settings["skip"],
+            )
+            hooks = Hooks(
+                report=report,
+                non_finite=lambda step, scalars, index: found.update({step: [int(i) for i in index]}),
+                evaluate=settings.get("evaluate") or (lambda state: {"ap": settings["scores"][int(state.step)]}),
                 profiler=settings["profiler"],
             )
+            program = Program(step, {"near": 1.0}, lambda step: 0.02, mesh, shardings)
+            outputs = Outputs(manager, {"model": {"name": "tiny"}}, writer)
+            state = train_loop(state, loader, program, plan, outputs, hooks)
         finally:
             writer.close()
     return {line["step"]: line["loss/near"] for line in read_metrics(folder)}, state, found
 
 
 def main():
-    from experiments.ending import guarded
+    from experiments.command.ending import guarded
     from jmpose_jax import stopping
 
     settings = SETTINGS | json.loads(globals().get("ARGUMENT") or sys.argv[1])

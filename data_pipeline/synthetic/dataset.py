@@ -13,7 +13,6 @@ import sys
 import cv2
 import numpy as np
 
-from data_pipeline.progress import progress as report_progress
 from data_pipeline.synthetic.annotations import video_annotations, video_name
 from data_pipeline.synthetic.config import SPLITS, SyntheticConfig, labelled_frames
 from data_pipeline.synthetic.flow import exact_flow, write_flo
@@ -21,6 +20,7 @@ from data_pipeline.synthetic.mocap import load_library
 from data_pipeline.synthetic.render import Video, crop_speed, render_video, video_rng
 from data_pipeline.synthetic.visibility import Cause
 from jmpose_jax.errors import InputError
+from jmpose_jax.progress import progress as report_progress
 
 _FLOW_README = (
     "Exact flow of frame a to frame b in a_b.flo (Middlebury): one vector every {stride} pixels in x and y, from pixel "

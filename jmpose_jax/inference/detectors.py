@@ -35,15 +35,19 @@ class Detections:
 Detector = Callable[[int, np.ndarray], Detections]
 
 
-def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
+def non_maximum_suppression(
+    boxes: np.ndarray, scores: np.ndarray, threshold: float, of_union: bool = False
+) -> np.ndarray:
     """Indices of the boxes to keep, best first: none overlaps a better one by more than `threshold`.
 
-    The overlap is the intersection over the smaller area, so that a box inside another one goes too.
+    The overlap is the intersection over the smaller area, so that a box inside another one goes too, or over the union,
+    so that a child in front of an adult stays.
 
     Args:
       boxes: float [N, 4], (x, y, width, height).
       scores: float [N].
       threshold: in 0..1.
+      of_union: over the union.
     """
     order = np.argsort(-scores, kind="stable")
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
@@ -53,7 +57,8 @@ def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, threshold: fl
         best, order = order[0], order[1:]
         keep.append(best)
         inner = np.clip(np.minimum(high[best], high[order]) - np.maximum(low[best], low[order]), 0, None).prod(axis=1)
-        order = order[inner <= threshold * np.minimum(area[best], area[order])]
+        base = area[best] + area[order] - inner if of_union else np.minimum(area[best], area[order])
+        order = order[inner <= threshold * base]
     return np.array(keep, np.int64)
 
 
@@ -135,6 +140,11 @@ class BoxTable:
     def frames(self) -> tuple[int, ...]:
         return tuple(sorted(self._by_frame))
 
+    @property
+    def tracked(self) -> bool:
+        """Whether the boxes have identities."""
+        return any(found.track_ids is not None for found in self._by_frame.values())
+
     def __call__(self, index: int, image: np.ndarray) -> Detections:
         found = self._by_frame.get(index, Detections.empty())
         outside = (found.boxes[:, 0] >= image.shape[1]) | (found.boxes[:, 1] >= image.shape[0])
@@ -158,5 +168,5 @@ def make_detector(name: str) -> Detector:
       InputError: for an unknown name.
     """
     if name not in DETECTORS:
-        raise InputError(f"--detector={name} is not known; use one of {', '.join(DETECTORS)}, or --boxes FILE")
+        raise InputError(f"--detector={name} is not known; use one of movenet, {', '.join(DETECTORS)}, or --boxes FILE")
     return DETECTORS[name]()

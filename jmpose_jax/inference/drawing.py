@@ -1,12 +1,16 @@
 """Pictures of poses, boxes, heatmaps and flow, as uint8 RGB images; arguments are left as they are."""
 
 import colorsys
-from collections.abc import Sequence
+import functools
+import math
+from collections.abc import Callable, Collection, Sequence
 
 import cv2
 import numpy as np
 
 from jmpose_jax.skeletons import POSETRACK15, Skeleton
+
+Point = Sequence[float]  # (x, y)
 
 # OpenCV draws anti-aliased shapes at coordinates with this many fractional bits.
 SHIFT = 4
@@ -27,15 +31,30 @@ def track_color(track_id: int | None) -> tuple[int, ...]:
     return (190, 190, 190) if track_id is None or track_id < 0 else TRACK_COLORS[track_id % len(TRACK_COLORS)]
 
 
+@functools.cache
 def joint_color(skeleton: Skeleton, joint: int) -> tuple[int, int, int]:
     """The RGB colour of the side of the body that a joint belongs to."""
     return SIDE_COLORS.get(skeleton.joints[joint].split("_")[0], SIDE_COLORS["middle"])
 
 
+@functools.cache
 def limb_color(skeleton: Skeleton, limb: tuple[int, int]) -> tuple[int, int, int]:
     """The RGB colour of a limb: its side's, or the middle's where it joins the two."""
     a, b = (joint_color(skeleton, joint) for joint in limb)
     return a if a == b else SIDE_COLORS["middle"]
+
+
+@functools.cache
+def neck(skeleton: Skeleton) -> tuple[int, int, int] | None:
+    """The joints (upper end, left shoulder, right shoulder) of a line that no data set lists: head to shoulders.
+
+    The upper end is the neck, or the nose of a skeleton without one; the lower end is the middle of the shoulders.
+    """
+    upper = next((joint for joint in ("head_bottom", "nose") if joint in skeleton.joints), None)
+    joints = (upper, "left_shoulder", "right_shoulder")
+    if not all(joint in skeleton.joints for joint in joints):
+        return None
+    return tuple(skeleton.index(joint) for joint in joints)
 
 
 def draw_pose(
@@ -61,29 +80,53 @@ def draw_pose(
       uint8 RGB [H, W, 3].
     """
     image = image.copy()
+    _pose(image, keypoints, scores, skeleton, threshold, height)
+    return image
+
+
+def _pose(
+    image: np.ndarray,
+    keypoints: np.ndarray,
+    scores: np.ndarray | None,
+    skeleton: Skeleton,
+    threshold: float,
+    height: float | None,
+) -> None:
+    """`draw_pose` in place. Plain numbers: an array for each of two numbers would take three times as long."""
     keypoints = np.asarray(keypoints, np.float64)
     scores = np.ones(len(keypoints)) if scores is None else np.asarray(scores, np.float64)
-    visible = (scores >= threshold) & np.isfinite(keypoints).all(axis=1)
-    if not visible.any():
-        return image
+    seen = (scores >= threshold) & np.isfinite(keypoints).all(axis=1)
+    if not seen.any():
+        return
     if height is None:
-        height = float(np.ptp(keypoints[visible], axis=0).max())
-    width = int(np.clip(round(height / 55), 1, 7))
-    opacity = np.clip(0.45 + 0.9 * scores, 0.0, 1.0)
+        height = float(np.ptp(keypoints[seen], axis=0).max())
+    width = min(max(round(height / 55), 1), 7)
+    visible = seen.tolist()
+    points = keypoints.tolist()
+    opacity = np.clip(0.45 + 0.9 * scores, 0.0, 1.0).tolist()
     # On small persons a full outline would hide the colours.
     outline = OUTLINE_OPACITY if width > 2 else 0.6 * OUTLINE_OPACITY
-    limbs = [limb for limb in skeleton.limbs if visible[list(limb)].all()]
-    for limb in limbs:
-        _line(image, *keypoints[list(limb)], OUTLINE, width + 2, outline * opacity[list(limb)].min())
-    for limb in limbs:
-        _line(image, *keypoints[list(limb)], limb_color(skeleton, limb), width, opacity[list(limb)].min())
+    lines = [
+        (points[a], points[b], limb_color(skeleton, (a, b)), min(opacity[a], opacity[b]))
+        for a, b in skeleton.limbs
+        if visible[a] and visible[b]
+    ]
+    ends = neck(skeleton)
+    if ends and all(visible[joint] for joint in ends):
+        upper, left, right = (points[joint] for joint in ends)
+        middle = ((left[0] + right[0]) / 2, (left[1] + right[1]) / 2)
+        lines.append((upper, middle, SIDE_COLORS["middle"], min(opacity[joint] for joint in ends)))
+    for a, b, _, sure in lines:
+        _line(image, a, b, OUTLINE, width + 2, outline * sure)
+    for a, b, color, sure in lines:
+        _line(image, a, b, color, width, sure)
     radius = 0.7 + 0.8 * width
-    for joint in np.flatnonzero(visible):
-        _disc(image, keypoints[joint], radius + 0.9, OUTLINE, outline * opacity[joint])
-        _disc(image, keypoints[joint], radius, joint_color(skeleton, joint), opacity[joint])
-        if width > 2:
-            _disc(image, keypoints[joint], 0.45 * radius, (255, 255, 255), opacity[joint])
-    return image
+    for joint, point in enumerate(points):
+        if visible[joint]:
+            _disc(image, point, radius + 0.9, OUTLINE, outline * opacity[joint])
+            _disc(image, point, radius, joint_color(skeleton, joint), opacity[joint])
+            if width > 2:
+                _disc(image, point, 0.45 * radius, (255, 255, 255), opacity[joint])
 
 
 def draw_box(image: np.ndarray, box: np.ndarray, track_id: int | None = None) -> np.ndarray:
@@ -97,15 +140,23 @@ def draw_box(image: np.ndarray, box: np.ndarray, track_id: int | None = None) ->
     Returns:
       uint8 RGB [H, W, 3].
     """
-    image, color = image.copy(), track_color(track_id)
+    image = image.copy()
+    _box(image, box, track_id)
+    if track_id is not None and track_id >= 0:
+        _id(image, box, track_id)
+    return image
+
+
+def _box(image: np.ndarray, box: np.ndarray, track_id: int | None) -> None:
     x, y, width, height = (float(v) for v in box)
     thickness = 2 if max(image.shape[:2]) > 900 else 1
     corners = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]])
-    for shade, extra in ((OUTLINE, 2), (color, 0)):
+    for shade, extra in ((OUTLINE, 2), (track_color(track_id), 0)):
         cv2.polylines(image, [_fixed(corners)], True, shade, thickness + extra, cv2.LINE_AA, SHIFT)
-    if track_id is not None and track_id >= 0:
-        draw_label(image, str(track_id), (x, y), color)
-    return image
+
+
+def _id(image: np.ndarray, box: np.ndarray, track_id: int) -> None:
+    draw_label(image, str(track_id), (float(box[0]), float(box[1])), track_color(track_id))
 
 
 def draw_label(image: np.ndarray, text: str, corner: tuple[float, float], color: tuple[int, ...]) -> None:
@@ -127,26 +178,33 @@ def draw_people(
     *,
     skeleton: Skeleton = POSETRACK15,
     threshold: float = 0.1,
+    parts: Collection[str] = ("boxes", "ids"),
 ) -> np.ndarray:
     """Draw the N persons of a frame: boxes first, then poses, those lower in the picture (nearer) last.
 
     Args:
       image: uint8 RGB [H, W, 3].
       keypoints: float [N, K, 2]; scores: float [N, K].
-      boxes: float [N, 4] or None.
+      boxes: float [N, 4] or None. Lines are as wide as the height of the box demands.
       track_ids: int [N] or None.
       skeleton, threshold: as in `draw_pose`.
+      parts: of "boxes" and "ids", what is drawn beside the poses where it is given.
 
     Returns:
       uint8 RGB [H, W, 3].
     """
-    order = np.argsort(keypoints[..., 1].max(axis=1)) if len(keypoints) else []
-    if boxes is not None:
-        for n in order:
-            image = draw_box(image, boxes[n], None if track_ids is None else int(track_ids[n]))
+    image = image.copy()
+    order = np.argsort(keypoints[..., 1].max(axis=1)).tolist() if len(keypoints) else []
+    for n in order if boxes is not None else ():
+        track_id = None if track_ids is None else int(track_ids[n])
+        if "boxes" in parts:
+            _box(image, boxes[n], track_id)
+        if "ids" in parts and track_id is not None and track_id >= 0:
+            # Without its box a tab stands over the person's middle.
+            _id(image, boxes[n] if "boxes" in parts else boxes[n] + np.array([boxes[n][2] / 2, 0, 0, 0]), track_id)
     for n in order:
         height = None if boxes is None else float(boxes[n][3])
-        image = draw_pose(image, keypoints[n], scores[n], skeleton=skeleton, threshold=threshold, height=height)
+        _pose(image, keypoints[n], scores[n], skeleton, threshold, height)
     return image
 
 
@@ -198,83 +256,50 @@ def flow_to_color(flow: np.ndarray, limit: float | None = None) -> np.ndarray:
     return np.round(255 * cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)).astype(np.uint8)
 
 
-def panel(
-    rows: Sequence[Sequence[np.ndarray]],
-    captions: Sequence[Sequence[str]] | Sequence[str] | None = None,
-    *,
-    cell: tuple[int, int] = (256, 192),
-    gap: int = 8,
-    background: int = 255,
-) -> np.ndarray:
-    """Tile images with captions above them.
-
-    Args:
-      rows: images uint8 RGB by row and column; each is scaled into a cell, its shape kept. Rows may differ in length.
-      captions: one for each image, or one list for the columns, written above the first row.
-      cell: (height, width) of an image's place.
-      gap: pixels between cells.
-      background: grey level.
-
-    Returns:
-      uint8 RGB image.
-    """
-    rows = [list(row) for row in rows]
-    columns = max((len(row) for row in rows), default=0)
-    if captions and isinstance(captions[0], str):
-        captions = [captions]
-    titles = [list(captions[i]) if captions and i < len(captions) else [] for i in range(len(rows))]
-    head = [22 if any(title) else 0 for title in titles]
-    height = sum(cell[0] + h + gap for h in head) + gap
-    canvas = np.full((height, columns * (cell[1] + gap) + gap, 3), background, np.uint8)
-    ink = (25, 25, 25) if background > 127 else (235, 235, 235)
-    top = gap
-    for row, title, extra in zip(rows, titles, head):
-        for column, image in enumerate(row):
-            left = gap + column * (cell[1] + gap)
-            if column < len(title):
-                _caption(canvas, title[column], (left, top + extra - 7), cell[1], ink)
-            scale = min(cell[0] / image.shape[0], cell[1] / image.shape[1])
-            size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
-            method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-            y, x = top + extra + (cell[0] - size[1]) // 2, left + (cell[1] - size[0]) // 2
-            canvas[y : y + size[1], x : x + size[0]] = cv2.resize(image, size, interpolation=method)
-        top += cell[0] + extra + gap
-    return canvas
-
-
-def _caption(canvas: np.ndarray, text: str, origin: tuple[int, int], width: int, ink: tuple[int, int, int]) -> None:
-    """Write text in place, made smaller where it would be wider than its cell."""
-    text_width = cv2.getTextSize(text, FONT, 0.45, 1)[0][0]
-    scale = 0.45 * min(1.0, width / max(text_width, 1))
-    cv2.putText(canvas, text, origin, FONT, scale, ink, 1, cv2.LINE_AA)
-
-
 def _fixed(points: np.ndarray) -> np.ndarray:
     # Far outside the image the fixed-point numbers would overflow; the line's direction hardly changes.
     return np.round(np.clip(points, -20_000, 20_000) * (1 << SHIFT)).astype(np.int32)
 
 
-def _region(image: np.ndarray, points: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """The part of the image that a shape around the points can touch, and its upper left corner."""
-    size = [image.shape[1], image.shape[0]]
-    low = np.clip(np.floor(points.min(axis=0) - margin), 0, size).astype(int)
-    high = np.clip(np.ceil(points.max(axis=0) + margin) + 1, 0, size).astype(int)
-    return image[low[1] : high[1], low[0] : high[0]], low
+def _blend(
+    image: np.ndarray,
+    draw: Callable[[np.ndarray, Callable[[Point], Point]], None],
+    points: Sequence[Point],
+    margin: float,
+    opacity: float,
+) -> None:
+    """Draw a shape with an opacity, in place, on the part of the image that it can touch."""
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    left, right = _span(min(xs) - margin, max(xs) + margin, image.shape[1])
+    top, bottom = _span(min(ys) - margin, max(ys) + margin, image.shape[0])
+    if left >= right or top >= bottom:
+        return
+    region = image[top:bottom, left:right]
+    layer = region.copy()
+    draw(layer, lambda point: (_tick(point[0] - left), _tick(point[1] - top)))
+    cv2.addWeighted(layer, opacity, region, 1 - opacity, 0, dst=layer)
+    region[:] = layer
 
 
-def _line(image: np.ndarray, a: np.ndarray, b: np.ndarray, color: tuple, width: int, opacity: float) -> None:
-    region, corner = _region(image, np.stack([a, b]), width + 2)
-    if region.size:
-        layer = region.copy()
-        start, end = (tuple(int(v) for v in _fixed(point - corner)) for point in (a, b))
-        cv2.line(layer, start, end, color, width, cv2.LINE_AA, SHIFT)
-        region[:] = cv2.addWeighted(layer, opacity, region, 1 - opacity, 0)
+def _span(low: float, high: float, size: int) -> tuple[int, int]:
+    """The pixels between two coordinates that lie in an image of this size."""
+    return int(min(max(math.floor(low), 0), size)), int(min(max(math.ceil(high) + 1, 0), size))
 
 
-def _disc(image: np.ndarray, center: np.ndarray, radius: float, color: tuple, opacity: float) -> None:
-    region, corner = _region(image, center[None], radius + 2)
-    if region.size:
-        layer = region.copy()
-        place = tuple(int(v) for v in _fixed(center - corner))
-        cv2.circle(layer, place, round(radius * (1 << SHIFT)), color, -1, cv2.LINE_AA, SHIFT)
-        region[:] = cv2.addWeighted(layer, opacity, region, 1 - opacity, 0)
+def _tick(value: float) -> int:
+    # As `_fixed`, for one number.
+    return round(min(max(value, -20_000), 20_000) * (1 << SHIFT))
+
+
+def _line(image: np.ndarray, a: Point, b: Point, color: tuple, width: int, opacity: float) -> None:
+    def draw(layer: np.ndarray, place: Callable[[Point], Point]) -> None:
+        cv2.line(layer, place(a), place(b), color, width, cv2.LINE_AA, SHIFT)
+
+    _blend(image, draw, (a, b), width + 2, opacity)
+
+
+def _disc(image: np.ndarray, center: Point, radius: float, color: tuple, opacity: float) -> None:
+    def draw(layer: np.ndarray, place: Callable[[Point], Point]) -> None:
+        cv2.circle(layer, place(center), round(radius * (1 << SHIFT)), color, -1, cv2.LINE_AA, SHIFT)
+
+    _blend(image, draw, (center,), radius + 2, opacity)

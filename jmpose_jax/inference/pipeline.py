@@ -1,13 +1,14 @@
-"""From a video file to poses: boxes, crops, model, identities, overlay video, JSON and CSV, in one pass.
+"""From a video file to poses: boxes, crops, model, identities, overlay video, result files and page, in one pass.
 
 Frames stream through: what is held is the window, and the frames whose persons wait for a batch to fill. A longer video
 needs no more memory but for the poses themselves.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -17,13 +18,25 @@ from jmpose_jax import files
 from jmpose_jax.boxes.images import frame_images
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.detectors import BoxTable, Detections, Detector
-from jmpose_jax.inference.drawing import draw_label, draw_people, track_color
-from jmpose_jax.inference.export import check_finite, write_csv, write_posetrack18
+from jmpose_jax.inference.distinct import distinct_poses
+from jmpose_jax.inference.drawing import draw_label, track_color
+from jmpose_jax.inference.outputs.collector import Collector
+from jmpose_jax.inference.outputs.finite import check_finite
+from jmpose_jax.inference.outputs.formats import write_files
+from jmpose_jax.inference.outputs.video_page import PAGE, write_page
+from jmpose_jax.inference.overlay import DEFAULT_PARTS, DRAW_THRESHOLD, Overlay
 from jmpose_jax.inference.predictor import Predictor
-from jmpose_jax.inference.tracking import Tracks, update_tracks
-from jmpose_jax.inference.video import Frame, VideoReader, VideoWriter
-from jmpose_jax.inference.windows import windows
-from jmpose_jax.records import Predictions
+from jmpose_jax.inference.sources.pictures import PictureWriter
+from jmpose_jax.inference.sources.source import Source
+from jmpose_jax.inference.sparse import detected
+from jmpose_jax.inference.tracking.short_tracks import lasting_people
+from jmpose_jax.inference.tracking.tracker import Tracker, TrackingOptions
+from jmpose_jax.inference.tracking.weak_boxes import WeakBoxes
+from jmpose_jax.inference.video.reader import Frame, VideoReader, VideoWriter
+from jmpose_jax.inference.windows import Window, windows
+from jmpose_jax.metrics.keypoints import joint_sigmas
+
+OVERLAY = "overlay.mp4"
 
 # Frames without persons do not fill a batch; so many may wait before the batch is run as it is.
 MAX_WAITING_FRAMES = 16
@@ -31,7 +44,15 @@ MAX_WAITING_FRAMES = 16
 
 @dataclasses.dataclass(frozen=True)
 class FramePoses:
-    """The N persons of one frame: boxes [N, 4], keypoints [N, 15, 2], scores [N, 15], track_ids [N]."""
+    """The N persons of one frame, with the K joints of the predictor's skeleton.
+
+    Attributes:
+      index: number of the frame, from 0.
+      image: uint8 RGB [H, W, 3].
+      boxes: float32 [N, 4]; box_scores: float32 [N].
+      keypoints: float32 [N, K, 2], image pixels; scores: float32 [N, K].
+      track_ids: int64 [N]; track_scores: float [N] in 0..1, how sure it is that the person is the track's.
+    """
 
     index: int
     image: np.ndarray
@@ -39,6 +60,17 @@ class FramePoses:
     keypoints: np.ndarray
     scores: np.ndarray
     track_ids: np.ndarray
+    box_scores: np.ndarray
+    track_scores: np.ndarray
+
+    def select(self, rows: np.ndarray, track_ids: np.ndarray) -> "FramePoses":
+        """The persons of bool or int `rows`, with the identities int64 [M]."""
+        names = ("boxes", "keypoints", "scores", "box_scores", "track_scores")
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in names}, track_ids=track_ids)
+
+    def nobody(self) -> "FramePoses":
+        """The frame without its persons."""
+        return self.select(np.zeros(len(self.boxes), bool), np.zeros(0, np.int64))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +87,7 @@ class Summary:
       unsure: of a file with missing ones, the first frame whose number may be too low; None where that is not known.
       jumps: (frame, pictures) where time stamps leave out whole pictures before a frame, and nothing tells why.
       complete: whether all that was asked for was done, and not stopped.
+      numbers: of the frames in the results, as their source counts them.
     """
 
     frames: int
@@ -68,6 +101,7 @@ class Summary:
     jumps: tuple[tuple[int, int], ...] = ()
     surplus: int = 0
     complete: bool = True
+    numbers: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass
@@ -84,20 +118,58 @@ def estimate_poses(
     predictor: Predictor,
     detector: Detector,
     stop: Callable[[], bool] = lambda: False,
+    tracking: TrackingOptions | None = None,
+    name: str = "of the frames given",
+    related: bool = True,
+    detect_every: int = 1,
 ) -> Iterator[FramePoses]:
     """The poses of every frame of a stream, in order.
 
     Args:
       frames: uint8 RGB [H, W, 3], in the order of time.
       predictor: the model.
-      detector: the boxes of each frame; where it gives identities they are kept, else they are assigned here.
+      detector: the boxes of each frame; where it gives identities they are kept, else they are assigned here, and of
+        two poses of one person the weaker one is dropped.
       stop: asked before each frame and each batch; where it says so, the poses end with those that are there.
+      tracking: which boxes begin tracks, and which tracks get a place in the results.
+      name: of the video, for messages.
+      related: whether the frames follow each other in time; else each is estimated by itself, and identities are its
+        own.
+      detect_every: people are looked for on every n-th frame, and are on straight lines between; see `sparse`.
+
+    Raises:
+      InputError: a pose that is not finite.
     """
+    tracking = tracking or TrackingOptions()
+    if not related:
+        tracking = dataclasses.replace(tracking, min_track_length=1)
+        alone = detected(_alone(frames, predictor.delta), detector, 1, stop)
+        return _tracked_poses(alone, predictor, stop, tracking, None, name)
+    tracker = Tracker(tracking, predictor.skeleton)
+    seen = detected(windows(frames, predictor.delta), detector, detect_every, stop)
+    return lasting_people(_tracked_poses(seen, predictor, stop, tracking, tracker, name), tracker)
+
+
+def _alone(frames: Iterable[np.ndarray], delta: int) -> Iterator[Window]:
+    """Each frame as its own neighbours."""
+    for index, frame in enumerate(frames):
+        yield Window(index, (frame,) * (2 * delta + 1), (0,) * (2 * delta + 1))
+
+
+def _tracked_poses(
+    seen: Iterable[tuple[Window, Detections]],
+    predictor: Predictor,
+    stop: Callable[[], bool],
+    tracking: TrackingOptions,
+    tracker: Tracker | None,
+    name: str,
+) -> Iterator[FramePoses]:
+    """As `estimate_poses`, with all tracks, short ones too; without a tracker, each frame has its own."""
     waiting: list[_Waiting] = []
-    tracks = Tracks.empty()
+    weak_boxes = WeakBoxes(tracking)
+    sigmas = joint_sigmas(predictor.skeleton)
 
     def run() -> Iterator[FramePoses]:
-        nonlocal tracks
         crops = [crop for frame in waiting for crop in frame.crops]
         transforms = [transform for frame in waiting for transform in frame.transforms]
         box_scores = [float(score) for frame in waiting for score in frame.found.scores]
@@ -106,16 +178,30 @@ def estimate_poses(
         for frame in waiting:
             persons = slice(start, start + len(frame.found))
             start = persons.stop
-            ids = frame.found.track_ids
+            boxes, box_scores, ids = frame.found.boxes, frame.found.scores, frame.found.track_ids
+            # Before identities: nothing is alike that is no number.
+            check_finite(name, frame.index, boxes, keypoints[persons], scores[persons])
+            sure = np.ones(len(boxes))
+            poses = FramePoses(
+                frame.index, frame.image, boxes, keypoints[persons], scores[persons], ids, box_scores, sure
+            )
             if ids is None:
-                tracks, ids = update_tracks(tracks, frame.found.boxes, keypoints[persons])
-            yield FramePoses(frame.index, frame.image, frame.found.boxes, keypoints[persons], scores[persons], ids)
+                found = boxes, box_scores, poses.keypoints, poses.scores
+                doubles = np.ones(len(boxes), bool)
+                doubles[distinct_poses(*found, sigmas)] = False
+                mine = tracker or Tracker(tracking, predictor.skeleton)
+                ids, sure = mine.update(*found, doubles)
+                rows = (ids >= 0) & ~doubles
+                poses = dataclasses.replace(poses, track_scores=sure).select(rows, ids[rows])
+            elif tracker:
+                tracker.accept(ids)
+            yield poses
         waiting.clear()
 
-    for window in windows(frames, predictor.delta):
-        if stop():
-            return
-        found = detector(window.index, window.key_frame)
+    for window, found in seen:
+        if found.track_ids is None:
+            worthy = weak_boxes.worthy(found.boxes, found.scores)
+            found = Detections(found.boxes[worthy], found.scores[worthy])
         cut = [predictor.crop(window.frames, box) for box in found.boxes]
         crops, transforms = [c for c, _ in cut], [t for _, t in cut]
         waiting.append(_Waiting(window.index, window.key_frame, found, crops, transforms))
@@ -129,32 +215,46 @@ def estimate_poses(
 
 def predict_video(
     predictor: Predictor,
-    video: str | pathlib.Path,
+    video: str | pathlib.Path | Source,
     output: str | pathlib.Path,
     detector: Detector,
     *,
     images: Mapping[int, dict[str, Any]] | None = None,
     max_frames: int | None = None,
-    draw_threshold: float = 0.1,
+    overlay: bool = True,
+    draw: Sequence[str] = DEFAULT_PARTS,
+    draw_threshold: float = DRAW_THRESHOLD,
+    formats: Sequence[str] = (),
+    page: bool = True,
     box_source: str | None = None,
+    tracking: TrackingOptions | None = None,
+    detect_every: int = 1,
     report: Callable[[FramePoses], None] = lambda poses: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Summary:
-    """Write `overlay.mp4`, `poses.json` (PoseTrack18 form) and `poses.csv`, all of them or none.
+    """Write `overlay.mp4`, `poses.json`, `poses.csv`, files of other forms and `report.html`, all of them or none.
+
+    Of a source of pictures the overlay is `overlay.jpg`, or of several pictures a folder `overlay` of as many, and
+    there is no page.
 
     A frame whose picture is lost in a damaged file has its number, its time in the overlay and no poses; for the frames
     around it, the picture before stands in for it. The overlay keeps the times of the video.
 
     Args:
       predictor: the model.
-      video: a video file.
+      video: a video file, or another source of frames.
       output: folder, made where it does not exist.
       detector: the boxes of each frame.
       images: by frame from 0, entries of a box file whose ids and names the results keep; those of other frames are
         made up.
       max_frames: stop after so many frames; None takes all.
+      overlay: whether to write `overlay.mp4`.
+      draw: of `overlay.PARTS`, what it shows beside the poses.
       draw_threshold: least score of a joint that is drawn; all are written.
+      formats: of `outputs.formats.FORMATS`, further files.
+      page: whether to write `report.html`.
       box_source: where the boxes come from, kept in `poses.json`.
+      tracking, detect_every: as for `estimate_poses`.
       report: called after each frame.
       stop: asked between frames; where it says so, the files end with the frames so far, if there is one.
 
@@ -163,57 +263,60 @@ def predict_video(
       NoSpace: the results find no room; nothing is left behind.
       NothingDone: `stop` said so before the first frame.
     """
-    reader = VideoReader(video)
-    name = reader.path.stem
-    columns: dict[str, list[np.ndarray]] = {key: [] for key in ("frame", "boxes", "keypoints", "scores", "track_ids")}
-    seen = _Seen(detector)
-    count = 0
+    reader = VideoReader(video) if isinstance(video, str | pathlib.Path) else video
+    name = reader.name
+    found, seen = Collector(predictor.skeleton), _Seen(detector)
+    drawing = Overlay(predictor.skeleton, draw, draw_threshold)
     with files.staged(output) as stage:
-        overlay = "overlay.mp4"
-        place = pathlib.Path(output) / overlay
-        with VideoWriter(stage / overlay, reader.rate, reader.size, reader.time_base, shown=place) as writer:
+        place, writing = pathlib.Path(output) / OVERLAY, contextlib.nullcontext()
+        if overlay and reader.pictures:
+            writing = contextlib.nullcontext(PictureWriter(stage, single=reader.expected_frames == 1))
+        elif overlay:
+            writing = VideoWriter(stage / OVERLAY, reader.rate, reader.size, reader.time_base, shown=place)
+        with writing as writer:
             frames = seen.pictures(itertools.islice(reader.frames(), max_frames))
-            for poses in estimate_poses(frames, predictor, seen.boxes, stop):
-                check_finite(name, poses.index, poses.boxes, poses.keypoints, poses.scores)
-                drawn = draw_people(
-                    poses.image, poses.keypoints, poses.scores, poses.boxes, poses.track_ids, threshold=draw_threshold
-                )
-                if poses.index in seen.lost:
-                    draw_label(drawn, f"frame {poses.index}: no picture in the file", (0, 0), track_color(None))
-                writer.write(drawn, seen.times.pop(poses.index))
-                columns["frame"].append(np.full(len(poses.boxes), poses.index, np.int64))
-                for key in ("boxes", "keypoints", "scores", "track_ids"):
-                    columns[key].append(getattr(poses, key))
-                count += 1
+            following = reader.related, detect_every
+            for poses in estimate_poses(frames, predictor, seen.boxes, stop, tracking, name, *following):
+                frame, lost = seen.waiting.pop(poses.index), poses.index in seen.lost
+                if lost:  # between two frames that are looked at, people go on
+                    poses = poses.nobody()
+                if writer is not None and not (lost and reader.pictures):
+                    drawn = drawing.draw(poses.image, poses.keypoints, poses.scores, poses.boxes, poses.track_ids)
+                    if lost:
+                        label = f"frame {seen.numbers[poses.index]}: no picture in the file"
+                        draw_label(drawn, label, (0, 0), track_color(None))
+                    writer.write(drawn, frame.name if reader.pictures else frame.time - seen.first)
+                found.add(poses, frame.time)
                 report(poses)
-            if not count:
+            if not found.frames:
                 raise NothingDone  # by a stop: a video without a frame is refused by its reader
-        joined = {key: np.concatenate(values) for key, values in columns.items()}
-        listed = frame_images(images or {}, range(count), name)
-        predictions = Predictions(
-            video=name,
-            images=listed,
-            image_id=np.array([image["id"] for image in listed], np.int64)[joined["frame"]],
-            keypoints=joined["keypoints"],
-            scores=joined["scores"],
-            boxes=joined["boxes"],
-            track_id=joined["track_ids"],
-        )
-        lost = tuple(sorted(frame for frame in seen.lost if frame < count))
-        write_posetrack18(predictions, stage / "poses.json", box_source=box_source, lost_frames=lost)
-        write_csv(predictions, stage / "poses.csv")
+        count = found.frames
+        numbers = seen.numbers[:count]
+        listed = frame_images(images or seen.images(count), numbers, name)
+        predictions = found.predictions(name, listed, numbers, timed=reader.timed)
+        lost = tuple(numbers[index] for index in sorted(seen.lost) if index < count)
+        write_files(predictions, stage, formats, box_source=box_source, lost_frames=lost)
+        if page and not reader.pictures:
+            write_page(
+                predictions,
+                stage / PAGE,
+                stage / OVERLAY if overlay else None,
+                size=reader.size,
+                threshold=draw_threshold,
+            )
     return Summary(
         count,
         len(predictions.image_id),
         len(np.unique(predictions.track_id)),
         lost,
-        tuple(frame for frame in seen.damaged if frame < count),
-        tuple((frame, size) for frame, size in seen.rescaled if frame < count),
+        tuple(numbers[index] for index in seen.damaged if index < count),
+        tuple((numbers[index], size) for index, size in seen.rescaled if index < count),
         reader.missing,
         reader.unsure,
-        tuple(jump for jump in reader.jumps if jump[0] < count),
+        tuple(jump for jump in reader.jumps if numbers[0] < jump[0] <= numbers[-1]),
         surplus=reader.surplus,
-        complete=seen.ended and count == seen.count,
+        complete=seen.ended and count == len(seen.numbers),
+        numbers=tuple(numbers),
     )
 
 
@@ -226,17 +329,22 @@ class _Seen:
 
     def __init__(self, detector: Detector):
         self._detector = detector
-        self.count = 0
+        self.numbers: list[int] = []
+        self.names: list[str | None] = []
+        self.first = Fraction(0)  # time of the first frame
         self.lost: set[int] = set()
         self.damaged: list[int] = []
         self.rescaled: list[tuple[int, tuple[int, int]]] = []
-        self.times: dict[int, Fraction] = {}
+        self.waiting: dict[int, Frame] = {}
         self.ended = False
 
     def pictures(self, frames: Iterable[Frame]) -> Iterator[np.ndarray]:
         for index, frame in enumerate(frames):
-            self.count = index + 1
-            self.times[index] = frame.time
+            self.numbers.append(index if frame.number is None else frame.number)
+            self.names.append(frame.name)
+            self.waiting[index] = dataclasses.replace(frame, image=None)
+            if not index:
+                self.first = frame.time
             if frame.lost:
                 self.lost.add(index)
             elif frame.damaged:
@@ -245,7 +353,7 @@ class _Seen:
                 self.rescaled.append((index, frame.size))
                 if isinstance(self._detector, BoxTable):
                     raise InputError(
-                        f"frame {index} of the video is {frame.size[0]}×{frame.size[1]}, the first one "
+                        f"frame {self.numbers[-1]} of the video is {frame.size[0]}×{frame.size[1]}, the first one "
                         f"{frame.image.shape[1]}×{frame.image.shape[0]}: which of them the box file's pixels are of is "
                         "not known; cut the video there, and predict each part with its boxes"
                     )
@@ -254,4 +362,9 @@ class _Seen:
 
     def boxes(self, index: int, image: np.ndarray) -> Detections:
         """The detector's; a lost frame, of which there is no picture, has none."""
-        return Detections.empty() if index in self.lost else self._detector(index, image)
+        return Detections.empty() if index in self.lost else self._detector(self.numbers[index], image)
+
+    def images(self, count: int) -> dict[int, dict[str, Any]]:
+        """Entries of `images` for frames that are files of their own, by number."""
+        named = zip(self.numbers[:count], self.names)
+        return {number: {"id": number, "file_name": name} for number, name in named if name is not None}

@@ -9,12 +9,10 @@ import numpy as np
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.crops import clip_crops
 from jmpose_jax.inference.estimate import estimator, model_heatmaps
-from jmpose_jax.inference.joint_orders import to_posetrack15
 from jmpose_jax.ops.optical_flow import FLOW_PAIRS, dis_flow, flow_pair_indices
 from jmpose_jax.records import ClipBatch
-from jmpose_jax.skeletons import SKELETONS
-
-POSE_MODELS = ("image", "jmpose")
+from jmpose_jax.skeletons import POSETRACK15, POSETRACK17, SKELETONS, joint_map
+from jmpose_jax.systems import SYSTEMS
 
 # (variables, batch) -> keypoints [B, K, 2] in image pixels, scores [B, K].
 Estimate = Callable[[Mapping[str, Any], ClipBatch], tuple[jax.Array, jax.Array]]
@@ -47,10 +45,11 @@ class Predictor:
           variables: the model's.
           input_size: (height, width) of the crops.
           delta: neighbours on each side of the key frame.
-          flow_source: "dis" computes the flow here; "none" and "raft" leave it to the model.
+          flow_source: "dis" computes the flow here; "none" leaves it to the model.
           flow_pairs: frames that flow is computed between.
           flow_stride: crop pixels to a cell of the flow.
-          skeleton: joint order of the model, "posetrack15", "posetrack17" or "coco17".
+          skeleton: joint order of the model, "posetrack15", "posetrack17" or "coco17"; the results' is the attribute
+            `skeleton`, which has all joints of the model but the ears of posetrack17.
           batch_size: persons estimated at once.
           box_enlarge: the crop's size over the box's.
 
@@ -59,8 +58,8 @@ class Predictor:
         """
         if skeleton not in SKELETONS:
             raise InputError(f"skeleton {skeleton!r} is not known; use one of {', '.join(SKELETONS)}")
-        if flow_source not in ("none", "dis", "raft"):
-            raise InputError(f"flow_source={flow_source!r} cannot be computed on a video; use dis, raft or none")
+        if flow_source not in ("none", "dis"):
+            raise InputError(f"flow_source={flow_source!r} cannot be computed on a video; use dis or none")
         if flow_source == "dis" and flow_pairs not in FLOW_PAIRS:
             raise InputError(f"flow_pairs={flow_pairs!r} is not known; use one of {', '.join(FLOW_PAIRS)}")
         self.delta, self.batch_size, self.input_size = delta, batch_size, (int(input_size[0]), int(input_size[1]))
@@ -68,10 +67,12 @@ class Predictor:
         self._compiled = False
         self._estimate = jax.jit(estimate)
         self._variables = jax.device_put(variables)
-        self._skeleton = skeleton
-        self._num_joints = SKELETONS[skeleton].num_joints
+        self._stored = SKELETONS[skeleton]
+        # PoseTrack annotates nobody's ears: those of its 17 slots were trained for nothing.
+        self.skeleton = POSETRACK15 if skeleton == POSETRACK17.name else self._stored
+        self._kept = list(joint_map(self._stored, self.skeleton))
         self._pairs = flow_pair_indices(delta, flow_pairs) if flow_source == "dis" and delta else None
-        self._flow_stride = flow_stride
+        self._flow_stride, self._flow_pairs = flow_stride, flow_pairs
         self._box_enlarge = box_enlarge
 
     def crop(self, frames: tuple[np.ndarray, ...], box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,13 +97,14 @@ class Predictor:
                 flow[n] = dis_flow(frames[n], self._pairs, stride)
         return ClipBatch(
             frames=frames,
-            keypoints=np.zeros((size, self._num_joints, 2), np.float32),
-            joint_weights=np.zeros((size, self._num_joints), np.float32),
+            keypoints=np.zeros((size, self._stored.num_joints, 2), np.float32),
+            joint_weights=np.zeros((size, self._stored.num_joints), np.float32),
             transform=transform,
             box_score=box_score,
             index=np.full(size, -1, np.int32),
             valid=valid,
             flow=flow,
+            flow_pairs=self._flow_pairs,
         )
 
     def predict(
@@ -116,9 +118,14 @@ class Predictor:
           scores: N scores of the boxes.
 
         Returns:
-          keypoints: float32 [N, 15, 2] in image pixels; scores: float32 [N, 15], heatmap maximum × box score.
+          keypoints: float32 [N, K, 2] in image pixels, of the joints of `skeleton`; scores: float32 [N, K].
+
+        Raises:
+          InputError: the model has another number of joints than its skeleton.
         """
-        keypoints, confidences = np.zeros((len(crops), 15, 2), np.float32), np.zeros((len(crops), 15), np.float32)
+        joints = self.skeleton.num_joints
+        keypoints = np.zeros((len(crops), joints, 2), np.float32)
+        confidences = np.zeros((len(crops), joints), np.float32)
         for start in range(0, len(crops), self.batch_size):
             part = slice(start, min(start + self.batch_size, len(crops)))
             batch = self.batch(crops[part], transforms[part], scores[part])
@@ -127,7 +134,12 @@ class Predictor:
                 self._compiled = True
             found = jax.device_get(self._estimate(self._variables, batch))
             count = part.stop - part.start
-            keypoints[part], confidences[part] = to_posetrack15(found[0][:count], found[1][:count], self._skeleton)
+            if found[0].shape[1] != self._stored.num_joints:
+                raise InputError(
+                    f"the model has {found[0].shape[1]} joints, its skeleton {self._stored.name} has "
+                    f"{self._stored.num_joints}"
+                )
+            keypoints[part], confidences[part] = found[0][:count, self._kept], found[1][:count, self._kept]
         return keypoints, confidences
 
 
@@ -145,13 +157,13 @@ def from_checkpoint(
     Raises:
       InputError: no checkpoint, or one that cannot run on a video.
     """
-    from jmpose_jax.train.checkpoints import load_model
+    from jmpose_jax.train.trained import load_model
 
     config, model, variables = load_model(path)
-    if config["model"]["name"] not in POSE_MODELS:
+    if SYSTEMS[config["model"]["name"]].evaluation != "posetrack":
+        poses = [name for name, row in SYSTEMS.items() if row.evaluation == "posetrack"]
         raise InputError(
-            f"checkpoint {path}: a model {config['model']['name']!r} estimates no poses; give one of "
-            f"{', '.join(POSE_MODELS)}"
+            f"checkpoint {path}: a model {config['model']['name']!r} estimates no poses; give one of {', '.join(poses)}"
         )
     dataset, evaluation = config.get("dataset", {}), config.get("eval", {})
     # A converted checkpoint knows no data set, but the joints of its head.

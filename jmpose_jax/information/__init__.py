@@ -1,13 +1,11 @@
 """Mutual-information estimators behind one signature, and the orthogonality objective built from them."""
 
+from jmpose_jax.information.choice import DEFAULT_ESTIMATORS, INFORMATION_TERMS, resolve_estimators
 from jmpose_jax.information.estimators import ESTIMATORS, Estimate, get_estimator
 from jmpose_jax.information.objective import (
-    DEFAULT_ESTIMATORS,
-    INFORMATION_TERMS,
     TERMS,
     empty_heatmap_loss,
     orthogonality_terms,
-    resolve_estimators,
     term_scales,
 )
 from jmpose_jax.information.predictors import InformationPredictors, LayerPredictions, PredictorLogits

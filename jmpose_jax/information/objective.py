@@ -7,29 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.information.estimators import ESTIMATORS, get_estimator
+from jmpose_jax.information.choice import INFORMATION_TERMS, resolve_estimators
+from jmpose_jax.information.estimators import ESTIMATORS
 from jmpose_jax.information.pooling import describe_maps, pool, standardize, standardize_maps
-from jmpose_jax.information.predictors import FEATURES, LayerPredictions
+from jmpose_jax.information.predictors import LayerPredictions
 from jmpose_jax.information.variational import pixel_log_distribution
 
-INFORMATION_TERMS = ("relevancy", "complement", "redundancy")
 TERMS = (*INFORMATION_TERMS, "predictor_fit")
-DEFAULT_ESTIMATORS = {"relevancy": "vml_js", "complement": "vsd", "redundancy": "vsd"}
 NORMALIZATIONS = ("pixels", "heatmap_loss")
-
-
-def resolve_estimators(estimators: Mapping[str, str] | None) -> dict[str, str]:
-    """Estimator of every term, the defaults where none is given.
-
-    Raises:
-      InputError: an unknown term or estimator.
-    """
-    chosen = DEFAULT_ESTIMATORS | dict(estimators or {})
-    for term, name in chosen.items():
-        if term not in INFORMATION_TERMS:
-            raise InputError(f"loss.estimators.{term} is no information term; use {', '.join(INFORMATION_TERMS)}")
-        get_estimator(name)
-    return chosen
 
 
 def orthogonality_terms(
@@ -38,11 +23,9 @@ def orthogonality_terms(
     predictions: LayerPredictions,
     aggregated: jax.Array,
     *,
-    estimators: Mapping[str, str] | None = None,
     valid: jax.Array | None = None,
     temperature: float = 0.1,
     feature_temperature: float = 1.0,
-    features: str = "raw",
 ) -> dict[str, jax.Array]:
     """The three terms of Eq. 13 for one layer in nats, all to be minimised, and the loss that fits their predictors.
 
@@ -69,24 +52,21 @@ def orthogonality_terms(
     Args:
       joint: J^i, float32 [B, h, w, C].
       motion: M^i, float32 [B, h, w, C].
-      predictions: of the same layer, made for the same estimators.
+      predictions: of the same layer. They say which estimator each term has, and what they read: "raw" features, or
+        "standardized" ones (mean 0 and variance 1 in every channel, `standardize_maps`), as relevancy's divergence then
+        does.
       aggregated: Ĥ_t, float32 [B, h, w, K].
-      estimators: term -> name in `ESTIMATORS`; DEFAULT_ESTIMATORS where absent.
       valid: float32 [B], 0 for the padding of a batch.
       temperature: of the heatmaps and predictions; at 0.1 a peak of 1 outweighs a background of 0 by e^10.
       feature_temperature: of the features in relevancy.
-      features: "raw", or "standardized": what the divergence of relevancy reads has mean 0 and variance 1 in every
-        channel (`standardize_maps`), and what the predictors read too, which must be told the same.
 
     Returns:
       {term: float32 scalar, nats} for the names in TERMS; means over clips, joints or channels.
 
     Raises:
-      InputError: as `resolve_estimators`, or unknown features.
+      InputError: as `resolve_estimators`.
     """
-    chosen = resolve_estimators(estimators)
-    if features not in FEATURES:
-        raise InputError(f"loss.features={features!r} is unknown; use one of {', '.join(FEATURES)}")
+    chosen = resolve_estimators(dict(predictions.estimators))
     aggregated = jax.lax.stop_gradient(aggregated)
     batch, height, width, joints = aggregated.shape
     pixels, samples = height * width, batch * joints
@@ -120,7 +100,7 @@ def orthogonality_terms(
 
     values = {}
     name = chosen["relevancy"]
-    seen = standardize_maps if features == "standardized" else lambda x: x
+    seen = standardize_maps if predictions.features == "standardized" else lambda x: x
     if ESTIMATORS[name].critic:
         values["relevancy"] = information(name, "M", "J", "relevancy")
     elif name == "vsd_public":
@@ -200,7 +180,7 @@ def term_scales(
       InputError: an unknown normalisation.
     """
     if normalization not in NORMALIZATIONS:
-        raise InputError(f"loss.normalization={normalization!r} is unknown; use one of {', '.join(NORMALIZATIONS)}")
+        raise InputError(f"normalization={normalization!r} is unknown; use one of {', '.join(NORMALIZATIONS)}")
     chosen = resolve_estimators(estimators)
     scales = dict.fromkeys(TERMS, 1.0 / pixels)
     if normalization == "heatmap_loss":

@@ -1,37 +1,57 @@
 """The sequence loss of RAFT, and the endpoint error, over the pixels whose flow is known."""
 
+import dataclasses
+from collections.abc import Mapping
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.losses.objective import Terms
 from jmpose_jax.records import ClipBatch, FlowOutput
 
 
-def flow_losses(output: FlowOutput, batch: ClipBatch, *, gamma: float = 0.8) -> dict[str, tuple[jax.Array, jax.Array]]:
-    """The loss terms of a flow network.
+@dataclasses.dataclass(frozen=True)
+class FlowObjective:
+    """The sequence loss of a flow network that runs on clips.
 
-    Args:
-      output: of the network, every iteration's flow.
-      batch: the clips it was computed from; `flow` is the exact flow at any stride.
+    Attributes:
       gamma: weight of an iteration over that of the next.
-
-    Returns:
-      "sequence", the loss, and "endpoint_error" of the last iteration, in pixels, to be watched with weight 0. Each is
-      (sum, count), float32 scalars.
-
-    Raises:
-      InputError: the batch carries no flow.
+      weights: of the terms; the endpoint error is watched with weight 0.
     """
-    if batch.flow is None:
-        raise InputError("the batch has no flow to learn from: set config.dataset.flow_source to exact")
-    target = batch.flow
-    stride = output.flow.shape[-3] // target.shape[-3]
-    flow = average_cells(output.flow, stride)
-    known = known_flow(output.first, output.second, stride) * batch.valid[:, None, None, None]
-    return {
-        "sequence": sequence_loss(flow, target, known, gamma),
-        "endpoint_error": (jnp.sum(endpoint_error(flow[-1], target) * known), jnp.sum(known)),
-    }
+
+    gamma: float = 0.8
+    weights: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"sequence": 1.0, "endpoint_error": 0.0})
+
+    TERMS: ClassVar[tuple[str, ...]] = ("sequence", "endpoint_error")
+
+    def __call__(self, output: FlowOutput, batch: ClipBatch) -> Terms:
+        """The loss terms.
+
+        Args:
+          output: of the network, every iteration's flow.
+          batch: the clips it was computed from; `flow` is the exact flow at any stride.
+
+        Returns:
+          "sequence", the loss, and "endpoint_error" of the last iteration, in pixels. Each is (sum, count).
+
+        Raises:
+          InputError: the batch carries no flow.
+        """
+        if batch.flow is None:
+            raise InputError("the batch has no flow to learn from: set flow_source to exact")
+        stride = output.flow.shape[-3] // batch.flow.shape[-3]
+        flow = average_cells(output.flow, stride)
+        known = known_flow(output.first, output.second, stride) * batch.valid[:, None, None, None]
+        return {
+            "sequence": sequence_loss(flow, batch.flow, known, self.gamma),
+            "endpoint_error": (jnp.sum(endpoint_error(flow[-1], batch.flow) * known), jnp.sum(known)),
+        }
+
+    def term_weights(self) -> dict[str, float]:
+        """As the config gives them."""
+        return dict(self.weights)
 
 
 def sequence_loss(

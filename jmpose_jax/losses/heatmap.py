@@ -1,7 +1,53 @@
-"""The heatmap loss L_H (Eq. 15)."""
+"""The heatmap loss L_H (Eq. 15), and the objective of models that have no other."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+
+from jmpose_jax.losses.objective import Terms
+from jmpose_jax.ops.heatmaps import encode
+from jmpose_jax.records import ClipBatch, PoseOutput
+
+
+@dataclasses.dataclass(frozen=True)
+class HeatmapObjective:
+    """L_H alone.
+
+    Attributes:
+      sigma: standard deviation of the target Gaussians, heatmap pixels.
+      target: "official" (the centre rounded to a pixel) or "exact" (sub-pixel), as in `ops.heatmaps.encode`.
+      weights: of the terms.
+    """
+
+    sigma: float = 3.0
+    target: str = "official"
+    weights: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"heatmap": 1.0})
+
+    TERMS: ClassVar[tuple[str, ...]] = ("heatmap",)
+
+    def __call__(self, output: PoseOutput, batch: ClipBatch) -> Terms:
+        """The loss terms.
+
+        Args:
+          output: of any pose model.
+          batch: the clips it was computed from.
+
+        Returns:
+          {"heatmap": (sum, count)}.
+        """
+        size = output.heatmaps.shape[1:3]
+        stride = batch.frames.shape[2] // size[0]
+        targets, weights = encode(
+            batch.keypoints, batch.joint_weights, heatmap_size=size, stride=stride, sigma=self.sigma, mode=self.target
+        )
+        return {"heatmap": heatmap_loss(output.heatmaps, targets, weights, batch.valid)}
+
+    def term_weights(self) -> dict[str, float]:
+        """As the config gives them."""
+        return dict(self.weights)
 
 
 def heatmap_loss(

@@ -11,7 +11,7 @@ from jmpose_jax.checks import finite, read_json
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import json_files, write_json
 from jmpose_jax.metrics.reading import to_sequence
-from jmpose_jax.posetrack_files import read_file
+from jmpose_jax.posetrack.files import read_file
 
 MEDIUM, HARD = 0.2, 0.8  # where CrowdPose's evaluation parts easy, medium and hard images
 CHALLENGING = 0.2

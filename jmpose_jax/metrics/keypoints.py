@@ -4,6 +4,7 @@ import numpy as np
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.metrics.reading import HEAD_SIZE_FACTOR
+from jmpose_jax.skeletons import COCO17, Skeleton
 
 # σ of the COCO keypoints in the order of `skeletons.COCO17`, and of the PoseTrack joints in that of POSETRACK15, which
 # take those of the COCO joints at the same place, and the nose's for the head.
@@ -31,6 +32,20 @@ COCO17_SIGMAS = np.array(
 POSETRACK15_SIGMAS = np.array(
     [0.089, 0.087, 0.107, 0.107, 0.087, 0.089, 0.062, 0.072, 0.079, 0.079, 0.072, 0.062, 0.026, 0.026, 0.026]
 )
+
+
+def joint_sigmas(skeleton: Skeleton) -> np.ndarray:
+    """σ of a skeleton's joints by their names, float64 [K]; the ends of the head take the nose's.
+
+    Raises:
+      InputError: a joint that neither COCO nor PoseTrack has.
+    """
+    of_joint = dict(zip(COCO17.joints, COCO17_SIGMAS.tolist()))
+    of_joint |= {"head_bottom": of_joint["nose"], "head_top": of_joint["nose"]}
+    unknown = [joint for joint in skeleton.joints if joint not in of_joint]
+    if unknown:
+        raise InputError(f"skeleton {skeleton.name!r}: no sigma is known of {unknown[0]!r}; name joints as COCO does")
+    return np.array([of_joint[joint] for joint in skeleton.joints])
 
 
 def head_size(head_boxes: np.ndarray) -> np.ndarray:

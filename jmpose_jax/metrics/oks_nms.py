@@ -6,7 +6,12 @@ from jmpose_jax.metrics.keypoints import oks
 
 
 def oks_nms(
-    keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, sigmas: np.ndarray, threshold: float = 0.9
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    areas: np.ndarray,
+    sigmas: np.ndarray,
+    threshold: float = 0.9,
+    valid: np.ndarray | None = None,
 ) -> np.ndarray:
     """The poses of one image that are kept: best score first, each suppressing those too similar to it.
 
@@ -16,6 +21,7 @@ def oks_nms(
       areas: float [N], square pixels, of the poses' boxes; a pair is compared at the mean of its areas.
       sigmas: float [K].
       threshold: poses with a similarity above it are the same person.
+      valid: bool [N, K], joints that count; a pair is compared by those of both. None counts all.
 
     Returns:
       int64 [M], places of the kept poses, ascending.
@@ -26,7 +32,8 @@ def oks_nms(
         best, order = order[0], order[1:]
         kept.append(best)
         area = (np.asarray(areas, float)[best] + np.asarray(areas, float)[order]) / 2
-        order = order[oks(keypoints[best][None], keypoints[order], area, sigmas) <= threshold]
+        both = None if valid is None else valid[best][None] & valid[order]
+        order = order[oks(keypoints[best][None], keypoints[order], area, sigmas, both) <= threshold]
     return np.sort(np.asarray(kept, np.int64))
 
 

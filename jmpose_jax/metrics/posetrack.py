@@ -20,7 +20,7 @@ from jmpose_jax.metrics.reading import read_sequence, to_sequence
 from jmpose_jax.metrics.remarks import remarks
 from jmpose_jax.metrics.sequence import Sequence, align_frames, keep_frames
 from jmpose_jax.metrics.tracking import TrackingCounts, count_tracking
-from jmpose_jax.posetrack_files import read_file
+from jmpose_jax.posetrack.files import read_file
 from jmpose_jax.skeletons import JOINT_GROUPS
 
 

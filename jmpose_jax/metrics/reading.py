@@ -10,10 +10,10 @@ import pathlib
 import numpy as np
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.frame_names import time_order
 from jmpose_jax.metrics.sequence import MISSING_SCORE, Sequence
-from jmpose_jax.posetrack_entries import HEAD_SIZE_FACTOR, AnnotationFile, PersonEntry, head_size
-from jmpose_jax.posetrack_files import read_file
+from jmpose_jax.posetrack.entries import HEAD_SIZE_FACTOR, AnnotationFile, PersonEntry, head_size
+from jmpose_jax.posetrack.files import read_file
+from jmpose_jax.posetrack.frame_names import time_order
 from jmpose_jax.skeletons import POSETRACK17_TO_15
 
 __all__ = ["HEAD_SIZE_FACTOR", "read_sequence", "to_sequence"]

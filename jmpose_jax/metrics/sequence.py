@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.frame_names import places_by_name, strangers
+from jmpose_jax.posetrack.frame_names import places_by_name, strangers
 from jmpose_jax.records import Predictions
+from jmpose_jax.skeletons import POSETRACK15
 
 # What the official evaluator puts where a prediction carries no score.
 MISSING_SCORE = -9999.0
@@ -182,8 +183,14 @@ def from_predictions(predictions: Predictions, person_index: np.ndarray | None =
       person_index: int [N], the annotated person whose box each pose was estimated in; None for detections.
 
     Raises:
-      InputError: where a pose names an image that is not listed, or a coordinate or score is not finite.
+      InputError: where a pose names an image that is not listed, a coordinate or score is not finite, or the joints are
+        not PoseTrack's 15.
     """
+    if predictions.skeleton.name != POSETRACK15.name:
+        raise InputError(
+            f"predictions of {predictions.video}: their joints are of {predictions.skeleton.name}, scored are those of "
+            f"{POSETRACK15.name}; reorder them with joint_orders.to_posetrack15"
+        )
     for name in ("keypoints", "scores"):
         if not np.isfinite(getattr(predictions, name)).all():
             raise InputError(f"predictions of {predictions.video}: its {name} are not all finite; correct them")

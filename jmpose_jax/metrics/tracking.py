@@ -77,7 +77,7 @@ def count_tracking(predictions: Sequence, ground_truth: Sequence, matches: Match
         object_ids = ground_truth.track_ids[persons].tolist()
         pose_ids = predictions.track_ids[poses].tolist()
         for joint in range(15):
-            found, switched = _match_frame(
+            found, switched = match_frame(
                 distance[..., joint], matched[..., joint], pose_ids, object_ids, partners[joint]
             )
             counts.detections[joint] += found
@@ -92,10 +92,10 @@ def count_tracking(predictions: Sequence, ground_truth: Sequence, matches: Match
     )
 
 
-def _match_frame(
+def match_frame(
     distance: np.ndarray, allowed: np.ndarray, pose_ids: list[int], object_ids: list[int], partner: dict[int, int]
 ) -> tuple[int, int]:
-    """Match one joint class in one frame and update who belongs to whom.
+    """Match one joint class, or whole persons, in one frame and update who belongs to whom.
 
     Args:
       distance, allowed: [poses, objects].

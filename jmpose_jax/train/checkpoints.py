@@ -5,28 +5,25 @@ from (in the metadata), and, while training, the items `optimizer` and `data` (t
 """
 
 import contextlib
+import dataclasses
 import json
 import logging as stdlib_logging
 import math
 import os
 import pathlib
 import shutil
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 from absl import logging
 from orbax.checkpoint import v1 as ocp
 
-from jmpose_jax.checks import field, read_json
 from jmpose_jax.errors import HostLost, InputError, NoSpace, is_full_disk
 from jmpose_jax.files import write_text
-from jmpose_jax.models.registry import create_model
 from jmpose_jax.train import distributed
 from jmpose_jax.train.guards import state_checksum
-from jmpose_jax.train.reading import check_finite, fault_of, hush, is_step, reading, signal_first
+from jmpose_jax.train.reading import fault_of, hush, is_step, signal_first
 from jmpose_jax.train.state import TrainState, check_same_structure
 
 FOLDER = "checkpoints"
@@ -34,8 +31,36 @@ DAMAGED = "damaged_checkpoints"
 NAMES = "checkpoints.json"
 
 
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """Which of the metrics that checkpoints are saved with says which of them is the best.
+
+    Attributes:
+      metric: its name.
+      sign: 1 where more is better, -1 where less is.
+    """
+
+    metric: str = "ap"
+    sign: int = 1
+
+    def score(self, metrics: Mapping[str, float]) -> float:
+        """The greater the better; a checkpoint without the metric, or for which it is no number, is never the best."""
+        value = metrics.get(self.metric, math.nan)
+        return self.sign * value if math.isfinite(value) else -math.inf
+
+
+class _Checkpointer(ocp.training.Checkpointer):
+    """Orbax's, which knows how its best checkpoint is found."""
+
+    def __init__(self, folder: pathlib.Path, best: Best, **options: Any):
+        super().__init__(folder, **options)
+        self.best = best
+
+
 @contextlib.contextmanager
-def checkpointer(workdir: str | os.PathLike, *, keep: int = 1, keep_steps: Sequence[int] = ()) -> Iterator[Any]:
+def checkpointer(
+    workdir: str | os.PathLike, *, keep: int = 1, keep_steps: Sequence[int] = (), best: Best = Best()
+) -> Iterator[_Checkpointer]:
     """The Orbax checkpointer of a workdir; leaving the context waits for saves under way.
 
     Args:
@@ -43,16 +68,17 @@ def checkpointer(workdir: str | os.PathLike, *, keep: int = 1, keep_steps: Seque
         the best.
       keep: how many of the latest checkpoints stay; the best of those that were evaluated stays too.
       keep_steps: steps whose checkpoints stay for good.
+      best: which metric tells.
     """
     policies = ocp.training.preservation_policies
-    best = policies.BestN(get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False)
-    policy = policies.AnyPreservationPolicy([policies.LatestN(keep), policies.CustomSteps(list(keep_steps)), best])
+    kept = policies.BestN(get_metric_fn=best.score, n=1, keep_checkpoints_without_metrics=False)
+    policy = policies.AnyPreservationPolicy([policies.LatestN(keep), policies.CustomSteps(list(keep_steps)), kept])
     folder = pathlib.Path(workdir).resolve() / FOLDER
     with contextlib.ExitStack() as stack:
         logger = logging.get_absl_logger()
         logger.addFilter(_raised_anyway)
         stack.callback(logger.removeFilter, _raised_anyway)
-        manager = ocp.training.Checkpointer(folder, preservation_policy=policy, cleanup_tmp_directories=True)
+        manager = _Checkpointer(folder, best, preservation_policy=policy, cleanup_tmp_directories=True)
         stack.callback(manager.close)
         stack.callback(wait, manager)
         before = [checkpoint.step for checkpoint in manager.checkpoints]
@@ -71,11 +97,6 @@ def _raised_anyway(record: Any) -> bool:
     return record.levelno < stdlib_logging.ERROR or f"orbax{os.sep}checkpoint" not in record.pathname
 
 
-def _score(metrics: Mapping[str, float]) -> float:
-    """What checkpoints are compared by; one whose AP is not a number is never the best."""
-    return metrics["ap"] if math.isfinite(metrics["ap"]) else -math.inf
-
-
 def wait(manager: Any) -> None:
     """Wait for the save under way.
 
@@ -92,9 +113,11 @@ def write_names(manager: Any) -> None:
     if jax.process_index() != 0 or not manager.checkpoints:
         return
     names: dict[str, Any] = {"latest": {"step": manager.checkpoints[-1].step}}
-    evaluated = [c for c in manager.checkpoints if c.metrics and math.isfinite(_score(c.metrics))]
-    if evaluated:
-        best = max(evaluated, key=lambda c: (_score(c.metrics), c.step))  # of equals the later, as the policy has it
+    evaluated = [c for c in manager.checkpoints if c.metrics and math.isfinite(manager.best.score(c.metrics))]
+    if evaluated:  # of equals the later, as the policy has it
+        best = max(
+            evaluated, key=lambda c: (manager.best.score(c.metrics), c.step)
+        )  # of equals the later, as the policy has it
         finite = {name: value if math.isfinite(value) else None for name, value in best.metrics.items()}
         names["best"] = {"step": best.step, **finite}
     path = pathlib.Path(str(manager.directory)).parent / NAMES
@@ -112,14 +135,14 @@ def _told_of_full_disk(manager: Any) -> Iterator[None]:
         if not is_full_disk(error):
             raise
         folder = pathlib.Path(str(manager.directory))
-        steps = _steps(folder)
+        steps = whole_steps(folder)
         last = f"step {steps[-1]} is whole" if steps else "there is none before"
         raise NoSpace(
             f"no space left to save a checkpoint in {folder}; {last}; free space and start the same command again"
         ) from error
 
 
-def _steps(folder: pathlib.Path) -> list[int]:
+def whole_steps(folder: pathlib.Path) -> list[int]:
     """The steps of the checkpoints that are whole, in order."""
     if not folder.is_dir():
         return []
@@ -140,7 +163,7 @@ def save(
       state: of the run.
       data: position of the input.
       config: of the run.
-      metrics: of an evaluation of this state; "ap" says which checkpoint is the best.
+      metrics: of an evaluation of this state.
 
     A save still under way is waited for: where two overlap, Orbax 0.12.8 writes the later one wrongly or not at all.
     """
@@ -299,97 +322,3 @@ def save_variables(workdir: str | os.PathLike, variables: dict[str, Any], config
     """Write a model that is not being trained (a converted one, say) as step 0 of a workdir."""
     with checkpointer(workdir) as manager:
         manager.save_checkpointables(0, {"variables": variables}, overwrite=True, custom_metadata={"config": config})
-
-
-def find_checkpoint(path: str | os.PathLike, best: bool = False) -> pathlib.Path:
-    """The folder of one checkpoint: the one given, or the latest (or best) of a workdir or its `checkpoints/`.
-
-    Raises:
-      InputError: nothing there is a checkpoint, or none was evaluated in training and the best is asked for.
-    """
-    start = pathlib.Path(path)
-    if best:
-        return _best_checkpoint(start)
-    if not os.path.exists(start):  # False too where the name cannot be one
-        raise InputError(f"checkpoint {start} does not exist")
-    if (start / "variables").is_dir():
-        return start
-    if (start / "quickstart.json").is_file():
-        start = start / "jmpose"  # a workdir of quickstart holds several runs, this one is what it is for
-    folder = start / FOLDER if (start / FOLDER).is_dir() else start
-    steps = _steps(folder)
-    if not steps:
-        raise InputError(
-            f"{start} holds no checkpoint; give a workdir of `jmpose train` or an output of `jmpose convert`"
-        )
-    return folder / str(steps[-1])
-
-
-def _best_checkpoint(start: pathlib.Path) -> pathlib.Path:
-    workdir = start.parent if start.name == FOLDER else start
-    path = workdir / NAMES
-    names = read_json(path) if path.is_file() else {}
-    best = field(names, "best", dict, str(path), {})
-    if not best:
-        raise InputError(
-            f"{start} names no best checkpoint; train with config.train.evaluate_every, or use the latest one"
-        )
-    return find_checkpoint(workdir / FOLDER / str(field(best, "step", int, f"{path}: best")))
-
-
-def load_variables(
-    path: str | os.PathLike, *, best: bool = False, ema: bool = False
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Config and variables of a checkpoint, as NumPy-compatible arrays on the default device.
-
-    Args:
-      path: workdir, its `checkpoints/`, or one step's folder.
-      best: of a workdir, the checkpoint with the highest AP instead of the latest.
-      ema: the moving average of the parameters instead of the parameters.
-
-    Returns:
-      (config, {"params": …, "batch_stats": …}).
-
-    Raises:
-      InputError: no or an unreadable checkpoint, or one without a moving average where that is asked for.
-    """
-    folder = find_checkpoint(path, best).resolve()
-    items = ("variables", "ema") if ema else ("variables",)
-    with reading(folder):
-        metadata = ocp.checkpointables_metadata(folder)
-        if ema and "ema" not in metadata.metadata:
-            raise InputError(f"checkpoint {folder} has no moving average; train with config.train.ema_decay")
-        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        abstract = jax.tree.map(
-            lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=device),
-            {name: metadata.metadata[name] for name in items},
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            loaded = ocp.load_checkpointables(folder, abstract)
-        variables = {**loaded["variables"], **loaded.get("ema", {})}
-    config = (metadata.custom_metadata or {}).get("config")
-    if not isinstance(config, Mapping):
-        raise InputError(f"checkpoint {folder} does not say what model it is of; write it with `jmpose train`")
-    check_finite(variables, folder)
-    return config, variables
-
-
-def load_model(
-    path: str | os.PathLike, *, best: bool = False, ema: bool = False
-) -> tuple[dict[str, Any], nn.Module, dict[str, Any]]:
-    """A checkpoint ready to run.
-
-    Args:
-      path, best, ema: as in `load_variables`.
-
-    Returns:
-      (config, module, variables), the module being built from `config["model"]`.
-
-    Raises:
-      InputError: no or an unreadable checkpoint.
-    """
-    config, variables = load_variables(path, best=best, ema=ema)
-    if not isinstance(config.get("model"), Mapping) or "name" not in config["model"]:
-        raise InputError(f"checkpoint {find_checkpoint(path, best)}: its config names no model")
-    return config, create_model(config["model"]), variables

@@ -75,8 +75,8 @@ def stall_watchdog(seconds: float, step: int) -> Iterator[None]:
 
     def stop(number: int, frame: object) -> None:
         raise InputStalled(
-            f"the input gave no batch for {seconds:g} s after step {step}; check the storage of config.dataset.root, "
-            "or raise config.train.stall_seconds"
+            f"the input gave no batch for {seconds:g} s after step {step}; check the storage of the data set, "
+            "or raise train.stall_seconds"
         )
 
     previous = signal.signal(signal.SIGALRM, stop)

@@ -14,6 +14,9 @@ SMALLEST_SPLIT = 2**14  # elements; gathering a smaller array costs more than it
 TACTICS = ("replicated", "fsdp", "model")
 
 
+PARAMETERS = ("mesh_model", "accumulate", "batch_size", "sharding")  # by which faults are named
+
+
 def data_mesh(devices: list[jax.Device] | None = None, model: int = 1) -> Mesh:
     """A mesh ("data", "model") over all devices of all processes.
 
@@ -26,7 +29,7 @@ def data_mesh(devices: list[jax.Device] | None = None, model: int = 1) -> Mesh:
     """
     devices = jax.devices() if devices is None else devices
     if model < 1 or len(devices) % model:
-        raise InputError(f"config.train.mesh_model={model} does not divide the {len(devices)} devices")
+        raise InputError(f"mesh_model={model} does not divide the {len(devices)} devices")
     shape = (len(devices) // model, model)
     return jax.make_mesh(shape, ("data", "model"), axis_types=(AxisType.Auto,) * 2, devices=devices)
 
@@ -34,11 +37,11 @@ def data_mesh(devices: list[jax.Device] | None = None, model: int = 1) -> Mesh:
 def check_batch_size(batch_size: int, mesh: Mesh, accumulate: int = 1) -> None:
     """Raises InputError unless the global batch, and each part of it that is accumulated, splits over the mesh."""
     if accumulate < 1:
-        raise InputError(f"config.train.accumulate={accumulate} must be at least 1, which takes the batch in one piece")
+        raise InputError(f"accumulate={accumulate} must be at least 1, which takes the batch in one piece")
     size = mesh.shape["data"] * accumulate
     if batch_size % size:
         over = f"{mesh.shape['data']} devices" + (f" times {accumulate} parts" if accumulate > 1 else "")
-        raise InputError(f"config.train.batch_size={batch_size} does not split over {over}; use a multiple of {size}")
+        raise InputError(f"batch_size={batch_size} does not split over {over}; use a multiple of {size}")
 
 
 def input_share(mesh: Mesh) -> tuple[int, int]:
@@ -57,7 +60,7 @@ def input_share(mesh: Mesh) -> tuple[int, int]:
     parts = sorted({tuple(sorted(found)) for found in rows.values()})
     if sum(map(len, parts)) != mesh.shape["data"] or len({len(part) for part in parts}) != 1:
         raise InputError(
-            f"config.train.mesh_model={mesh.shape['model']} cuts through the processes' devices; use a multiple or a "
+            f"mesh_model={mesh.shape['model']} cuts through the processes' devices; use a multiple or a "
             "divisor of the number of devices of a process"
         )
     return parts.index(tuple(sorted(rows[jax.process_index()]))), len(parts)
@@ -133,14 +136,14 @@ def state_sharding(state: Any, mesh: Mesh, rules: Sequence[tuple[str, str]] = ()
     compiled = []
     for rule in rules:
         if len(rule) != 2 or isinstance(rule, str):
-            raise InputError(f"config.train.sharding: {rule!r} is no rule; use e.g. (('backbone/.*kernel', 'fsdp'),)")
+            raise InputError(f"sharding: {rule!r} is no rule; use e.g. (('backbone/.*kernel', 'fsdp'),)")
         pattern, tactic = rule
         if tactic not in TACTICS:
-            raise InputError(f"config.train.sharding: {tactic!r} is unknown; use one of {', '.join(TACTICS)}")
+            raise InputError(f"sharding: {tactic!r} is unknown; use one of {', '.join(TACTICS)}")
         try:
             compiled.append((re.compile(pattern), tactic))
         except re.error as error:
-            raise InputError(f"config.train.sharding: {pattern!r} is no regular expression: {error}") from None
+            raise InputError(f"sharding: {pattern!r} is no regular expression: {error}") from None
 
     def of(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
         name = jax.tree_util.keystr(path, simple=True, separator="/")

@@ -1,24 +1,51 @@
-"""One step of training: a pure function from state, batch and loss weights to state and metrics."""
+"""One step of training: a pure function from state, batch and loss weights to state and metrics.
+
+The step itself is plain. What a training may want besides (a batch in parts, rematerialisation, a moving average,
+updates that are not finite left out) wraps it, each in a function of its own.
+"""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
+from jmpose_jax.losses.objective import Terms
 from jmpose_jax.models.remat import rematerialising
-from jmpose_jax.records import ClipBatch, PoseOutput
+from jmpose_jax.records import Batch
 from jmpose_jax.train import sharding
 from jmpose_jax.train.state import TrainState
 
-LossTerms = Mapping[str, tuple[jax.Array, jax.Array]]
-LossFunction = Callable[[PoseOutput, ClipBatch], LossTerms]
-TrainStep = Callable[[TrainState, ClipBatch, Mapping[str, jax.Array]], tuple[TrainState, dict[str, jax.Array]]]
+Weights = Mapping[str, jax.Array]
+LossFunction = Callable[[Any, Any], Terms]
+TrainStep = Callable[[TrainState, Batch, Weights], tuple[TrainState, dict[str, jax.Array]]]
+
+# The collections that modules draw from while they train: `self.make_rng("dropout")`, `self.make_rng("masking")`.
+RANDOM_STREAMS = ("dropout", "masking")
 
 
-def weighted_total(terms: LossTerms, weights: Mapping[str, jax.Array]) -> tuple[jax.Array, dict[str, jax.Array]]:
+class Gradients(NamedTuple):
+    """What a batch says of the parameters.
+
+    Attributes:
+      total: the weighted loss, scalar.
+      means: the mean of every term, unweighted.
+      params: gradients of the parameters.
+      batch_stats: running statistics after the batch.
+    """
+
+    total: jax.Array
+    means: dict[str, jax.Array]
+    params: Any
+    batch_stats: Any
+
+
+GradientFunction = Callable[[Any, Any, Batch, Weights, jax.Array], Gradients]
+
+
+def weighted_total(terms: Terms, weights: Weights) -> tuple[jax.Array, dict[str, jax.Array]]:
     """L = Σ_name weight_name · sum_name / count_name (Eq. 16 with every term's weight spelt out).
 
     Args:
@@ -40,6 +67,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     loss: LossFunction,
     *,
+    seed: int = 0,
     accumulate: int = 1,
     ema_decay: float = 0.0,
     remat: bool = False,
@@ -48,61 +76,108 @@ def make_train_step(
     """The training step of any model; jit it with the state donated.
 
     Args:
-      model: `model.apply(variables, batch, train=True, mutable=["batch_stats"])` returns a PoseOutput.
+      model: `model.apply(variables, batch, train=True, mutable=["batch_stats"], rngs=…)` returns what `loss` reads.
       optimizer: transformation of the gradients.
       loss: terms by name, each as (sum, count).
-      accumulate: the batch is gone through in so many parts, whose gradients and metrics are averaged; batch norms see
-        one part at a time, and a part's terms are divided by that part's counts.
-      ema_decay: d of ema <- d * ema + (1 - d) * params after each step; 0 keeps no average.
+      seed: of what the model draws (dropout, masking): step n draws from `fold_in(key(seed), n)`, whatever was
+        restarted before it.
+      accumulate: see `in_parts`; 1 takes the batch whole.
+      ema_decay: see `averaging`; 0 keeps no average.
       remat: the backward pass computes the model's blocks again, one at a time, instead of keeping their results.
-      skip_non_finite: a step whose loss or gradient is not finite counts but changes nothing else.
+      skip_non_finite: see `skipping_non_finite`.
 
     Returns:
       `step(state, batch, weights) -> (state, metrics)`, metrics being `loss/<name>`, `loss/total`, `gradient_norm`.
     """
+    gradients = gradient_function(model, loss, remat)
+    if accumulate > 1:
+        gradients = in_parts(gradients, accumulate)
+    step = plain_step(gradients, optimizer, seed)
+    if ema_decay:
+        step = averaging(step, ema_decay)
+    return skipping_non_finite(step) if skip_non_finite else step
 
-    def train_step(
-        state: TrainState, batch: ClipBatch, weights: Mapping[str, jax.Array]
-    ) -> tuple[TrainState, dict[str, jax.Array]]:
-        def objective(
-            params: Any, batch_stats: Any, part: ClipBatch
-        ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
-            variables = {"params": params, "batch_stats": batch_stats}
-            with rematerialising(remat):
-                output, updated = model.apply(variables, part, train=True, mutable=["batch_stats"])
-            total, means = weighted_total(loss(output, part), weights)
-            return total, (means, updated.get("batch_stats", batch_stats))
 
-        differentiated = jax.value_and_grad(objective, has_aux=True)
-        if accumulate == 1:
-            (total, (means, batch_stats)), gradients = differentiated(state.params, state.batch_stats, batch)
-        else:
+def gradient_function(model: nn.Module, loss: LossFunction, remat: bool = False) -> GradientFunction:
+    """Loss and gradients of one batch, as a function of parameters, statistics, batch, weights and a key."""
 
-            def add(carry: Any, part: ClipBatch) -> tuple[Any, None]:
-                batch_stats, sums = carry
-                (total, (means, batch_stats)), gradients = differentiated(state.params, batch_stats, part)
-                return (batch_stats, jax.tree.map(jnp.add, sums, (total, means, gradients))), None
+    def objective(params: Any, batch_stats: Any, batch: Batch, weights: Weights, key: jax.Array):
+        variables = {"params": params, "batch_stats": batch_stats}
+        keys = dict(zip(RANDOM_STREAMS, jax.random.split(key, len(RANDOM_STREAMS))))
+        with rematerialising(remat):
+            output, updated = model.apply(variables, batch, train=True, mutable=["batch_stats"], rngs=keys)
+        total, means = weighted_total(loss(output, batch), weights)
+        return total, (means, updated.get("batch_stats", batch_stats))
 
-            parts = jax.tree.map(lambda x: _in_parts(x, accumulate), batch)
-            first = jax.tree.map(lambda x: x[0], parts)
-            (total, (means, batch_stats)), gradients = differentiated(state.params, state.batch_stats, first)
-            rest = jax.tree.map(lambda x: x[1:], parts)
-            (batch_stats, sums), _ = jax.lax.scan(add, (batch_stats, (total, means, gradients)), rest)
-            total, means, gradients = jax.tree.map(lambda x: x / accumulate, sums)
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        metrics = {f"loss/{name}": mean for name, mean in means.items()}
-        metrics |= {"loss/total": total, "gradient_norm": optax.global_norm(gradients)}
+    differentiated = jax.value_and_grad(objective, has_aux=True)
+
+    def gradients(params: Any, batch_stats: Any, batch: Batch, weights: Weights, key: jax.Array) -> Gradients:
+        (total, (means, batch_stats)), found = differentiated(params, batch_stats, batch, weights, key)
+        return Gradients(total, means, found, batch_stats)
+
+    return gradients
+
+
+def in_parts(gradients: GradientFunction, count: int) -> GradientFunction:
+    """The batch gone through in `count` parts, whose gradients and metrics are averaged.
+
+    Batch norms see one part at a time, and a part's terms are divided by that part's counts.
+    """
+
+    def accumulated(params: Any, batch_stats: Any, batch: Batch, weights: Weights, key: jax.Array) -> Gradients:
+        keys = jax.random.split(key, count)
+        parts = jax.tree.map(lambda x: _in_parts(x, count), batch)
+
+        def add(carry: Gradients, part: tuple[Batch, jax.Array]) -> tuple[Gradients, None]:
+            found = gradients(params, carry.batch_stats, part[0], weights, part[1])
+            sums = jax.tree.map(jnp.add, carry[:3], found[:3])
+            return Gradients(*sums, found.batch_stats), None
+
+        first = gradients(params, batch_stats, jax.tree.map(lambda x: x[0], parts), weights, keys[0])
+        rest = jax.tree.map(lambda x: x[1:], (parts, keys))
+        sums, _ = jax.lax.scan(add, first, rest)
+        return Gradients(*jax.tree.map(lambda x: x / count, sums[:3]), sums.batch_stats)
+
+    return accumulated
+
+
+def plain_step(gradients: GradientFunction, optimizer: optax.GradientTransformation, seed: int = 0) -> TrainStep:
+    """Gradients, and the optimiser's update of them."""
+
+    def step(state: TrainState, batch: Batch, weights: Weights) -> tuple[TrainState, dict[str, jax.Array]]:
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        found = gradients(state.params, state.batch_stats, batch, weights, key)
+        updates, opt_state = optimizer.update(found.params, state.opt_state, state.params)
+        metrics = {f"loss/{name}": mean for name, mean in found.means.items()}
+        metrics |= {"loss/total": found.total, "gradient_norm": optax.global_norm(found.params)}
         params = optax.apply_updates(state.params, updates)
-        ema = state.ema
-        if ema_decay:
-            ema = jax.tree.map(lambda old, new: ema_decay * old + (1 - ema_decay) * new, ema, params)
-        after = state.replace(params=params, batch_stats=batch_stats, opt_state=opt_state, ema=ema)
-        if skip_non_finite:
-            finite = jnp.isfinite(total) & jnp.isfinite(metrics["gradient_norm"])
-            after = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
-        return after.replace(step=state.step + 1), metrics
+        after = state.replace(params=params, batch_stats=found.batch_stats, opt_state=opt_state, step=state.step + 1)
+        return after, metrics
 
-    return train_step
+    return step
+
+
+def averaging(step: TrainStep, decay: float) -> TrainStep:
+    """The step, and ema <- d * ema + (1 - d) * params after it."""
+
+    def averaged(state: TrainState, batch: Batch, weights: Weights) -> tuple[TrainState, dict[str, jax.Array]]:
+        after, metrics = step(state, batch, weights)
+        ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, after.params)
+        return after.replace(ema=ema), metrics
+
+    return averaged
+
+
+def skipping_non_finite(step: TrainStep) -> TrainStep:
+    """The step; one whose loss or gradient is not finite counts but changes nothing else."""
+
+    def skipping(state: TrainState, batch: Batch, weights: Weights) -> tuple[TrainState, dict[str, jax.Array]]:
+        after, metrics = step(state, batch, weights)
+        finite = jnp.isfinite(metrics["loss/total"]) & jnp.isfinite(metrics["gradient_norm"])
+        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
+        return kept.replace(step=after.step), metrics
+
+    return skipping
 
 
 def jit_step(step: TrainStep, shardings: TrainState, mesh: jax.sharding.Mesh) -> jax.stages.Wrapped:

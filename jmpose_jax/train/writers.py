@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -31,24 +32,24 @@ class MetricsWriter:
 
         Raises:
           InputError: a file cannot be read or written.
+          NoSpace: the disk is full.
         """
         self._tensorboard = None
         self._file = None
         if jax.process_index() != 0:
             return
         folder = pathlib.Path(workdir)
-        path = folder / FILE
+        self._path = path = folder / FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _drop_later(path, first_step)
-            self._path, self._file = path, path.open("a", encoding="utf-8")
+            self._file = path.open("a", encoding="utf-8")
         except OSError as error:
             if is_full_disk(error):
-                raise
+                raise self._no_space() from error
             raise InputError(f"{path}: cannot be read and written ({error.strerror}); move it away") from error
-        from tensorboardX import SummaryWriter  # imports protobuf: only where something is written
-
-        self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+        with self._told_of_full_disk():
+            self._tensorboard = _Events(folder / "tensorboard", first_step)
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Write the scalars of one step.
@@ -62,8 +63,7 @@ class MetricsWriter:
             values = {name: float(value) for name, value in scalars.items()}
             self._file.write(_line({"step": step, **values}) + "\n")
             self._file.flush()
-            for name, value in values.items():
-                self._tensorboard.add_scalar(name, value, step)
+            self._tensorboard.write(step, values)
 
     def close(self) -> None:
         """Write what is not yet written.
@@ -89,8 +89,46 @@ class MetricsWriter:
         except OSError as error:
             if not is_full_disk(error):
                 raise
-            message = f"no space left to write {self._path}: free space and start the same command again"
-            raise NoSpace(message) from error
+            raise self._no_space() from error
+
+    def _no_space(self) -> NoSpace:
+        return NoSpace(f"no space left to write {self._path}: free space and start the same command again")
+
+
+class _Events:
+    """TensorBoard's file of events, written by the thread that calls.
+
+    tensorboardX's `SummaryWriter` writes in a thread of its own. On a full disk that thread dies, and the caller waits
+    for ever for room in its queue.
+    """
+
+    FLUSH_SECONDS = 30.0
+
+    def __init__(self, folder: pathlib.Path, first_step: int):
+        # These import protobuf: only where something is written.
+        from tensorboardX import event_file_writer, summary
+        from tensorboardX.proto import event_pb2
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._event, self._scalar = event_pb2.Event, summary.scalar
+        self._writer = event_file_writer.EventsWriter(str(folder / "events"), f".{os.getpid()}")
+        self._flushed = time.monotonic()
+        # TensorBoard hides what an earlier file holds of later steps.
+        started = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._add(first_step + 1, session_log=started)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._add(step, summary=self._scalar(name, value))
+        if time.monotonic() - self._flushed > self.FLUSH_SECONDS:
+            self._writer.flush()
+            self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _add(self, step: int, **what: Any) -> None:
+        self._writer.write_event(self._event(step=step, wall_time=time.time(), **what))
 
 
 def _drop_later(path: pathlib.Path, first_step: int) -> None:

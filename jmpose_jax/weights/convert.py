@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.weights.layers import COUNTER, Entry, Layer, entries, flatten, to_flax, to_torch, unflatten
+from jmpose_jax.weights.layers import COUNTER, ENTRIES, Entry, Layer, entries, flatten, to_flax, to_torch, unflatten
 
 logger = logging.getLogger(__name__)
 EXAMPLES = 3
@@ -119,8 +119,9 @@ def to_variables(
         initial values do not help: it is another model, or another naming.
       InputError: values are not finite, or no floating-point numbers.
     """
-    leaves = {path: tuple(leaf.shape) for path, leaf in flatten(abstract)}
+    table, leaves = list(table), {path: tuple(leaf.shape) for path, leaf in flatten(abstract)}
     known = entries(table, leaves)
+    unread = {f"{layer.torch}.{name}" for layer in table if layer.unread for name, *_ in ENTRIES[layer.kind]}
     taken: dict[str, Entry] = {}
     absent: list[Entry] = []
     for entry in known:
@@ -130,7 +131,7 @@ def to_variables(
             absent.append(entry)
     arrays = {key: np.asarray(mapping[key]) for key in taken}
     misshapen = [(k, a.shape, taken[k].shape) for k, a in arrays.items() if a.shape != taken[k].shape]
-    ignored = tuple(key for key in mapping if key not in taken and key.rsplit(".", 1)[-1] == COUNTER)
+    ignored = tuple(key for key in mapping if key not in taken and (key in unread or key.rsplit(".", 1)[-1] == COUNTER))
     unmatched = (*(key for key in mapping if key not in taken and key not in ignored), *outside)
     strict = initial is None or 2 * len(absent) > len(known)
     if misshapen or (strict and (absent or unmatched)):

@@ -1,6 +1,6 @@
 """Names of HRNet in `pose_hrnet_w48_384x288.pth` and its kin."""
 
-from jmpose_jax.models.hrnet import HRNet
+from jmpose_jax.models.backbones.hrnet import HRNet
 from jmpose_jax.weights.blocks import repeated_blocks, residual_layer
 from jmpose_jax.weights.layers import Layer, conv, conv_bn
 

@@ -17,7 +17,14 @@ ENTRIES = {
         ("running_mean", "batch_stats", "mean"),
         ("running_var", "batch_stats", "var"),
     ),
+    "linear": (("weight", "params", "kernel"), ("bias", "params", "bias")),
+    "conv1d": (("weight", "params", "kernel"), ("bias", "params", "bias")),
+    "tap": (("weight", "params", "kernel"), ("bias", "params", "bias")),  # a convolution of one tap: a linear layer
+    "scale": (("weight", "params", "weight"), ("bias", "params", "bias")),  # one of one tap and a group a channel
+    "layer_norm": (("weight", "params", "scale"), ("bias", "params", "bias")),
+    "attention": (("in_proj_weight", "params", "in_kernel"), ("in_proj_bias", "params", "in_bias")),
 }
+MOVED = ("kernel", "in_kernel", "weight")  # leaves whose axes move
 # A counter that PyTorch keeps beside the statistics and that nothing reads while the momentum is a constant.
 COUNTER = "num_batches_tracked"
 
@@ -32,6 +39,7 @@ class Layer:
       kind: a key of ENTRIES.
       index: place on the leading axes where a scan stacks equal layers.
       aliases: other names of the same layer in the state dict.
+      unread: the original has it and never reads it, so that a model without it lacks nothing.
     """
 
     torch: str
@@ -39,6 +47,7 @@ class Layer:
     kind: str
     index: tuple[int, ...] = ()
     aliases: tuple[str, ...] = ()
+    unread: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,13 +86,19 @@ def conv_bn(torch_conv: str, torch_bn: str, *path: str, index: tuple[int, ...] =
 
 
 def to_flax(kind: str, value: np.ndarray) -> np.ndarray:
-    """Move the axes of one tensor: [O, I, h, w] -> [h, w, I, O]; transposed convolutions [I, O, h, w], mirrored."""
+    """Move the axes of one tensor: [O, I, …] -> […, I, O]; transposed convolutions [I, O, h, w], mirrored."""
     if kind == "conv":
         return value.transpose(2, 3, 1, 0)
     if kind == "conv_transpose":
         # PyTorch's is the gradient of a convolution; Flax's convolves the spread-out input with the kernel as it is.
         return value.transpose(2, 3, 0, 1)[::-1, ::-1]
-    return value
+    if kind in ("linear", "attention"):
+        return value.T
+    if kind == "conv1d":
+        return value.transpose(2, 1, 0)
+    if kind == "tap":
+        return value[..., 0].T
+    return value[:, 0, 0] if kind == "scale" else value
 
 
 def to_torch(kind: str, value: np.ndarray) -> np.ndarray:
@@ -92,6 +107,14 @@ def to_torch(kind: str, value: np.ndarray) -> np.ndarray:
         value = value.transpose(3, 2, 0, 1)
     elif kind == "conv_transpose":
         value = value[::-1, ::-1].transpose(2, 3, 0, 1)
+    elif kind in ("linear", "attention"):
+        value = value.T
+    elif kind == "conv1d":
+        value = value.transpose(2, 1, 0)
+    elif kind == "tap":
+        value = value.T[..., None]
+    elif kind == "scale":
+        value = value[:, None, None]
     return np.ascontiguousarray(value)
 
 
@@ -101,7 +124,9 @@ def torch_shape(kind: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(shape[i] for i in (3, 2, 0, 1))
     if kind == "conv_transpose":
         return tuple(shape[i] for i in (2, 3, 0, 1))
-    return shape
+    if kind in ("linear", "attention", "conv1d", "tap"):
+        return (*shape[::-1], 1) if kind == "tap" else shape[::-1]
+    return (*shape, 1, 1) if kind == "scale" else shape
 
 
 def flatten(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -144,7 +169,7 @@ def entries(table: Iterable[Layer], shapes: Mapping[tuple[str, ...], tuple[int, 
             path = (collection, *layer.path, leaf)
             if path not in shapes:
                 continue
-            kind = layer.kind if leaf == "kernel" else "plain"
+            kind = layer.kind if leaf in MOVED else "plain"
             inner = tuple(shapes[path][len(layer.index) :])
             covered[path] += math.prod(inner)
             found.append(

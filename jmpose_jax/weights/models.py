@@ -12,16 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.models.hrnet import HRNet
-from jmpose_jax.models.raft import RAFT
-from jmpose_jax.models.simple_baseline import RESNET_LAYERS, SimpleBaseline
-from jmpose_jax.weights import hrnet, raft, simple_baseline
+from jmpose_jax.models.backbones.hrnet import HRNet
+from jmpose_jax.models.backbones.simple_baseline import RESNET_LAYERS, SimpleBaseline
+from jmpose_jax.models.raft.network import RAFT
+from jmpose_jax.weights import hrnet, raft, sequences, simple_baseline
 from jmpose_jax.weights.convert import Report, to_mapping, to_variables
 from jmpose_jax.weights.layers import Entry, Layer, entries, flatten
 from jmpose_jax.weights.prefixes import Found, find, flat, in_common
 
 HEAD = "final_layer.weight"
-KNOWN = "hrnet_w32, hrnet_w48 (any width, or with _all_scales), simple_baseline_r50, _r101, _r152, raft, raft_small"
+KNOWN = (
+    "hrnet_w32, hrnet_w48 (any width, or with _all_scales), simple_baseline_r50, _r101, _r152, raft, raft_small, "
+    f"{', '.join(sequences.MODULES)}"
+)
 
 
 def published_model(name: str, num_joints: int = 17) -> nn.Module:
@@ -29,7 +32,7 @@ def published_model(name: str, num_joints: int = 17) -> nn.Module:
 
     Args:
       name: hrnet_wN, hrnet_wN_all_scales (the backbone of TDMI and JM-Pose code, whose last stage feeds every branch),
-        simple_baseline_rN, raft or raft_small.
+        simple_baseline_rN, raft, raft_small, or a key of `sequences.MODULES` (in its default size).
       num_joints: heatmaps of the pose networks.
 
     Raises:
@@ -41,6 +44,8 @@ def published_model(name: str, num_joints: int = 17) -> nn.Module:
         return SimpleBaseline(depth=int(match[1]), num_joints=num_joints)
     if name in ("raft", "raft_small"):
         return RAFT(size="basic" if name == "raft" else "small")
+    if name in sequences.MODULES:
+        return sequences.MODULES[name]()
     raise InputError(f"no published model is called {name!r}; known are {KNOWN}")
 
 
@@ -50,11 +55,13 @@ def name_table(module: nn.Module) -> list[Layer]:
         return hrnet.hrnet(module)
     if isinstance(module, SimpleBaseline):
         return simple_baseline.simple_baseline(module)
-    return raft.raft(module)
+    return raft.raft(module) if isinstance(module, RAFT) else sequences.table(module)
 
 
 def initialise(module: nn.Module, key: jax.Array) -> dict[str, Any]:
     """Fresh variables of a published model's module (traceable)."""
+    if isinstance(module, sequences.SequenceModule):
+        return module.init(key, sequences.example(module))
     image = jnp.zeros((1, 64, 64, 3))
     return module.init(key, image, image, iterations=1) if isinstance(module, RAFT) else module.init(key, image)
 
@@ -157,8 +164,7 @@ def convert_state_dict(
     found, torchvision = _find(published_model(model_name), mapping, prefix)
     if found.doubt:
         raise InputError(found.doubt)
-    head = np.shape(found.tensors[HEAD]) if HEAD in found.tensors else ()
-    module = published_model(model_name, head[0] if len(head) == 4 and head[0] else 17)
+    module = _sized(model_name, found.tensors)
     abstract = abstract_variables(module)
 
     def draw(paths: set[tuple[str, ...]]) -> dict[tuple[str, ...], jax.Array]:
@@ -183,12 +189,21 @@ def convert_state_dict(
     )
 
 
+def _sized(model_name: str, tensors: Mapping[str, Any]) -> nn.Module:
+    """The module of a published model in the size of its tensors: joints of a head, all of a sequence network's."""
+    if model_name in sequences.MODULES:
+        return sequences.module_of_file(model_name, tensors)
+    head = np.shape(tensors[HEAD]) if HEAD in tensors else ()
+    return published_model(model_name, head[0] if len(head) == 4 and head[0] else 17)
+
+
 def from_state_dict(model_name: str, mapping: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of a published model.
 
     Args:
-      model_name: hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), raft or raft_small. The
-        number of joints is that of the state dict's head.
+      model_name: hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), raft, raft_small, hanet,
+        deciwatch or smoothnet. The number of joints is that of the state dict's head, and the size of the last three
+        that of its tensors.
       mapping: PyTorch key -> array. What trainers write around it ("state_dict", "module.", "model.", "backbone.", …,
         alone or combined) is taken off; of plain and averaged weights the plain ones are taken. RAFT takes the authors'
         and torchvision's names.
@@ -221,7 +236,9 @@ def to_state_dict(model_name: str, variables: Mapping[str, Any], *, names: str =
     if names not in ("original", "torchvision") or (names == "torchvision" and not isinstance(module, RAFT)):
         raise InputError(f"names={names!r}: {model_name} has original names" + ("" if names == "original" else " only"))
     head = variables.get("params", {}).get("final_layer")
-    if head is not None:
+    if model_name in sequences.MODULES:
+        module = sequences.module_of_variables(model_name, variables)
+    elif head is not None:
         module = published_model(model_name, head["kernel"].shape[-1])
     _check_shapes(model_name, abstract_variables(module), variables)
     return to_mapping(model_name, _tables(module)[names == "torchvision"], variables)

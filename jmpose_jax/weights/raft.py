@@ -2,7 +2,7 @@
 
 import re
 
-from jmpose_jax.models.raft import RAFT, SIZES
+from jmpose_jax.models.raft.network import RAFT, SIZES
 from jmpose_jax.weights.layers import Layer, conv, norm
 
 # Princeton name -> torchvision name; tried in order, the first match is applied.

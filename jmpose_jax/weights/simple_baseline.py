@@ -1,6 +1,6 @@
 """Names of SimpleBaseline in `pose_resnet_50_384x288.pth` and its kin."""
 
-from jmpose_jax.models.simple_baseline import RESNET_LAYERS, SimpleBaseline
+from jmpose_jax.models.backbones.simple_baseline import RESNET_LAYERS, SimpleBaseline
 from jmpose_jax.weights.blocks import residual_layer
 from jmpose_jax.weights.layers import Layer, conv, conv_bn, norm
 

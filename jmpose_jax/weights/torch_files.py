@@ -56,7 +56,7 @@ def load_torch(path: str | os.PathLike, *, whole: bool = False) -> dict[str, np.
       whole: give every tensor of the file by its full path, e.g. "state_dict.module.conv1.weight".
 
     Returns:
-      key -> array in the dtype of the file (bfloat16 as `ml_dtypes.bfloat16`).
+      key -> array in the dtype of the file (bfloat16 as `ml_dtypes.bfloat16`), read-only.
 
     Raises:
       InputError: the file is absent, truncated, of another format, or contains code, which is not run.
@@ -127,7 +127,7 @@ def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
 
 def _storage(identity: Any) -> tuple[np.dtype, str, int, Any]:
     """Type, key and number of values of the storage that a persistent id names, and its view in the former format."""
-    if not isinstance(identity, tuple) or len(identity) < 5 or identity[0] != "storage":
+    if not isinstance(identity, tuple) or len(identity) not in (5, 6) or identity[0] != "storage":
         raise PickleError("a persistent id names no storage")
     _, kind, key, _, numel, *view = identity
     if not isinstance(kind, Name) or kind.module not in ("torch", "torch.storage") or kind.name not in STORAGE_DTYPES:
@@ -138,7 +138,7 @@ def _storage(identity: Any) -> tuple[np.dtype, str, int, Any]:
 
 
 def _view(record: TensorRecord, storage: np.ndarray) -> np.ndarray:
-    """The tensor as an array of its own; every element must lie inside the storage."""
+    """The tensor as a view of its storage, so that thousands of them take no memory; all of it must lie inside."""
     if any(n < 0 for n in (record.offset, *record.shape, *record.strides)) or len(record.shape) != len(record.strides):
         raise PickleError("a tensor has a negative or inconsistent shape")
     count = math.prod(record.shape)
@@ -148,7 +148,7 @@ def _view(record: TensorRecord, storage: np.ndarray) -> np.ndarray:
     if not count:
         return np.zeros(record.shape, storage.dtype)
     strides = tuple(s * storage.itemsize for s in record.strides)
-    return np.lib.stride_tricks.as_strided(storage[record.offset :], record.shape, strides).copy()
+    return np.lib.stride_tricks.as_strided(storage[record.offset :], record.shape, strides, writeable=False)
 
 
 def _tensors(content: Any, storage: Callable[[str], np.ndarray], whole: bool) -> dict[str, np.ndarray]:

@@ -2,11 +2,17 @@
 
 from benchmarks import ablation
 from configs import jmpose_ablation
-from experiments import grid_cells, grid_run
+from experiments.grids import cells as grid_cells
+from experiments.grids import engines
 
 BASE = {
     "seed": 0,
-    "model": {"motion": "flow", "use_cjl": True, "use_jmml": True, "use_jmib": True},
+    "model": {
+        "name": "jmpose",
+        "motion_encoder": {"kind": "flow"},
+        "context_aware_joint_learner": {"kind": "deformable"},
+        "mutual_learning": {"kind": "interaction"},
+    },
     "loss": {"alpha": 1.0},
 }
 
@@ -19,7 +25,7 @@ def test_rows_beside_the_full_model_of_their_seed_and_the_paper(tmp_path):
     for cell in planned.cells:
         ap = found.get((cell.labels["method"], cell.labels["seed"]))
         if ap is not None:
-            grid_run.write_status(tmp_path, cell, "done", ap={"Total": ap})
+            engines.write_status(tmp_path, cell, "done", ap={"Total": ap})
     rows = ablation.rows_of(planned, tmp_path)
     assert [row["method"] for row in rows] == [row["name"] for row in jmpose_ablation.ROWS]
     lines = ablation.table({"rows": rows, "split": "test", "steps": 9}).splitlines()

@@ -1,13 +1,18 @@
 """The study of the information objective: gains over alpha 0, and the tables."""
 
 from benchmarks import information, information_study, vectorized_grid
-from experiments import grid_cells, grid_run
+from experiments.grids import cells as grid_cells
+from experiments.grids import engines
 
 BASE = {
     "seed": 0,
     "dataset": {"root": ""},
     "init": {"backbone": ""},
-    "loss": {"alpha": 1.0, "estimators": {"relevancy": "vml_js", "complement": "vsd", "redundancy": "vsd"}},
+    "loss": {"alpha": 1.0},
+    "model": {
+        "name": "jmpose",
+        "predictors": {"estimators": {"relevancy": "vml_js", "complement": "vsd", "redundancy": "vsd"}},
+    },
 }
 
 
@@ -24,7 +29,7 @@ def test_gains_are_over_the_same_seed_without_the_objective(tmp_path):
     for cell in planned.cells:
         ap = found.get((cell.labels["estimators"], cell.labels["seed"], cell.labels["loss.alpha"]))
         if ap is not None:
-            grid_run.write_status(tmp_path, cell, "done", ap={"Total": ap})
+            engines.write_status(tmp_path, cell, "done", ap={"Total": ap})
     rows = information_study.rows_of(planned, tmp_path)
     assert [(row["estimators"], row["alpha"]) for row in rows] == [("vsd", 0.0), ("vsd", 1.0), ("club", 1.0)]
     assert rows[1]["gain"] == {"3": 1.0, "4": 0.5} and rows[1]["mean_gain"] == 0.75

@@ -1,11 +1,11 @@
-"""Tables between markers of the README."""
+"""Tables between markers of the pages."""
 
 import pytest
 
-from benchmarks.measure import README, machine, write_between_markers
+from benchmarks.measure import PAGES, machine, write_between_markers
 
 NAMES = ("embedded", "information_study", "ablation", "loader", "networks", "deform_conv",
-         "vectorized_grid", "information", "information_start", "long_runs")  # fmt: skip
+         "tracking", "tracking_motion", "vectorized_grid", "information", "information_start", "long_runs")  # fmt: skip
 
 
 def test_the_text_takes_the_place_of_the_last_one(tmp_path):
@@ -26,8 +26,8 @@ def test_a_file_without_the_place_is_left_alone(tmp_path, content):
     assert path.read_text() == content
 
 
-def test_the_readme_has_a_place_for_every_table():
-    text = README.read_text()
+def test_the_pages_have_a_place_for_every_table():
+    text = "".join(page.read_text() for page in PAGES)
     for name in NAMES:
         assert text.count(f"<!-- {name}:begin -->") == text.count(f"<!-- {name}:end -->") == 1
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipeline.clips import ClipTable
+from data_pipeline.clips.table import ClipTable
 from jmpose_jax.metrics import posetrack
 from tests.commands import run
 from tests.everything.judge import refused, right

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from jmpose_jax.skeletons import POSETRACK15
 from tests.commands import run
 from tests.everything.judge import refused, right, right_or_refused
 from tests.everything.world import FRAMES, changed, write
@@ -169,15 +170,13 @@ def predict(world, tmp_path, file, *more):
 def boxes_of(output):
     """Frame number -> boxes, of the written results: poses.csv counts frames from 0."""
     content = json.loads((output / "poses.json").read_text(), parse_constant=pytest.fail)
-    frame = {}
-    for line in (output / "poses.csv").read_text().splitlines()[1:]:
-        number, image_id = line.split(",")[:2]
-        frame[image_id] = int(number)
+    lines = (output / "poses.csv").read_text().splitlines()[1:]
+    frames = [int(line.split(",")[0]) for line in lines[:: len(POSETRACK15.joints)]]
     assert len(content["images"]) == len({image["id"] for image in content["images"]}) == FRAMES
     found = {}
-    for entry in content["annotations"]:
-        found.setdefault(frame[str(entry["image_id"])], []).append(entry["bbox"])
-        assert content["images"][frame[str(entry["image_id"])]]["id"] == entry["image_id"]
+    for frame, entry in zip(frames, content["annotations"], strict=True):
+        found.setdefault(frame, []).append(entry["bbox"])
+        assert content["images"][frame]["id"] == entry["image_id"]
     return found
 
 

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from jmpose_jax.inference.video import VideoReader
+from jmpose_jax.inference.video.reader import VideoReader
 from jmpose_jax.weights import load_torch
 from tests.commands import run
 from tests.everything.judge import refused, right
@@ -184,16 +184,14 @@ def test_a_data_set_is_never_replaced_by_its_shards(world, prepared, tmp_path, i
         refused(ended)
 
 
-@pytest.mark.parametrize("name", ["text", "empty", "folder", "folder of images", "pattern", "absent", "cut off"])
+@pytest.mark.parametrize("name", ["text", "empty", "folder", "pattern", "absent", "cut off"])
 def test_what_is_no_video(world, tmp_path, name):
     place = tmp_path / "source"
     if name in ("text", "empty", "cut off"):
         content = {"text": b"no video", "empty": b"", "cut off": world.video.read_bytes()[:60]}[name]
         place = write(tmp_path / "source.mp4", content)
-    elif name.startswith("folder"):
+    elif name == "folder":
         place.mkdir()
-        if name != "folder":
-            shutil.copytree(world.posetrack / "images/val" / VIDEOS["val"], place, dirs_exist_ok=True)
     elif name == "pattern":
         place = world.posetrack / "images/val" / VIDEOS["val"] / "%06d.jpg"
     ended = run(
@@ -217,7 +215,7 @@ def test_a_flag_given_twice_is_said(command):
 @pytest.mark.parametrize(
     "command, names",
     [
-        ("predict", ("video", "checkpoint", "output")),
+        ("predict", ("video",)),
         ("convert", ("model", "torch", "output")),
         ("train", ("config", "workdir")),
     ],

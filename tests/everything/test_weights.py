@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jmpose_jax.train.checkpoints import load_variables, save_variables
+from jmpose_jax.train.checkpoints import save_variables
+from jmpose_jax.train.trained import load_variables
 from jmpose_jax.weights import save_torch
 from tests.commands import run
 from tests.everything.judge import LONGEST, refused, right

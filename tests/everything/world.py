@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.small_run import HRNET
-from jmpose_jax.inference.video import VideoWriter
+from jmpose_jax.inference.video.reader import VideoWriter
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.skeletons import COCO17, POSETRACK17

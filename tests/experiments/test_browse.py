@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipeline.loader import make_loader
+from data_pipeline.clips.loader import make_loader
+from data_pipeline.clips.options import ClipOptions
 from experiments.browse import browse, run
 from jmpose_jax.errors import InputError
 
@@ -26,7 +27,7 @@ def test_page_of_plain_crops(prepared, tmp_path):
     assert browse(prepared, tmp_path / "page.html", augmented=False, **options) == 3
     found = pictures(tmp_path / "page.html")
     assert len(found) == 3 * (3 + 1 + 2) and all(image.shape == (64, 48, 3) for _, image in found)
-    batch = next(make_loader(prepared, "test", delta=1, input_size=(64, 48), batch_size=3))
+    batch = next(make_loader(prepared, "test", ClipOptions(1, (64, 48)), batch_size=3))
     for clip in range(3):
         captions = [text for text, _ in found[6 * clip : 6 * clip + 6]]
         assert [c.split(",")[0] for c in captions] == ["t-1", "key frame", "t+1", "targets", "flow 1", "flow 2"]
@@ -72,7 +73,7 @@ def test_faults(prepared, tmp_path, monkeypatch):
     (run / "prepared").symlink_to(prepared)
     with pytest.raises(InputError, match=f"give --dataset={run / 'prepared'}"):
         browse(run.parent, tmp_path / "page.html")
-    monkeypatch.setattr("data_pipeline.flow.flow_of", lambda *_: None)
+    monkeypatch.setattr("data_pipeline.clips.flow.flow_of", lambda *_: None)
     with pytest.raises(InputError, match="--flow=dis"):
         browse(prepared, tmp_path / "page.html", delta=1, input_size=(64, 48), flow_source="exact")
     with pytest.raises(InputError, match="no prepared split 'dev'"):

@@ -12,8 +12,9 @@ import pytest
 from absl import flags
 
 import jmpose_jax
-from experiments import cli, launch
-from experiments.config_flag import define_config
+from experiments import cli
+from experiments.command import launch
+from experiments.configuration.flag import define_config
 from jmpose_jax.errors import (
     CellsFailed,
     HostLost,
@@ -222,10 +223,10 @@ def test_a_run_that_stops_takes_one_line_and_the_status_of_its_kind(call, monkey
     assert status == expected and out == "" and err == "jmpose example: at step 3: whatever it was\n"
 
 
-def test_every_kind_of_stop_has_a_status_that_the_readme_names():
+def test_every_kind_of_stop_has_a_status_that_the_docs_name():
     assert set(STATUSES) == set(RunStopped.__subclasses__())
-    readme = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()
-    table = re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "clusters.md").read_text()
+    table = re.findall(r"^\| (\d+) \|", page, re.MULTILINE)
     assert {0, 1, 2, *STATUSES.values()} == {int(status) for status in table}
 
 
@@ -241,7 +242,7 @@ def test_an_input_that_stalls_does_not_hold_the_process_by_its_threads():
     """Threads that read from a storage that does not answer never end, and Python waits for them when it exits."""
     script = """
 import threading
-from experiments.launch import launch
+from experiments.command.launch import launch
 from jmpose_jax.errors import InputStalled
 
 def run():

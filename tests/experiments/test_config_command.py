@@ -8,11 +8,12 @@ import pytest
 
 from configs import backbone, gamma_grid, jmpose, jmpose_ablation, raft_synthetic
 from experiments.config import listing
-from experiments.config_changes import flatten
-from experiments.config_comments import assigned, attributes, comment_of, comments, explained
+from experiments.configuration.changes import flatten
+from experiments.configuration.comments import assigned, attributes, comment_of, comments, explained
 from jmpose_jax.information import ESTIMATORS
-from jmpose_jax.models.heatmap_aggregation import ALIGNMENTS, METHODS
-from jmpose_jax.models.mutual_learning import GATES
+from jmpose_jax.models.jmpose.heatmap_aggregation import ALIGNMENTS, METHODS
+from jmpose_jax.models.jmpose.motion import MOTION_ENCODER
+from jmpose_jax.models.jmpose.mutual_learning import GATES, MUTUAL_LEARNING
 from jmpose_jax.ops.optical_flow import FLOW_PAIRS
 from jmpose_jax.train.sharding import TACTICS
 
@@ -72,17 +73,18 @@ def test_attributes_of_a_docstring():
 @pytest.mark.parametrize(
     "key, named",
     [
-        ("model.gate", GATES),
-        ("model.aggregation", METHODS),
-        ("model.alignment", ALIGNMENTS),
-        ("model.flow_pairs", FLOW_PAIRS),
+        ("model.mutual_learning.gate", GATES),
+        ("model.heatmap_aggregation.method", METHODS),
+        ("model.heatmap_aggregation.alignment", ALIGNMENTS),
+        ("model.mutual_learning.kind", tuple(MUTUAL_LEARNING.kinds)),
+        ("model.motion_encoder.kind", tuple(MOTION_ENCODER.kinds)),
         ("dataset.flow_pairs", FLOW_PAIRS),
-        ("model.qkv_kernel", ("side",)),
-        ("model.offset_groups", ("groups", "divide")),
+        ("model.mutual_learning.qkv_kernel", ("side",)),
+        ("model.context_aware_joint_learner.offset_groups", ("groups", "divide")),
         ("train.sharding", TACTICS),
-        ("loss.estimators.relevancy", ESTIMATORS),
-        ("loss.estimators.complement", ESTIMATORS),
-        ("loss.estimators.redundancy", ESTIMATORS),
+        ("model.predictors.estimators.relevancy", ESTIMATORS),
+        ("model.predictors.estimators.complement", ESTIMATORS),
+        ("model.predictors.estimators.redundancy", ESTIMATORS),
     ],
 )
 def test_a_comment_names_what_a_key_may_be_and_needs_no_look_at_the_source(key, named):

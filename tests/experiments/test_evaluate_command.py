@@ -7,13 +7,14 @@ import jax
 import numpy as np
 import pytest
 
-from data_pipeline.clips import ClipTable
-from experiments import comparison
-from experiments import evaluate as module
-from experiments.train import plain, train
+from data_pipeline.clips.table import ClipTable
+from experiments.evaluation import comparison, poses
+from experiments.run.building import plain
+from experiments.train import train
 from jmpose_jax.errors import InputError
 from jmpose_jax.skeletons import POSETRACK17_TO_15
 from jmpose_jax.train import checkpoints
+from jmpose_jax.train import trained as trained_models
 from tests.commands import run
 
 CONFIGS = pathlib.Path("configs").resolve()
@@ -45,11 +46,14 @@ def test_a_workdir_is_enough_and_earlier_results_are_kept(trained, command):
     status, out, err = command(f"--workdir={trained}")
     assert status == 0 and "evaluate: compiling" in err and "AP" in out and "MOTA" in out
     first = read(trained / "evaluation.json")
+    page = (trained / "evaluation.html").read_text()
+    assert all(f"<td>{value:.2f}</td>" in page for value in first["ap"].values() if value is not None)
     assert first["predictions"] == str(trained / "predictions")
     status, _, err = command(f"--workdir={trained}")  # the same again: nothing is kept twice
     assert status == 0 and not (trained / "evaluation-2.json").exists() and "kept" not in err
     status, _, err = command(f"--workdir={trained}", "--config.eval.decode=argmax")
     assert status == 0 and str(trained / "evaluation-2.json") in err
+    assert (trained / "evaluation-2.html").read_text() == page
     assert read(trained / "evaluation-2.json") == first | {"predictions": str(trained / "predictions-2")}
     names = {path.name for path in (trained / "predictions").iterdir()}
     assert names == {path.name for path in (trained / "predictions-2").iterdir()} and not list(trained.glob(".jm*"))
@@ -90,7 +94,7 @@ def test_the_help_says_what_becomes_of_an_earlier_evaluation(command):
 
 
 def test_the_config_beside_a_checkpoint_is_enough(trained, command, tmp_path):
-    step = checkpoints.find_checkpoint(trained)
+    step = trained_models.find_checkpoint(trained)
     status, _, _ = command(f"--checkpoint={step}", f"--workdir={tmp_path / 'out'}")
     result = read(tmp_path / "out" / "evaluation.json")
     assert status == 0 and result["split"] == "val"
@@ -129,7 +133,10 @@ def test_folders_are_scored_without_config_and_data_set(prepared, command, tmp_p
         (("--ground_truth=none", "--predictions=none"), "none"),
         (("--ground_truth=x", "--predictions=y", "--checkpoint=z"), "--checkpoint does not go with --ground_truth"),
         (("--config=configs/backbone.py", "--workdir=w", "--predictions=y", "--oks_nms=0.9"), "--oks_nms"),
-        (("--config=configs/raft_synthetic.py", "--workdir=w", "--predictions=y"), "--predictions is for poses"),
+        (
+            ("--config=configs/raft_synthetic.py", "--workdir=w", "--predictions=y"),
+            "--predictions is not for what is measured here: endpoint error",
+        ),
         (("--config=configs/backbone.py", "--workdir=w"), "config.dataset.root is empty"),
         (("--config=configs/backbone.py", "--workdir=w", "--config.dataset.root=none"), "root=none does not exist"),
         (("--config=configs/backbone.py", "--workdir=w", "--config.train.decode=x"), "'eval.decode'"),
@@ -169,7 +176,7 @@ def test_a_folder_of_runs_is_no_run(trained, command):
     ],
 )
 def test_variables_of_another_model_are_one_line(trained, command, tmp_path, change, culprit):
-    config, variables = checkpoints.load_variables(trained)
+    config, variables = trained_models.load_variables(trained)
     checkpoints.save_variables(tmp_path / "other", change(variables), config)
     before = sorted(path.name for path in trained.iterdir())
     status, _, err = command(f"--workdir={trained}", f"--checkpoint={tmp_path / 'other'}")
@@ -179,16 +186,16 @@ def test_variables_of_another_model_are_one_line(trained, command, tmp_path, cha
 
 
 def test_weights_that_are_not_finite_write_nothing(small_backbone, trained, monkeypatch):
-    load = checkpoints.load_model
+    load = trained_models.load_model
 
     def broken(*arguments, **options):
         config, model, variables = load(*arguments, **options)
         return config, model, jax.tree.map(lambda x: x * np.nan, variables)
 
-    monkeypatch.setattr(checkpoints, "load_model", broken)
+    monkeypatch.setattr("experiments.evaluation.poses.load_model", broken)
     before = sorted(path.name for path in trained.iterdir())
     with pytest.raises(InputError, match="checkpoint .* not finite for"):
-        module.evaluate(small_backbone, trained, None, None)
+        poses.evaluate(small_backbone, trained, None, None)
     assert sorted(path.name for path in trained.iterdir()) == before
 
 

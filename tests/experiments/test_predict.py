@@ -1,5 +1,6 @@
 """`jmpose predict` from a checkpoint on disk, and its faults."""
 
+import csv
 import json
 import os
 import pathlib
@@ -17,17 +18,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl import flags
+from PIL import Image
 
 from experiments import predict
+from jmpose_jax.inference.detectors import Detections
+from jmpose_jax.inference.outputs import deeplabcut
 from jmpose_jax.inference.pipeline import Summary
-from jmpose_jax.inference.video import VideoReader, VideoWriter
+from jmpose_jax.inference.video.reader import VideoReader, VideoWriter
 from jmpose_jax.metrics.reading import read_sequence
+from jmpose_jax.models import MoveNet
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.records import ClipBatch
-from jmpose_jax.train.checkpoints import load_variables, save_variables
+from jmpose_jax.train.checkpoints import save_variables
+from jmpose_jax.train.trained import load_variables
+from jmpose_jax.weights import published
 
 BACKBONE = {
-    "width": 8, "num_joints": 15, "stem_features": (8, 8), "stem_block": "basic", "stem_blocks": 1,
+    "width": 8, "stem_features": (8, 8), "stem_block": "basic", "stem_blocks": 1,
     "stage_modules": (1,), "blocks_per_branch": 1,
 }  # fmt: skip
 
@@ -69,10 +76,10 @@ def video(tmp_path_factory):
     return path
 
 
-def run(capsys, **values):
+def run(capsys, *words, **values):
     """Status, standard output and standard error of the command."""
     try:
-        predict.main(["jmpose predict", *(f"--{name}={value}" for name, value in values.items())])
+        predict.main(["jmpose predict", *words, *(f"--{name}={value}" for name, value in values.items())])
         status = 0
     except SystemExit as stop:
         status = stop.code
@@ -82,7 +89,8 @@ def run(capsys, **values):
 
 def fresh():
     """A command defines its flags when it is called, once in a process; take them away for the next call."""
-    for module in ("experiments.predict", "experiments.outputs"):
+    of_commands = [f"experiments.command.{name}" for name in ("outputs", "part", "result_files", "tracking")]
+    for module in ("experiments.predict", *of_commands):
         for flag in flags.FLAGS.flags_by_module_dict().get(module, [])[:]:
             delattr(flags.FLAGS, flag.name)
 
@@ -126,10 +134,8 @@ def test_absent_checkpoint(video, tmp_path, capsys):
     fault(capsys, tmp_path, "does not exist", video=video, checkpoint=tmp_path / "none")
 
 
-def test_missing_flags_are_named_together(checkpoint, tmp_path, capsys):
-    fault(capsys, tmp_path, "--video is missing", checkpoint=checkpoint)
-    fresh()
-    fault(capsys, tmp_path, "--video and --checkpoint are missing")
+def test_without_a_source_it_says_how_one_is_named(checkpoint, tmp_path, capsys):
+    fault(capsys, tmp_path, "nothing to read is named", checkpoint=checkpoint)
 
 
 def test_no_video(checkpoint, tmp_path, capsys):
@@ -223,7 +229,8 @@ def test_people_come_from_one_place(checkpoint, video, tmp_path, capsys):
 
 
 def test_a_url_is_named_as_it_was_given(checkpoint, tmp_path, capsys):
-    fault(capsys, tmp_path, "--video https://x.y/a.mp4: is a URL", video="https://x.y/a.mp4", checkpoint=checkpoint)
+    url = "http://127.0.0.1:9/a.mp4"
+    fault(capsys, tmp_path, f"{url}: cannot be opened", video=url, checkpoint=checkpoint)
 
 
 def test_a_working_folder_with_results(checkpoint, video, tmp_path, capsys, monkeypatch):
@@ -297,7 +304,7 @@ def test_a_read_only_place(checkpoint, video, tmp_path, capsys):
     assert status == 2 and "cannot be written to" in err
 
 
-@pytest.mark.parametrize("name,says", [("", "is a folder"), ("*.mp4", "is a pattern"), ("%06d.jpg", "is a pattern")])
+@pytest.mark.parametrize("name,says", [("", "is empty"), ("*.mp4", "no file matches"), ("%06d.jpg", "frame_*.jpg")])
 def test_what_is_no_video_file(checkpoint, tmp_path, capsys, name, says):
     (tmp_path / "frames").mkdir()
     fault(capsys, tmp_path, says, video=tmp_path / "frames" / name, checkpoint=checkpoint)
@@ -305,6 +312,43 @@ def test_what_is_no_video_file(checkpoint, tmp_path, capsys, name, says):
 
 def test_a_threshold_that_is_no_number(checkpoint, video, tmp_path, capsys):
     fault(capsys, tmp_path, "--draw_threshold=nan", video=video, checkpoint=checkpoint, draw_threshold="nan")
+
+
+@pytest.mark.parametrize(
+    "given,says",
+    [
+        ({"formats": "coco,xml"}, "--formats=xml"),
+        ({"draw": "ids,arrows"}, "--draw=arrows"),
+        ({"overlay": "true", "no_overlay": "true"}, "--no_overlay"),
+    ],
+)
+def test_result_files_that_are_none(checkpoint, video, tmp_path, capsys, given, says):
+    fault(capsys, tmp_path, says, video=video, checkpoint=checkpoint, **given)
+
+
+def test_a_run_leaves_what_it_was_asked_for(checkpoint, video, tmp_path, capsys):
+    given = {"video": video, "checkpoint": checkpoint, "output": tmp_path / "out", "detector": "whole", "max_frames": 2}
+    assert run(capsys, **given, formats="coco,mot", draw="none")[0] == 0
+    everything = {"overlay.mp4", "report.html", "poses.json", "poses.csv", "poses.coco.json", "poses.mot.txt"}
+    assert set(content(tmp_path / "out")) == everything
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    fresh()
+    # What another run left does not stay beside results that are not of it.
+    assert run(capsys, **given, no_overlay="true", report="false", if_exists="replace")[0] == 0
+    assert set(content(tmp_path / "out")) == {"poses.json", "poses.csv", "notes.txt"}
+    fresh()
+    (tmp_path / "out" / "poses.json").unlink()
+    (tmp_path / "out" / "poses.csv").rename(tmp_path / "out" / "poses.mot.txt")
+    status, _, err = run(capsys, **given)
+    assert status == 2 and "poses.mot.txt" in err
+
+
+def test_a_form_without_its_packages(checkpoint, video, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(deeplabcut, "has_hdf5", lambda: False)
+    given = {"video": video, "checkpoint": checkpoint, "output": tmp_path / "out", "detector": "whole", "max_frames": 2}
+    status, out, _ = run(capsys, **given, formats="dlc")
+    assert status == 0 and "poses.dlc.h5 is left out" in out and "pip install" in out
+    assert "poses.dlc.csv" in content(tmp_path / "out") and "poses.dlc.h5" not in content(tmp_path / "out")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -315,6 +359,42 @@ def test_a_checkpoint_that_is_not_finite(checkpoint, video, tmp_path, capsys, va
     save_variables(tmp_path / "broken", jax.tree.unflatten(tree, leaves), config)
     name = jax.tree_util.tree_leaves_with_path(variables)[3][0][-1].key
     fault(capsys, tmp_path, f"/{name} of its", video=video, checkpoint=tmp_path / "broken")
+
+
+def test_movenet_is_asked_for_in_one_way_and_got_or_the_way_out_is_said(
+    checkpoint, video, tmp_path, capsys, monkeypatch
+):
+    fault(capsys, tmp_path, "--model=thunder are both given", video=video, checkpoint=checkpoint, model="thunder")
+    fresh()
+    fault(capsys, tmp_path, "--flip_test is of checkpoints", video=video, flip_test=True)
+    fresh()
+    monkeypatch.setenv("JMPOSE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(published.shutil, "which", lambda name: None)
+    fault(capsys, tmp_path, "there is no npm here; fetch it elsewhere", video=video, detector="whole")
+    fresh()
+    # A given checkpoint is read before anything is fetched for the detector.
+    fault(capsys, tmp_path, "movenet_multipose are in the npm package", video=video, checkpoint=checkpoint)
+
+
+def test_movenet_estimates_without_a_checkpoint(video, tmp_path, capsys, monkeypatch):
+    """With random weights in the place of the published ones: the way of the data, not the poses."""
+    asked = []
+
+    def made_up(names, say):
+        asked.extend(names)
+        images = np.zeros((1, 64, 64, 3), np.float32)
+        models = {name: MoveNet(name.removeprefix("movenet_")) for name in names}
+        shapes = {name: jax.eval_shape(model.init, jax.random.key(0), images) for name, model in models.items()}
+        # As for the checkpoint above: the initialiser would have to be compiled.
+        rng = np.random.default_rng(0)
+        return jax.tree.map(lambda leaf: rng.uniform(-0.05, 0.05, leaf.shape).astype(leaf.dtype), shapes)
+
+    monkeypatch.setattr(predict, "weights", made_up)
+    shutil.copy(video, tmp_path / "mine.mp4")
+    status, out, _ = run(capsys, video=tmp_path / "mine.mp4", detector="whole", model="lightning", max_frames=2)
+    assert status == 0 and asked == ["movenet_lightning"]
+    assert f"{tmp_path / 'mine_poses'}: 2 frames, 2 poses" in out  # beside the video, where no place is given
+    assert (tmp_path / "mine_poses" / "overlay.mp4").is_file()
 
 
 def test_a_model_of_flow(video, tmp_path, capsys):
@@ -353,7 +433,7 @@ def test_lost_frames_are_named(checkpoint, video, tmp_path, capsys):
 # Sends signals to itself at a given moment: while frame N is drawn, or while the tables are written.
 SIGNALLED = """
 import os, signal, sys
-from jmpose_jax.inference import pipeline
+from jmpose_jax.inference import overlay, pipeline
 from experiments import predict
 moment, number, times = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 calls = iter(range(1000))
@@ -370,11 +450,11 @@ if moment == "loading":
     from jmpose_jax.train import checkpoints
     checkpoints.ocp.load_checkpointables = watched(checkpoints.ocp.load_checkpointables, 0)
 elif moment == "tables":
-    pipeline.write_csv = watched(pipeline.write_csv, 0)
+    pipeline.write_files = watched(pipeline.write_files, 0)
 elif moment == "detector":
     predict.make_detector = lambda name, make=predict.make_detector: watched(make(name), 2)
 else:
-    pipeline.draw_people = watched(pipeline.draw_people, int(moment))
+    overlay.draw_people = watched(overlay.draw_people, int(moment))
 predict.main(["jmpose predict", *sys.argv[4:]])
 """
 
@@ -396,7 +476,7 @@ def test_signals(checkpoint, video, tmp_path, moment, number, times, frames):
         assert "no frame was done" in last and list(tmp_path.iterdir()) == []
         return
     assert f"{frames} frames" in last
-    assert sorted(content(tmp_path / "out/deep")) == ["overlay.mp4", "poses.csv", "poses.json"]
+    assert sorted(content(tmp_path / "out/deep")) == ["overlay.mp4", "poses.csv", "poses.json", "report.html"]
     assert len(list(VideoReader(tmp_path / "out/deep/overlay.mp4"))) == frames
     assert len(json.loads((tmp_path / "out/deep/poses.json").read_text())["images"]) == frames
 
@@ -417,15 +497,70 @@ def test_signals_at_any_moment(checkpoint, video, tmp_path, seed):
         time.sleep(rng.uniform(0, 0.2))
     _, err = command.communicate()
     found = sorted(content(tmp_path / "out")) if (tmp_path / "out").exists() else None
-    assert found in (None, ["overlay.mp4", "poses.csv", "poses.json"]), err
+    assert found in (None, ["overlay.mp4", "poses.csv", "poses.json", "report.html"]), err
     if found:
         count = len(json.loads((tmp_path / "out/poses.json").read_text())["images"])
         assert len(list(VideoReader(tmp_path / "out/overlay.mp4"))) == count >= 1
 
 
 def test_what_is_not_known_of_frame_numbers_is_said():
-    reader = SimpleNamespace(announced_frames=60, expected_frames=60)
+    reader = SimpleNamespace(announced_frames=60, expected_frames=60, remark="", pictures=False)
     summary = Summary(50, 0, 0, missing=8, unsure=17, jumps=((33, 2),))
     text = predict._remarks(summary, reader)
     assert "8 of them" in text and "17" in text and "before frame 33" in text
     assert predict._remarks(Summary(60, 0, 0), reader) == ""
+
+
+def test_sources_of_several_kinds_in_one_run(checkpoint, video, tmp_path, capsys):
+    (tmp_path / "pics").mkdir()
+    for n, size in enumerate([(96, 128), (96, 128), (128, 96)]):
+        Image.fromarray(np.full((*size, 3), 60, np.uint8)).save(tmp_path / "pics" / f"p{n}.png")
+    place = tmp_path / "out"
+    words = [str(video), str(tmp_path / "pics")]
+    status, out, err = run(capsys, *words, checkpoint=checkpoint, output=place, detector="whole", formats="dlc")
+    assert status == 0 and out.count("\n") == 2, err
+    assert "6 frames, 6 poses, 1 tracks" in out and "3 frames, 3 poses" in out
+    assert (place / video.stem / "overlay.mp4").is_file() and (place / video.stem / "report.html").is_file()
+    drawn = sorted(path.name for path in (place / "pics" / "overlay").iterdir())
+    assert drawn == ["p0.jpg", "p1.jpg", "p2.jpg"] and not (place / "pics" / "report.html").exists()
+    content = json.loads((place / "pics" / "poses.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["p0.png", "p1.png", "p2.png"]
+    with open(place / "pics" / "poses.csv", newline="") as file:
+        assert {(row["frame"], row["time_s"]) for row in csv.DictReader(file)} == {("0", ""), ("1", ""), ("2", "")}
+
+
+def test_a_part_keeps_the_numbers_and_times_of_the_whole(checkpoint, video, tmp_path, capsys):
+    given = {"checkpoint": checkpoint, "detector": "whole", "formats": "mot,dlc"}
+    status, out, err = run(capsys, str(video), output=tmp_path / "out", start=1, end=6, stride=2, **given)
+    assert status == 0 and "3 frames, 3 poses" in out, err
+    with open(tmp_path / "out/poses.csv", newline="") as file:
+        times = {row["frame"]: float(row["time_s"]) for row in csv.DictReader(file)}
+    rate = float(VideoReader(video).rate)
+    assert times == {str(n): pytest.approx(n / rate, abs=1e-5) for n in (1, 3, 5)}
+    assert [line.split(",")[0] for line in (tmp_path / "out/poses.mot.txt").read_text().splitlines()] == ["2", "4", "6"]
+    rows = (tmp_path / "out/poses.dlc.csv").read_text().splitlines()[4:]
+    assert [row.split(",")[0] for row in rows] == ["1", "3", "5"]
+    first = next(VideoReader(tmp_path / "out/overlay.mp4").frames())
+    assert first.time == 0
+    fresh()
+    fault(capsys, tmp_path / "again", "--start=6", video=video, start=6, **given)
+    fresh()
+    fault(capsys, tmp_path / "again", "--end=1", video=video, end="1", start="3", **given)
+
+
+def test_people_are_looked_for_less_often_where_that_is_asked_for(checkpoint, video, tmp_path, capsys, monkeypatch):
+    looked = []
+
+    def detector(name):
+        def find(index, image):
+            looked.append(index)
+            return Detections(np.array([[10, 10, 30, 60]], np.float32), np.array([0.9], np.float32))
+
+        return find
+
+    monkeypatch.setattr(predict, "make_detector", detector)
+    given = {"checkpoint": checkpoint, "video": video, "detector": "hog"}
+    status, out, err = run(capsys, output=tmp_path / "out", detect_every=4, **given)
+    assert status == 0 and "6 frames, 6 poses, 1 tracks" in out and looked == [0, 4, 5], err
+    fresh()
+    fault(capsys, tmp_path / "none", "--detector=whole", **given | {"detector": "whole"}, detect_every=2)

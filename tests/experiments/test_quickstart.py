@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from experiments import report
-from experiments.comparison import ROWS, SUBSETS
+from experiments.evaluation.comparison import ROWS, SUBSETS
+from experiments.pictures import report
 from experiments.quickstart import SCALES, Clock, _claim, closing_words, equal_time_steps, run, videos_of
 from jmpose_jax.errors import InputError
 from jmpose_jax.metrics.posetrack import JOINT_GROUPS
@@ -99,7 +99,7 @@ def test_training_videos_hold_one_complete_window_and_every_split_is_rendered():
 
 def test_a_finished_quickstart_is_not_written_again(finished, capsys):
     assert run(finished, "smoke", 0) == result()  # the report alone is missing
-    assert "report.md" in {path.name for path in finished.iterdir()}
+    assert {"report.md", "report.html"} <= {path.name for path in finished.iterdir()}
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in finished.iterdir()}
     capsys.readouterr()
     assert run(finished, "smoke", 0) == result()
@@ -136,7 +136,8 @@ def test_a_model_of_ten_steps_announces_its_figures_with_a_warning(tmp_path, ste
     found = result(steps=steps)
     (tmp_path / "evaluation.json").write_text(json.dumps(found))
     report.write_report(tmp_path, {"draw": 1.0}, 2.0**30)
-    for text in (closing_words(tmp_path, found), (tmp_path / "report.md").read_text()):
+    pages = [(tmp_path / name).read_text() for name in ("report.md", "report.html")]
+    for text in (closing_words(tmp_path, found), *pages):
         assert "50.0" in text and ("10 steps" in text and "mean nothing" in text) == warned
         assert not warned or text.index("mean nothing") < text.index("50.0")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.train import train
-from jmpose_jax.train import checkpoints
+from jmpose_jax.train import trained as trained_models
 from tests.commands import run
 
 
@@ -29,7 +29,7 @@ def test_a_run_goes_on_without_a_config(small_backbone, command, tmp_path):
         status == 0
         and out == f"trained: {tmp_path}\n"
         and "8 of 8, 2 of them now" in err
-        and checkpoints.find_checkpoint(tmp_path).name == "8"
+        and trained_models.find_checkpoint(tmp_path).name == "8"
     )
     status, _, err = command(f"--workdir={tmp_path}", "--config.optimizer.learning_rate=1")
     assert status == 2 and "config.optimizer.learning_rate: 0.003 -> 1.0" in err

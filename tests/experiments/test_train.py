@@ -1,15 +1,16 @@
 """Training from a config: metrics, going on in the same workdir, stages, and input at fault."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from data_pipeline.clips import ClipTable
-from experiments.evaluate import evaluate
+from data_pipeline.clips.table import ClipTable
+from experiments.evaluation.poses import evaluate
 from experiments.train import train
 from jmpose_jax.errors import InputError, NonFiniteLoss
-from jmpose_jax.train import checkpoints
+from jmpose_jax.train import trained as trained_models
 from jmpose_jax.train.writers import read_metrics
 
 
@@ -28,13 +29,15 @@ def test_a_run_started_again_equals_one_never_stopped(small_backbone, tmp_path, 
 
     original = module.train_loop
 
-    def interrupted(*arguments, report, **options):
+    def interrupted(*arguments):
+        *others, hooks = arguments
+
         def stop_at_four(step, scalars):
             if step == 4:
                 raise KeyboardInterrupt
-            report(step, scalars)
+            hooks.report(step, scalars)
 
-        return original(*arguments, report=stop_at_four, **options)
+        return original(*others, dataclasses.replace(hooks, report=stop_at_four))
 
     module.train_loop = interrupted
     try:
@@ -73,7 +76,7 @@ def test_stage_two_leaves_the_backbone_of_stage_one_alone(small_backbone, small_
     terms = set(read_metrics(tmp_path / "jmpose")[0])
     assert {"loss/heatmap", "loss/relevancy", "loss/complement", "loss/redundancy", "loss/predictor_fit"} <= terms
 
-    config, model, variables = checkpoints.load_model(tmp_path / "jmpose")
+    config, model, variables = trained_models.load_model(tmp_path / "jmpose")
     assert config["model"]["name"] == "jmpose"
     assert json.loads((tmp_path / "jmpose" / "config.json").read_text())["train"]["steps"] == 6
     np.testing.assert_array_equal(

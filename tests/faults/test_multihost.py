@@ -101,6 +101,12 @@ def test_ctrl_c_in_one_process_stops_both_at_one_step(tmp_path):
     assert "Traceback" not in "".join(errors)
 
 
+def line_of(errors, words):
+    """The one line of ours that has the words. gRPC's threads may still write of the lost connection behind it."""
+    (line,) = (line for line in errors.splitlines() if line.startswith("jmpose ") and words in line)
+    return line
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 @pytest.mark.parametrize("fault, seconds", [(signal.SIGKILL, 10), (signal.SIGSTOP, 45)])
 def test_a_host_that_dies_or_falls_silent_ends_the_other_and_the_pair_goes_on(tmp_path, victim, fault, seconds):
@@ -112,8 +118,7 @@ def test_a_host_that_dies_or_falls_silent_ends_the_other_and_the_pair_goes_on(tm
     errors = other.communicate(timeout=300)[1]
     assert time.monotonic() - began < seconds
     assert other.returncode == 69, errors
-    assert "another process of the run died or cannot be reached" in errors.splitlines()[-1]
-    assert "run the same command on all hosts again" in errors.splitlines()[-1]
+    assert "run the same command on all hosts again" in line_of(errors, "another process of the run died or cannot be")
     assert "Traceback" not in errors
     pair[victim].kill()
     pair[victim].communicate()
@@ -135,9 +140,9 @@ def test_an_input_at_fault_on_one_host_ends_both_with_what_each_knows(tmp_path):
     pair = start(tmp_path, 2, 1, steps=50, fault=[1, 7], save_every=2)
     errors = [p.communicate(timeout=300)[1] for p in pair]
     assert pair[1].returncode == 2, errors
-    assert errors[1].splitlines()[-1].endswith("the shard of this process is damaged")
+    assert line_of(errors[1], "the shard of this process is damaged").endswith("damaged")
     assert pair[0].returncode == 69, errors
-    assert "another process of the run died or cannot be reached" in errors[0].splitlines()[-1]
+    assert line_of(errors[0], "another process of the run died or cannot be reached")
 
 
 def test_hosts_that_hold_different_parameters_are_found(tmp_path):

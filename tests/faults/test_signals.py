@@ -26,6 +26,7 @@ def tiny(workdir):
     return [sys.executable, str(REPOSITORY / "tests" / "tiny_run.py"), json.dumps(settings)]
 
 
+@pytest.mark.slow
 def test_lives_that_signals_end_at_random_go_on_as_one_run(tmp_path):
     expected, seconds = signals.undisturbed(tiny, tmp_path, ENVIRONMENT)
     assert sorted(expected) == list(range(1, 21))
@@ -65,7 +66,7 @@ def script(text, number, after=0.3, patience=20.0, times=1):
 
 COMMAND = """
 import hashlib, sys, time
-from experiments.ending import guarded
+from experiments.command.ending import guarded
 from jmpose_jax import stopping
 stopping.install()
 def held():  # as a compilation does: no line of Python for seconds, the interpreter's lock free
@@ -88,7 +89,7 @@ def stopping_name(number):
 
 @pytest.mark.parametrize("times", [1, 4])
 def test_what_happens_is_said_at_once_though_the_main_thread_is_held(times):
-    run = COMMAND.replace("40_000_000", "4_000_000") + (
+    run = COMMAND.replace("40_000_000", "10_000_000") + (  # the signals come meanwhile, on a busy machine too
         "def run():\n"
         "    with stopping.StopNotice('stopping after the step') as notice:\n"
         "        held()\n"

@@ -13,8 +13,8 @@ from jmpose_jax.inference.detectors import (
     make_detector,
     non_maximum_suppression,
 )
-from jmpose_jax.inference.tracking import box_iou
-from jmpose_jax.inference.video import VideoReader
+from jmpose_jax.inference.tracking.likeness import box_iou
+from jmpose_jax.inference.video.reader import VideoReader
 
 
 def test_suppression():
@@ -53,3 +53,10 @@ def test_box_outside_the_image_is_a_fault():
     assert len(table(0, image)) == 1 and len(table(1, image)) == 0
     with pytest.raises(InputError, match=r"boxes.json: box \[70.0, 4.0, 20.0, 20.0\] of frame 3 lies outside"):
         table(3, image)
+
+
+def test_a_box_inside_another_stays_where_the_union_counts():
+    boxes = np.array([[0, 0, 100, 200], [40, 80, 30, 60], [5, 0, 100, 200]], np.float32)
+    scores = np.array([0.9, 0.8, 0.7], np.float32)
+    assert non_maximum_suppression(boxes, scores, 0.7).tolist() == [0]
+    assert non_maximum_suppression(boxes, scores, 0.7, of_union=True).tolist() == [0, 1]

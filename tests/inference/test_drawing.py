@@ -1,11 +1,10 @@
 """Pictures: what must show shows, where it must, and nothing is drawn into the arguments."""
 
-import cv2
 import numpy as np
 import pytest
 
 from jmpose_jax.inference import drawing
-from jmpose_jax.skeletons import POSETRACK15
+from jmpose_jax.skeletons import COCO17, POSETRACK15, POSETRACK17
 
 
 @pytest.fixture
@@ -77,14 +76,23 @@ def test_flow_colours():
     assert drawing.flow_to_color(np.zeros((3, 3, 2))).min() == 255
 
 
-def test_panel_keeps_shapes_and_places():
-    red = np.zeros((50, 100, 3), np.uint8)
-    red[..., 0] = 255
-    sheet = drawing.panel([[red, red], [red]], ["first", "second"], cell=(64, 64), gap=8)
-    assert sheet.shape == (22 + 2 * 64 + 3 * 8, 2 * 72 + 8, 3)
-    mask = (sheet[..., 0] > 200) & (sheet[..., 1] < 60)
-    count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    assert count == 4
-    assert (stats[1:, cv2.CC_STAT_WIDTH] == 64).all() and (stats[1:, cv2.CC_STAT_HEIGHT] == 32).all()
-    assert (sheet[:30] < 100).all(axis=-1).any()  # the captions
-    assert drawing.panel([], None).shape == (8, 8, 3)
+def test_boxes_and_ids_are_parts(image):
+    arguments = (image, np.full((1, 15, 2), np.nan), np.ones((1, 15)), np.array([[20, 30, 60, 90]]), np.array([3]))
+    drawn = {parts: drawing.draw_people(*arguments, parts=parts) != image for parts in ((), ("boxes",), ("ids",))}
+    assert not drawn[()].any()
+    assert drawn[("boxes",)][110:125, 20:80].any() and not drawn[("ids",)][60:].any()  # the lower edge
+    assert drawn[("ids",)][:30, 50:60].any()  # a tab over the person's middle
+
+
+@pytest.mark.parametrize("skeleton", [POSETRACK15, POSETRACK17, COCO17])
+def test_the_head_is_joined_to_the_shoulders(image, skeleton):
+    keypoints = np.full((skeleton.num_joints, 2), np.nan)
+    upper = "nose" if skeleton is COCO17 else "head_bottom"
+    for joint, place in ((upper, (150, 20)), ("left_shoulder", (190, 120)), ("right_shoulder", (110, 120))):
+        keypoints[skeleton.index(joint)] = place
+    drawn = drawing.draw_pose(image, keypoints, skeleton=skeleton, height=100)
+    for y in (40, 70, 100):
+        np.testing.assert_allclose(drawn[y, 150], drawing.SIDE_COLORS["middle"], atol=40)
+    keypoints[skeleton.index("left_shoulder")] = np.nan
+    drawn = drawing.draw_pose(image, keypoints, skeleton=skeleton, height=100)
+    np.testing.assert_array_equal(drawn[40:100, 150], image[40:100, 150])

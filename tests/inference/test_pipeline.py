@@ -7,6 +7,7 @@ import tracemalloc
 from fractions import Fraction
 
 import av
+import jax
 import numpy as np
 import pytest
 
@@ -16,8 +17,10 @@ from jmpose_jax.inference.detectors import BoxTable, Detections, make_detector
 from jmpose_jax.inference.estimate import to_image
 from jmpose_jax.inference.pipeline import NothingDone, estimate_poses, predict_video
 from jmpose_jax.inference.predictor import Predictor
-from jmpose_jax.inference.video import VideoReader, VideoWriter
+from jmpose_jax.inference.tracking.tracker import TrackingOptions
+from jmpose_jax.inference.video.reader import VideoReader, VideoWriter
 from jmpose_jax.metrics.reading import read_sequence
+from jmpose_jax.skeletons import COCO17
 
 SIZE = (160, 120)
 
@@ -75,6 +78,73 @@ def test_poses_and_identities_in_order(predictor):
     assert {int(poses.track_ids[0]) for poses in found if poses.index % 4} == {1}
 
 
+def test_pictures_that_do_not_follow_each_other_have_no_neighbours_and_identities_of_their_own():
+    seen = []
+
+    def watch(variables, batch):
+        seen.append(np.asarray(batch.frames))
+        return middle(variables, batch)
+
+    estimator = Predictor(watch, {}, input_size=(64, 48), delta=2, flow_source="none", batch_size=4)
+    with jax.disable_jit():
+        found = list(estimate_poses(frames(7), estimator, detect, related=False))
+    assert [poses.track_ids.tolist() for poses in found] == [[0], [1, 0], [1, 0], [1, 0], [0], [1, 0], [1, 0]]
+    clips = np.concatenate(seen)
+    assert (clips == clips[:, 2:3]).all()  # the picture itself five times
+
+
+def test_given_identities_are_kept(predictor):
+    def numbered(index, image):
+        found = detect(index, image)
+        return Detections(found.boxes, found.scores, np.array([9, 4])[-len(found) :])
+
+    found = list(estimate_poses(frames(6), predictor, numbered, tracking=TrackingOptions(min_track_length=99)))
+    assert [poses.track_ids.tolist() for poses in found] == [[4], [9, 4], [9, 4], [9, 4], [4], [9, 4]]
+    assert all((poses.track_scores == 1).all() for poses in found)
+
+
+def test_a_hidden_person_does_not_get_anothers_pose(predictor):
+    def twice(index, image):
+        x, y = place(index)
+        boxes = np.array([[x - 1, y - 1, 22, 42], [x, y, 20, 40], [100, 60, 20, 40]], np.float32)
+        return Detections(boxes, np.array([0.5, 0.9, 0.9], np.float32))
+
+    def spread(variables, batch):
+        """Joints all over the bright square, wherever the box is."""
+        points, scores = middle(variables, batch)
+        return points + np.stack([np.linspace(-9, 9, 15), np.linspace(-19, 19, 15)], -1), scores
+
+    model = Predictor(spread, {}, input_size=(64, 48), delta=0, batch_size=4)
+    for poses in estimate_poses(frames(3), model, twice):
+        np.testing.assert_allclose(poses.boxes[:, 0], [place(poses.index)[0], 100])
+        assert poses.track_ids.tolist() == [0, 1]
+
+
+def test_options_of_tracking(predictor, video, tmp_path):
+    def flash(index, image):
+        found = detect(index, image)
+        if index != 5:
+            return found
+        return Detections(
+            np.append(found.boxes, [[120, 5, 20, 40]], 0).astype(np.float32), np.append(found.scores, 0.8)
+        )
+
+    for options, expected in (
+        (TrackingOptions(), (11, 20, 3)),
+        (TrackingOptions(min_track_length=2), (11, 19, 2)),
+        (TrackingOptions(max_people=1), (11, 11, 1)),
+        (TrackingOptions(min_box_score=0.6), (11, 12, 2)),
+        (TrackingOptions(min_box_score=0.6, min_track_length=2), (11, 11, 1)),
+    ):
+        summary = predict_video(predictor, video, tmp_path / "out", flash, tracking=options)
+        assert (summary.frames, summary.persons, summary.tracks) == expected
+        content = json.loads((tmp_path / "out/poses.json").read_text())
+        assert sorted({a["track_id"] for a in content["annotations"]}) == list(range(expected[2]))
+        assert all(0 <= a["track_score"] <= 1 for a in content["annotations"])
+    with open(tmp_path / "out/poses.csv", newline="") as file:
+        assert all(0 < float(row["track_score"]) <= 1 for row in csv.DictReader(file))
+
+
 def test_files(predictor, video, tmp_path):
     reported = []
     summary = predict_video(
@@ -82,7 +152,12 @@ def test_files(predictor, video, tmp_path):
     )
     assert (summary.frames, summary.persons, summary.tracks) == (11, 19, 2)
     assert reported == list(range(11))
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["overlay.mp4", "poses.csv", "poses.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "overlay.mp4",
+        "poses.csv",
+        "poses.json",
+        "report.html",
+    ]
     drawn = list(VideoReader(tmp_path / "out/overlay.mp4"))
     assert len(drawn) == 11 and drawn[0].shape == (120, 160, 3)
     original = list(VideoReader(video))
@@ -113,7 +188,7 @@ def test_a_sparse_list_of_images_keeps_its_frames(predictor, video, tmp_path):
     assert [image["id"] for image in content["images"]] == list(range(500, 511))
     assert all(content["images"][frame] == entry for frame, entry in known.items())
     with open(tmp_path / "out/poses.csv", newline="") as file:
-        assert all(int(row["image_id"]) == 500 + int(row["frame"]) for row in csv.DictReader(file))
+        assert {row["frame"] for row in csv.DictReader(file)} == {str(frame) for frame in range(11)}
 
 
 def test_nobody_in_the_video(predictor, video, tmp_path):
@@ -158,6 +233,51 @@ def test_the_overlay_keeps_the_times(predictor, make_video, tmp_path):
     path = make_video("v.mkv", 7, times=times, time_base=Fraction(1, 1000))
     predict_video(predictor, path, tmp_path / "out", make_detector("whole"))
     assert [frame.time * 1000 for frame in VideoReader(tmp_path / "out/overlay.mp4").frames()] == times
+    with open(tmp_path / "out/poses.csv", newline="") as file:
+        assert list(dict.fromkeys(float(row["time_s"]) for row in csv.DictReader(file))) == [t / 1000 for t in times]
+
+
+def test_all_joints_of_the_model_are_kept(video, tmp_path):
+    def line(variables, batch):
+        """COCO's 17 joints beside one another; the score is the joint's number over 20."""
+        points = np.broadcast_to(np.stack([np.arange(17.0), np.full(17, 9.0)], -1), (batch.frames.shape[0], 17, 2))
+        return to_image(points, batch.transform), np.arange(17) / 20 + 0 * batch.box_score[:, None]
+
+    model = Predictor(line, {}, input_size=(64, 48), delta=0, skeleton="coco17", batch_size=4)
+    predict_video(model, video, tmp_path / "out", detect, formats=("coco",))
+    with open(tmp_path / "out/poses.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["joint"] for row in rows[:17]] == list(COCO17.joints)
+    assert [float(row["score"]) for row in rows[:17]] == pytest.approx(np.arange(17) / 20)
+    names = json.loads((tmp_path / "out/poses.json").read_text())["categories"][0]["keypoints"]
+    first = json.loads((tmp_path / "out/poses.json").read_text())["annotations"][0]
+    ear = names.index("left_ear")
+    assert first["keypoints"][3 * ear : 3 * ear + 2] == pytest.approx(
+        [float(rows[3]["x"]), float(rows[3]["y"])], abs=1e-3
+    )
+    assert first["box_score"] == pytest.approx(0.9)
+
+
+def test_which_files_are_left(predictor, video, tmp_path):
+    predict_video(predictor, video, tmp_path / "a", detect, overlay=False, page=False, formats=("mot", "coco"))
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {
+        "poses.json", "poses.csv", "poses.coco.json", "poses.mot.txt"
+    }  # fmt: skip
+    predict_video(predictor, video, tmp_path / "b", detect, overlay=False)
+    assert {path.name for path in (tmp_path / "b").iterdir()} == {"poses.json", "poses.csv", "report.html"}
+
+
+def test_joints_below_the_threshold_are_not_drawn(video, tmp_path):
+    def unsure(variables, batch):
+        points, scores = middle(variables, batch)
+        return points, 0 * scores + 0.29
+
+    model = Predictor(unsure, {}, input_size=(64, 48), delta=0, batch_size=4)
+    for name, options in (("hidden", {}), ("shown", {"draw_threshold": 0.28})):
+        predict_video(model, video, tmp_path / name, detect, draw=(), max_frames=1, **options)
+    hidden, shown = (next(iter(VideoReader(tmp_path / name / "overlay.mp4"))) for name in ("hidden", "shown"))
+    original = next(iter(VideoReader(video))).astype(int)
+    assert np.abs(hidden - original).max() < 40 < np.abs(shown - original).max()
 
 
 def test_a_change_of_size(predictor, make_video, tmp_path):
@@ -184,7 +304,7 @@ def test_a_stop_ends_the_files_with_what_is_done(predictor, video, tmp_path, ask
     content = json.loads((tmp_path / "out/poses.json").read_text())
     assert len(content["images"]) == summary.frames and len(content["annotations"]) == summary.persons
     assert len((tmp_path / "out/poses.csv").read_text().splitlines()) == 1 + 15 * summary.persons
-    assert len(list((tmp_path / "out").iterdir())) == 3
+    assert len(list((tmp_path / "out").iterdir())) == 4
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -201,10 +321,10 @@ def test_what_is_not_finite_is_never_written(video, tmp_path, value, of):
 
 
 def test_no_room_for_the_tables(predictor, video, tmp_path, monkeypatch):
-    def full(*arguments):
+    def full(*arguments, **named):
         raise OSError(errno.EFBIG, "File too large")
 
-    monkeypatch.setattr(pipeline, "write_csv", full)
+    monkeypatch.setattr(pipeline, "write_files", full)
     with pytest.raises(NoSpace, match="out: no room"):
         predict_video(predictor, video, tmp_path / "out", detect)
     assert not (tmp_path / "out").exists()

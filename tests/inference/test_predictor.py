@@ -68,7 +68,7 @@ def test_flow_goes_into_the_batch():
     assert batch.flow.shape == (2, 2, 32, 24, 2) and not batch.flow[1].any()
     magnification = 1 / transform[0, 0]
     np.testing.assert_allclose(np.median(batch.flow[0], axis=(1, 2))[:, 0], 3 * magnification, rtol=0.1)
-    plain = Predictor(brightest, {}, input_size=(128, 96), delta=1, flow_source="raft", batch_size=2)
+    plain = Predictor(brightest, {}, input_size=(128, 96), delta=1, flow_source="none", batch_size=2)
     assert plain.batch([crops], [transform], [1.0]).flow is None
 
 

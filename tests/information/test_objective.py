@@ -21,7 +21,7 @@ from jmpose_jax.information import (
     term_scales,
 )
 from jmpose_jax.information.variational import kl
-from jmpose_jax.losses import term_weights
+from jmpose_jax.losses import JMPoseObjective
 from jmpose_jax.ops.heatmaps import encode
 
 SHAPE, JOINTS = (2, 6, 5, 4), 3
@@ -140,7 +140,7 @@ def by_estimator(layer):
 
         def total(variables, joint, motion, module=module, chosen=chosen):
             predictions = module.apply(variables, joint, motion)
-            values = orthogonality_terms(joint, motion, predictions, aggregated, estimators=chosen, valid=valid)
+            values = orthogonality_terms(joint, motion, predictions, aggregated, valid=valid)
             return sum(values[term] for term in INFORMATION_TERMS), values
 
         gradient = jax.jit(jax.grad(total, argnums=(0, 1, 2), has_aux=True))
@@ -172,7 +172,7 @@ def test_every_term_may_have_an_estimator_of_another_kind(layer):
     @functools.partial(jax.jit, static_argnums=0)
     def terms(module, params):
         predictions = module.apply({"params": params}, joint, motion)
-        return orthogonality_terms(joint, motion, predictions, aggregated, estimators=dict(module.estimators))
+        return orthogonality_terms(joint, motion, predictions, aggregated)
 
     def made(chosen):
         module = InformationPredictors(JOINTS, FrozenDict(chosen))
@@ -213,9 +213,7 @@ def test_predictors_that_know_nothing_start_within_what_there_is_to_know(layer):
     def shares(module, variables):
         chosen = dict(module.estimators)
         scales = term_scales("heatmap_loss", chosen, pixels=30, samples=6, layers=1, empty_loss=1.0)
-        values = orthogonality_terms(
-            joint, motion, module.apply(variables, joint, motion), aggregated, estimators=chosen
-        )
+        values = orthogonality_terms(joint, motion, module.apply(variables, joint, motion), aggregated)
         return {term: 3 * values[term] * scales[term] for term in INFORMATION_TERMS}, values["predictor_fit"]
 
     found = {}
@@ -231,19 +229,21 @@ def test_predictors_that_know_nothing_start_within_what_there_is_to_know(layer):
 
 
 def test_weights_of_the_terms():
-    weights = {"heatmap": 100.0, "relevancy": 2.0, "complement": 0.0, "predictor_fit": 7.0}
-    assert term_weights(weights, 0.5) == weights | {"relevancy": 1.0}
-    assert term_weights(weights, 0.5, "heatmap_loss") == weights | {"relevancy": 100.0}
+    weights = {"heatmap": 100.0, "relevancy": 2.0, "complement": 0.0, "redundancy": 0.0, "predictor_fit": 7.0}
+    assert JMPoseObjective(alpha=0.5, weights=weights).term_weights() == weights | {"relevancy": 1.0}
+    assert JMPoseObjective(alpha=0.5, normalization="heatmap_loss", weights=weights).term_weights() == weights | {
+        "relevancy": 100.0
+    }
 
 
 def test_choices_that_cannot_be_are_refused():
     for chosen, message in (
-        ({"relevance": "vsd"}, "loss.estimators.relevance is no information term"),
+        ({"relevance": "vsd"}, "estimators: 'relevance' is no information term"),
         ({"relevancy": "clubs"}, "'clubs' is unknown"),
     ):
         with pytest.raises(InputError, match=message):
             resolve_estimators(chosen)
-    with pytest.raises(InputError, match="loss.normalization='nats' is unknown"):
+    with pytest.raises(InputError, match="normalization='nats' is unknown"):
         term_scales("nats", None, pixels=4, samples=4, layers=1, empty_loss=1.0)
 
 
@@ -278,9 +278,7 @@ def test_standardized_features_leave_no_way_out_by_shrinking():
 
     @jax.jit
     def terms(joint, motion):
-        found = orthogonality_terms(
-            joint, motion, module.apply(variables, joint, motion), aggregated, features="standardized"
-        )
+        found = orthogonality_terms(joint, motion, module.apply(variables, joint, motion), aggregated)
         return jnp.stack([found[name] for name in TERMS])
 
     expected = terms(joint, motion)
@@ -288,5 +286,5 @@ def test_standardized_features_leave_no_way_out_by_shrinking():
     np.testing.assert_allclose(terms(joint * 0.1 + 3, motion * 20 - 1), expected, rtol=1e-4)
     gradient = jax.jit(jax.jacrev(lambda s: terms(joint * s, motion)))(jnp.float32(1))
     np.testing.assert_allclose(gradient, 0, atol=1e-4)
-    with pytest.raises(InputError, match="loss.features='whitened' is unknown"):
-        orthogonality_terms(joint, motion, module.apply(variables, joint, motion), aggregated, features="whitened")
+    with pytest.raises(InputError, match="features='whitened'"):
+        InformationPredictors(JOINTS, features="whitened").apply(variables, joint, motion)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.losses.flow import average_cells, endpoint_error, flow_losses, known_flow, sequence_loss
+from jmpose_jax.losses.flow import FlowObjective, average_cells, endpoint_error, known_flow, sequence_loss
 from jmpose_jax.records import ClipBatch, FlowOutput
 
 
@@ -47,7 +47,7 @@ def test_pixels_without_a_flow_do_not_count():
     assert known[0, 1].all() and known[1, 0].all() and not known[1, 1].any()
 
     flow = rng.normal(0, 2, (3, 2, 2, 8, 12, 2)).astype(np.float32)
-    terms = flow_losses(FlowOutput(flow, first, second), batch)
+    terms = FlowObjective()(FlowOutput(flow, first, second), batch)
     cells = flow.reshape(3, 2, 2, 4, 2, 6, 2, 2).mean((4, 6))
     np.testing.assert_allclose(average_cells(jnp.asarray(flow), 2), cells, atol=1e-6)
     total, count = terms["sequence"]
@@ -57,11 +57,11 @@ def test_pixels_without_a_flow_do_not_count():
     np.testing.assert_allclose(total / count, distance[known > 0].mean(), rtol=1e-5)
     np.testing.assert_allclose(endpoint_error(cells[-1], batch.flow), distance, rtol=1e-5)
 
-    unknown = flow_losses(FlowOutput(flow.copy(), first, second), batch.replace(valid=np.array([1.0, 0.0])))
+    unknown = FlowObjective()(FlowOutput(flow.copy(), first, second), batch.replace(valid=np.array([1.0, 0.0])))
     assert float(unknown["endpoint_error"][1]) == known[0].sum()
 
 
 def test_a_batch_without_flow_is_refused():
     batch = clips(np.random.default_rng(4)).replace(flow=None)
     with pytest.raises(InputError, match="flow_source to exact"):
-        flow_losses(FlowOutput(jnp.zeros((1, 2, 2, 8, 12, 2)), batch.frames[:, :2], batch.frames[:, 1:]), batch)
+        FlowObjective()(FlowOutput(jnp.zeros((1, 2, 2, 8, 12, 2)), batch.frames[:, :2], batch.frames[:, 1:]), batch)

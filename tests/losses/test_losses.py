@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 from jmpose_jax import losses
-from jmpose_jax.information import TERMS, LayerPredictions, PredictorLogits
+from jmpose_jax.information import DEFAULT_ESTIMATORS, TERMS, LayerPredictions, PredictorLogits
 from jmpose_jax.ops.heatmaps import encode
-from jmpose_jax.records import ClipBatch, PoseOutput
+from jmpose_jax.records import ClipBatch, JMPoseOutput
 
-_compute = jax.jit(losses.compute, static_argnames=("sigma", "target"))
+
+def _compute(output, batch, **options):
+    objective = losses.JMPoseObjective(**options)
+    return jax.jit(lambda output, batch: objective(output, batch))(output, batch)
 
 
 def test_heatmap_loss_equals_the_lineage(shared):
@@ -55,16 +58,18 @@ def example():
         valid=jnp.ones(3),
     )
     joint, motion = uniform(2, 3, 8, 6, 5)
-    predictions = LayerPredictions(*(PredictorLogits(*uniform(3, 3, 8, 6, 4)) for _ in range(2)))
-    output = PoseOutput(
+    predictions = LayerPredictions(
+        *(PredictorLogits(*uniform(3, 3, 8, 6, 4)) for _ in range(2)), {}, tuple(DEFAULT_ESTIMATORS.items())
+    )
+    output = JMPoseOutput(
         heatmaps=uniform(3, 8, 6, 4),
         initial_heatmaps=jnp.zeros((3, 5, 8, 6, 4)),
-        features={
-            "aggregated_heatmaps": uniform(3, 8, 6, 4),
-            "joint_layers": [joint, 2 * joint],
-            "motion_layers": [motion, motion],
-            "predictors": [predictions, predictions],
-        },
+        aggregated=uniform(3, 8, 6, 4),
+        flow=None,
+        motion=motion,
+        joint=joint,
+        layers=((joint, motion), (2 * joint, motion)),
+        predictions=(predictions, predictions),
     )
     return output, batch
 
@@ -73,7 +78,7 @@ def test_terms_that_apply(example):
     output, batch = example
     terms = _compute(output, batch, sigma=1.5, target="exact")
     assert set(terms) == {"heatmap", *TERMS}
-    assert set(_compute(output.replace(features={}), batch)) == {"heatmap"}
+    assert set(_compute(output.replace(predictions=()), batch)) == {"heatmap"}
     for name, (total, count) in terms.items():
         assert total.shape == count.shape == () and total.dtype == jnp.float32 and total > 0, name
     assert terms["heatmap"][1] == 3 * 8 * 6 * 4 and terms["relevancy"][1] == 3
@@ -90,7 +95,7 @@ def test_unannotated_joints_give_no_gradient(example):
     output, batch = example
 
     def total(heatmaps):
-        return losses.compute(output.replace(heatmaps=heatmaps), batch)["heatmap"][0]
+        return losses.HeatmapObjective()(output.replace(heatmaps=heatmaps), batch)["heatmap"][0]
 
     gradient = jax.jit(jax.grad(total))(output.heatmaps)
     assert not gradient[0, ..., 1].any() and gradient[0, ..., 0].any()
@@ -101,9 +106,8 @@ def test_layers_are_summed(example):
     both = _compute(output, batch)
 
     def layer(i):
-        names = ("joint_layers", "motion_layers", "predictors")
-        features = output.features | {name: output.features[name][i : i + 1] for name in names}
-        return _compute(output.replace(features=features), batch)
+        part = slice(i, i + 1)
+        return _compute(output.replace(layers=output.layers[part], predictions=output.predictions[part]), batch)
 
     for name in TERMS:
         np.testing.assert_allclose(both[name][0], layer(0)[name][0] + layer(1)[name][0], rtol=1e-5)

@@ -87,6 +87,16 @@ def test_oks_nms_keeps_the_best_of_each_person():
     assert len(oks_nms(poses[:0], scores[:0], areas[:0], sigmas)) == 0
 
 
+def test_oks_nms_by_the_joints_that_count():
+    person = np.random.default_rng(0).uniform(0, 1000, (15, 2))
+    poses, valid = np.stack([person, person]), np.ones((2, 15), bool)
+    poses[1, :12] += 400
+    arguments = poses, np.array([0.5, 0.9]), np.full(2, 4e4), keypoints.POSETRACK15_SIGMAS, 0.9
+    assert oks_nms(*arguments).tolist() == oks_nms(*arguments, valid).tolist() == [0, 1]
+    valid[0, :12] = False
+    assert oks_nms(*arguments, valid).tolist() == [1]
+
+
 def test_jhmdb_of_official_functions(shared):
     folder = shared / "data/golden_kinematic"
     data, expected = np.load(folder / "inputs.npz"), json.loads((folder / "expected.json").read_text())

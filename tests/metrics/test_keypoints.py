@@ -1,5 +1,6 @@
 """PCK and OKS: official numbers and known values."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.metrics import keypoints
-from jmpose_jax.skeletons import COCO17, POSETRACK15
+from jmpose_jax.skeletons import COCO17, POSETRACK15, POSETRACK17
 
 
 def test_pck_of_official_functions(shared):
@@ -58,3 +59,11 @@ def test_sigmas_belong_to_the_same_joints():
             assert keypoints.COCO17_SIGMAS[COCO17.index(joint)] == sigma
     for sigmas, skeleton in ((keypoints.COCO17_SIGMAS, COCO17), (keypoints.POSETRACK15_SIGMAS, POSETRACK15)):
         np.testing.assert_array_equal(sigmas, sigmas[skeleton.flip_permutation])
+
+
+def test_sigmas_of_every_skeleton():
+    np.testing.assert_array_equal(keypoints.joint_sigmas(POSETRACK15), keypoints.POSETRACK15_SIGMAS)
+    np.testing.assert_array_equal(keypoints.joint_sigmas(COCO17), keypoints.COCO17_SIGMAS)
+    assert keypoints.joint_sigmas(POSETRACK17)[3] == 0.035  # an ear
+    with pytest.raises(InputError, match="tail"):
+        keypoints.joint_sigmas(dataclasses.replace(COCO17, joints=("nose", "tail")))

@@ -1,5 +1,6 @@
 """Official outputs of the PyTorch originals, by the name of their golden file."""
 
+import functools
 import importlib.util
 import json
 import pathlib
@@ -10,11 +11,7 @@ import pytest
 
 
 class Official:
-    """One golden file: state dict, inputs and outputs of an original, and their tolerances.
-
-    Attributes:
-      state_dict: PyTorch key -> array, rebuilt from its seed.
-    """
+    """One golden file: state dict, inputs and outputs of an original, and their tolerances."""
 
     def __init__(self, folder: pathlib.Path, name: str):
         spec = importlib.util.spec_from_file_location("deterministic_weights", folder / "deterministic_weights.py")
@@ -24,8 +21,12 @@ class Official:
         self.layouts = folder / "layouts"
         self.spec = json.loads(path.read_text())
         self.arrays = np.load(path.with_suffix(".npz"))
-        if self.spec["weights"]:
-            self.state_dict = self.generator.load_for_golden(str(path))
+        self._path = path
+
+    @functools.cached_property
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """PyTorch key -> array, rebuilt from its seed, which takes a while for large networks."""
+        return self.generator.load_for_golden(str(self._path))
 
     def state_dict_as(self, layout: str) -> dict[str, np.ndarray]:
         """The same weights under the names of another layout table."""

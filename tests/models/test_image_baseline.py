@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.models.hrnet import HRNet
+from jmpose_jax.models.backbones.hrnet import HRNet
 from jmpose_jax.models.image_baseline import ImageBaseline
 from jmpose_jax.ops.images import denormalize, normalize
 from jmpose_jax.records import ClipBatch
@@ -54,15 +54,20 @@ def test_training_mode_updates_statistics(batch, random_variables):
 
 
 def test_simple_baseline_as_the_network(batch):
-    model = ImageBaseline(dict(depth=50, num_joints=15), network="simple_baseline")
-    images = batch.replace(frames=jnp.zeros((1, 3, 64, 32, 3), jnp.uint8))
+    model = ImageBaseline(dict(kind="simple_baseline", depth=50))
+    images = batch.replace(frames=jnp.zeros((2, 3, 64, 32, 3), jnp.uint8))
     output = jax.eval_shape(lambda key: model.init_with_output(key, images)[0], jax.random.key(0))
-    assert output.heatmaps.shape == (1, 16, 8, 15)
+    assert output.heatmaps.shape == (2, 16, 8, 15)
 
 
 def test_unknown_network_is_named(batch):
     with pytest.raises(InputError, match="hrnet, simple_baseline"):
-        ImageBaseline(BACKBONE, network="vgg").init(jax.random.key(0), batch)
+        ImageBaseline(BACKBONE | {"kind": "vgg"}).init(jax.random.key(0), batch)
+
+
+def test_another_number_of_joints_than_the_batchs_is_named(batch):
+    with pytest.raises(InputError, match="backbone.num_joints=17, but the batch has 15"):
+        ImageBaseline(BACKBONE | {"num_joints": 17}).init(jax.random.key(0), batch)
 
 
 def test_normalisation_is_that_of_imagenet_and_has_an_inverse():

@@ -9,15 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from jmpose_jax.inspection import hlo
 from jmpose_jax.models.blocks import ConvBN
-from jmpose_jax.models.raft import RAFT
+from jmpose_jax.models.raft.network import RAFT
 from jmpose_jax.records import ClipBatch, PoseOutput
-from jmpose_jax.train import hlo, sharding
-from jmpose_jax.train.optimizers import create_optimizer
+from jmpose_jax.train import sharding
+from jmpose_jax.train.optimizers import Optimizer
 from jmpose_jax.train.state import create_state
 from jmpose_jax.train.step import jit_step, make_train_step
 
-OPTIMIZER = create_optimizer("adamw", lambda step: 0.02, weight_decay=0.01)
+OPTIMIZER = Optimizer("adamw", weight_decay=0.01).create(lambda step: 0.02)
 
 
 class Model(nn.Module):

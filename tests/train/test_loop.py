@@ -10,6 +10,7 @@ import pytest
 
 from jmpose_jax.errors import InputError, InputStalled, Interrupted, NonFiniteLoss, NoSpace, Preempted
 from jmpose_jax.train import checkpoints
+from jmpose_jax.train import trained as trained_models
 from jmpose_jax.train.preemption import PreemptionNotice
 from jmpose_jax.train.step import make_train_step
 from jmpose_jax.train.writers import read_metrics
@@ -122,16 +123,16 @@ def test_the_best_checkpoint_stays_beside_the_latest_and_both_are_named(tiny_run
     assert names == {"latest": {"step": 9}, "best": {"step": 4, "ap": 30.0}}
     lines = {line["step"]: line.get("eval/ap") for line in read_metrics(tmp_path)}
     assert lines[4] == 30.0 and lines[5] is None
-    assert checkpoints.find_checkpoint(tmp_path, best=True).name == "4"
-    _, plain = checkpoints.load_variables(tmp_path, best=True)
-    _, averaged = checkpoints.load_variables(tmp_path, best=True, ema=True)
+    assert trained_models.find_checkpoint(tmp_path, best=True).name == "4"
+    _, plain = trained_models.load_variables(tmp_path, best=True)
+    _, averaged = trained_models.load_variables(tmp_path, best=True, ema=True)
     assert not np.array_equal(plain["params"]["head"]["kernel"], averaged["params"]["head"]["kernel"])
     np.testing.assert_array_equal(plain["batch_stats"]["norm"]["mean"], averaged["batch_stats"]["norm"]["mean"])
     # What stands there is another's to write: it is refused in words, and a training writes it anew.
     for content in (b"\xff\xfe", b"[1]", b'{"best": 4}', b'{"best": {"step": "4"}}', b'{"best": {}}'):
         (tmp_path / "checkpoints.json").write_bytes(content)
         with pytest.raises(InputError, match=r"checkpoints\.json|names no best"):
-            checkpoints.find_checkpoint(tmp_path, best=True)
+            trained_models.find_checkpoint(tmp_path, best=True)
     (tmp_path / "checkpoints.json").write_bytes(b"\xff\xfe")
     with checkpoints.checkpointer(tmp_path, keep=2) as manager:
         checkpoints.write_names(manager)
@@ -140,10 +141,10 @@ def test_the_best_checkpoint_stays_beside_the_latest_and_both_are_named(tiny_run
 
 def test_without_an_evaluation_there_is_no_best_and_without_an_average_no_average(tiny_run, tmp_path):
     tiny_run(workdir=tmp_path, steps=3)
-    with pytest.raises(InputError, match="names no best checkpoint; train with config.train.evaluate_every"):
-        checkpoints.load_variables(tmp_path, best=True)
-    with pytest.raises(InputError, match="has no moving average; train with config.train.ema_decay"):
-        checkpoints.load_variables(tmp_path, ema=True)
+    with pytest.raises(InputError, match="names no best checkpoint; train with evaluate_every"):
+        trained_models.load_variables(tmp_path, best=True)
+    with pytest.raises(InputError, match="has no moving average; train with ema_decay"):
+        trained_models.load_variables(tmp_path, ema=True)
 
 
 def test_sigterm_during_an_evaluation_saves_its_step(tiny_run, whole, tmp_path):

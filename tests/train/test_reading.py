@@ -12,6 +12,7 @@ from orbax.checkpoint import v1 as ocp
 from jmpose_jax import stopping
 from jmpose_jax.errors import InputError
 from jmpose_jax.train import checkpoints, reading
+from jmpose_jax.train import trained as trained_models
 from jmpose_jax.train.state import TrainState
 
 
@@ -45,7 +46,7 @@ def interrupted():
 
 def test_a_signal_wins_over_what_the_reading_says(cut, interrupted):
     with pytest.raises(stopping.StopRequested):
-        checkpoints.load_variables(cut)
+        trained_models.load_variables(cut)
 
 
 def test_a_signal_moves_no_checkpoint(tmp_path, monkeypatch, interrupted):
@@ -81,7 +82,7 @@ def test_folders_whose_names_are_not_ascii_digits_are_no_steps(tmp_path):
     checkpoints.save_variables(tmp_path, {"params": {"a": np.ones(2)}, "batch_stats": {}}, {"model": {}})
     for name in ("²", "٣", "1a"):
         (tmp_path / "checkpoints" / name / "variables").mkdir(parents=True)
-    assert checkpoints.find_checkpoint(tmp_path).name == "0"
+    assert trained_models.find_checkpoint(tmp_path).name == "0"
 
 
 @pytest.mark.parametrize("config", [{}, {"model": "image"}, {"model": {"width": 4}}])
@@ -90,4 +91,4 @@ def test_a_config_without_a_model_is_refused(tmp_path, config):
         variables = {"params": {"a": np.ones(2)}}
         manager.save_checkpointables(0, {"variables": variables}, custom_metadata={"config": config})
     with pytest.raises(InputError, match="names no model"):
-        checkpoints.load_model(tmp_path)
+        trained_models.load_model(tmp_path)

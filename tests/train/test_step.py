@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jmpose_jax.records import ClipBatch, PoseOutput
-from jmpose_jax.train.optimizers import create_optimizer
+from jmpose_jax.train.optimizers import Optimizer
 from jmpose_jax.train.state import check_same_structure, create_state, replace_subtree
 from jmpose_jax.train.step import make_train_step, weighted_total
 
@@ -56,7 +56,7 @@ def test_weighted_total_takes_means_and_needs_every_weight():
 
 
 def test_step_trains_and_weights_are_arguments_not_constants(batch):
-    model, optimizer = Small(), create_optimizer("adam", lambda step: 0.05)
+    model, optimizer = Small(), Optimizer("adam").create(lambda step: 0.05)
     state = create_state(model, optimizer, jax.random.key(0), batch)
     traces = 0
 
@@ -77,7 +77,7 @@ def test_step_trains_and_weights_are_arguments_not_constants(batch):
 
 
 def test_a_batch_in_parts_is_the_whole_batch_where_nothing_normalises_over_it(batch):
-    model, optimizer = Small(normalize=False), create_optimizer("adamw", lambda step: 0.05, weight_decay=0.01)
+    model, optimizer = Small(normalize=False), Optimizer("adamw", weight_decay=0.01).create(lambda step: 0.05)
     start = create_state(model, optimizer, jax.random.key(0), batch)
     weights = {"near": np.float32(1.0), "other": np.float32(0.0)}
     whole, expected = jax.jit(make_train_step(model, optimizer, loss))(start, batch, weights)
@@ -88,7 +88,7 @@ def test_a_batch_in_parts_is_the_whole_batch_where_nothing_normalises_over_it(ba
 
 
 def test_the_average_moves_by_one_minus_its_decay(batch):
-    model, optimizer = Small(), create_optimizer("adam", lambda step: 0.05)
+    model, optimizer = Small(), Optimizer("adam").create(lambda step: 0.05)
     state = create_state(model, optimizer, jax.random.key(0), batch)
     state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
     step = jax.jit(make_train_step(model, optimizer, loss, ema_decay=0.9))
@@ -100,7 +100,7 @@ def test_the_average_moves_by_one_minus_its_decay(batch):
 
 
 def test_replace_subtree_takes_a_submodule_and_names_what_does_not_fit(batch):
-    model, optimizer = Small(), create_optimizer("adam", lambda step: 0.05)
+    model, optimizer = Small(), Optimizer("adam").create(lambda step: 0.05)
     state = create_state(model, optimizer, jax.random.key(0), batch)
     other = create_state(model, optimizer, jax.random.key(1), batch)
     replaced = replace_subtree(state, {"params": other.params["body"]}, "body")
@@ -113,3 +113,34 @@ def test_replace_subtree_takes_a_submodule_and_names_what_does_not_fit(batch):
 def test_check_same_structure_names_shapes():
     with pytest.raises(ValueError, match=r"x: 1 of another shape \(e.g. a/b\)"):
         check_same_structure({"a": {"b": np.zeros(2)}}, {"a": {"b": np.zeros(3)}}, "x")
+
+
+class Dropped(nn.Module):
+    """A model whose output is what its dropout leaves of ones, times a parameter."""
+
+    @nn.compact
+    def __call__(self, batch, train=False):
+        scale = self.param("scale", nn.initializers.ones, ())
+        kept = nn.Dropout(0.5, deterministic=not train)(jnp.ones((len(batch.index), 64)))
+        masked = kept * jax.random.bernoulli(self.make_rng("masking"), 0.5, kept.shape) if train else kept
+        return PoseOutput(heatmaps=masked * scale, initial_heatmaps=masked[:, None])
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_what_a_model_draws_depends_on_the_seed_and_the_step_alone(batch, accumulate):
+    model, optimizer = Dropped(), Optimizer("adam").create(lambda step: 0.0)
+    state = create_state(model, optimizer, jax.random.key(0), batch)
+    weights = {"near": np.float32(1.0), "other": np.float32(1.0)}
+
+    def losses_of(seed, state):
+        step = jax.jit(make_train_step(model, optimizer, loss, seed=seed, accumulate=accumulate))
+        found = []
+        for _ in range(3):
+            state, metrics = step(state, batch, weights)
+            found.append(float(metrics["loss/other"]))
+        return found
+
+    first = losses_of(0, state)
+    assert len(set(first)) == 3  # another draw at every step
+    assert losses_of(0, state) == first and losses_of(1, state) != first
+    assert losses_of(0, state.replace(step=state.step + 1))[:2] == first[1:]  # a run that goes on draws the same

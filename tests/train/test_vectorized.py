@@ -13,7 +13,7 @@ import pytest
 from jmpose_jax.ops.convolution import conv_general_dilated
 from jmpose_jax.records import ClipBatch, PoseOutput
 from jmpose_jax.train import vectorized
-from jmpose_jax.train.optimizers import create_optimizer
+from jmpose_jax.train.optimizers import Optimizer
 from jmpose_jax.train.state import create_state
 from jmpose_jax.train.step import make_train_step
 
@@ -58,7 +58,7 @@ WEIGHTS = [{"near": 1.0, "small": s} for s in (0.0, 0.1, float("inf"))]
 
 
 def make_parts():
-    model, optimizer = Small(), create_optimizer("adamw", lambda s: 0.05, weight_decay=0.01, frozen=FROZEN)
+    model, optimizer = Small(), Optimizer("adamw", weight_decay=0.01, frozen=FROZEN).create(lambda s: 0.05)
     state = create_state(model, optimizer, jax.random.key(0, impl="rbg"), _batch(0))
     step = make_train_step(model, optimizer, _loss)
     return state, step, vectorized.common_leaves(step, state, _batch(0), WEIGHTS[0], FROZEN)

@@ -2,10 +2,14 @@
 
 import json
 import math
+import pathlib
+import struct
 
 import pytest
+from tensorboardX import record_writer
+from tensorboardX.proto import event_pb2
 
-from jmpose_jax.errors import InputError
+from jmpose_jax.errors import InputError, NoSpace
 from jmpose_jax.train.writers import MetricsWriter, read_metrics
 
 
@@ -61,3 +65,33 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "metrics.jsonl").mkdir()
     with pytest.raises(InputError, match="metrics.jsonl"):
         MetricsWriter(tmp_path)
+
+
+def read_events(data):
+    while data:
+        (size,) = struct.unpack_from("Q", data)
+        yield event_pb2.Event.FromString(data[12 : 12 + size])
+        data = data[16 + size :]
+
+
+def test_tensorboard_gets_every_number_and_is_told_where_a_run_began_again(tmp_path):
+    for first in (0, 2):
+        writer = MetricsWriter(tmp_path, first_step=first)
+        writer.write(first + 1, {"loss/total": 0.5, "eval/ap": math.inf})
+        writer.close()
+        for file in (tmp_path / "tensorboard").iterdir():
+            file.rename(tmp_path / f"events_{first}")
+        events = list(read_events((tmp_path / f"events_{first}").read_bytes()))
+        assert events[0].file_version == "brain.Event:2"
+        assert (events[1].step, events[1].session_log.status) == (first + 1, event_pb2.SessionLog.START)
+        written = {event.summary.value[0].tag: event.summary.value[0].simple_value for event in events[2:]}
+        assert written == {"loss/total": 0.5, "eval/ap": math.inf} and {e.step for e in events[2:]} == {first + 1}
+
+
+def test_a_disk_that_is_full_for_tensorboard_alone_ends_the_run_and_hangs_nothing(tmp_path, monkeypatch):
+    full = pathlib.Path("/dev/full")
+    monkeypatch.setattr(record_writer, "open_file", lambda path: full.open("wb", buffering=64))
+    with pytest.raises(NoSpace, match="no space left to write .*metrics.jsonl"):
+        writer = MetricsWriter(tmp_path)
+        for step in range(1, 100):
+            writer.write(step, {"loss/total": 0.5})

@@ -12,7 +12,9 @@ from safetensors.numpy import save_file
 
 from experiments.convert import convert, main, reverse
 from jmpose_jax.errors import InputError
-from jmpose_jax.train.checkpoints import checkpointer, load_model, load_variables, save_variables
+from jmpose_jax.models import DeciWatch
+from jmpose_jax.train.checkpoints import checkpointer, save_variables
+from jmpose_jax.train.trained import load_model, load_variables
 from jmpose_jax.weights import WeightsError, load_torch, published_model, save_torch, to_state_dict
 from jmpose_jax.weights.models import abstract_variables
 
@@ -316,3 +318,16 @@ def test_gradients_before_the_weights_are_left_and_said(checkpoint, tmp_path, ca
     assert code == 0 and "'model.' taken" in said and "1462 tensors of the training, such as grads.conv1.weight" in said
     found = load_variables(tmp_path / "out")[1]["params"]["backbone"]["final_layer"]["bias"]
     np.testing.assert_array_equal(found, state_dict["final_layer.bias"])
+
+
+def test_a_network_of_sequences_is_converted_in_its_own_size(tmp_path):
+    module = DeciWatch(6, 8, layers=1, hidden=12, pre_norm=True)
+    state_dict = to_state_dict("deciwatch", random_like(abstract_variables(module), np.random.default_rng(0)))
+    save_torch(tmp_path / "deciwatch.pth", {f"module.{key}": value for key, value in state_dict.items()})
+    convert("deciwatch", tmp_path / "deciwatch.pth", tmp_path / "converted")
+    config, variables = load_variables(tmp_path / "converted")
+    options = dict(config["model"])
+    assert options.pop("name") == "deciwatch" and DeciWatch(**options) == module
+    reverse("deciwatch", tmp_path / "converted", tmp_path / "back.safetensors")
+    back = load_torch(tmp_path / "back.safetensors")
+    assert back.keys() == state_dict.keys() and all(np.array_equal(back[key], state_dict[key]) for key in back)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.models.hrnet import HRNet
-from jmpose_jax.models.raft import RAFT
+from jmpose_jax.models.backbones.hrnet import HRNet
+from jmpose_jax.models.raft.network import RAFT
 from jmpose_jax.weights import (
     WeightsError,
     convert_state_dict,

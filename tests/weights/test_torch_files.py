@@ -1,8 +1,10 @@
+import contextlib
 import io
 import json
 import os
 import pickle
 import struct
+import tracemalloc
 import zipfile
 
 import ml_dtypes
@@ -12,6 +14,7 @@ import safetensors.numpy
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.weights import load_torch, save_torch
+from jmpose_jax.weights.pickle_reader import read_pickle
 
 NAMES = ("plain", "wrapped", "half", "bfloat16", "parameters", "views")
 TENSORS = {
@@ -206,6 +209,21 @@ def test_malformed_files_are_named(tmp_path, file, message):
         load_torch(path)
 
 
+def test_many_tensors_of_one_storage_take_its_memory_once(tmp_path):
+    values = np.arange(1 << 18, dtype="<f4")  # 1 MiB
+    one = tensor_pickle(0, values.shape, (1,), numel=values.size)[2:-1]
+    items = b"".join(one.replace(b"S'a'", b"S'a%d'" % i) for i in range(300))
+    path = tmp_path / "shared.pth"
+    path.write_bytes(with_storage(b"(d" + items + b".", values.tobytes()))
+    tracemalloc.start()
+    try:
+        tensors = load_torch(path)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert len(tensors) == 300 and all(np.array_equal(tensor, values) for tensor in tensors.values())
+
+
 def test_a_length_beyond_the_file_claims_no_memory(tmp_path):
     path = tmp_path / "huge.pth"
     content = pickle.dumps({}, 2)
@@ -239,9 +257,10 @@ DOUBLED = b"]" + b"q\x00h\x00\x86" * 64  # a few bytes that would take for ever 
         b"}" + DOUBLED + b"K\x01s.",  # hashed as a key
         DOUBLED + DOUBLED + b"\x93)R.",  # as the name of a function
         b"}" + b")" + b"\x85" * 20_000 + b"K\x01s.",  # hashing it overflows the stack of the interpreter itself
+        b"}" + b")" + b"\x85" * 300_000 + b"K\x01s.",  # that of Python's unpickler in C too
         b"(" * 20_000 + b"t" * 20_000 + b".",
     ],
-    ids=["called", "tag", "type", "key", "name", "deep key", "marks"],
+    ids=["called", "tag", "type", "key", "name", "deep key", "deepest key", "marks"],
 )
 def test_bombs_of_nesting_end_at_once(tmp_path, opcodes):
     for name, content in (("zip.pth", as_zip(opcodes)), ("legacy.pth", legacy_header() + opcodes)):
@@ -249,6 +268,76 @@ def test_bombs_of_nesting_end_at_once(tmp_path, opcodes):
         path.write_bytes(content)
         with pytest.raises(InputError, match=f"{name}.*(refused|no storage|not supported|not a state|damaged|short)"):
             load_torch(path)
+
+
+def repeated(once, again, times=20_000):
+    """A list of one long thing, which is memo entry 1, and of what asks for it many times."""
+    return b"\x80\x02](" + once + again * times + b"e."
+
+
+MANY = 20_000
+LONG_TUPLE = b"(" + b"K\x01" * MANY + b"tq\x01"
+LONG_DICT = b"}(" + b"".join(b"J%bN" % struct.pack("<i", i) for i in range(MANY)) + b"uq\x01"
+CALL = b"c%b\n%b\nq\x02"
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [
+        repeated(LONG_DICT + CALL % (b"collections", b"OrderedDict"), b"h\x02h\x01\x85R"),
+        repeated(LONG_TUPLE + CALL % (b"collections", b"OrderedDict"), b"h\x02h\x01\x85R"),
+        repeated(LONG_TUPLE + CALL % (b"torch", b"Size"), b"h\x02h\x01\x85R"),
+        repeated(LONG_TUPLE + CALL % (b"torch._utils", b"_rebuild_parameter"), b"h\x02h\x01R"),
+        repeated(LONG_TUPLE + CALL % (b"torch._utils", b"_rebuild_tensor_v2"), b"h\x02(NK\x00h\x01h\x01tR"),
+        repeated(LONG_TUPLE, b"h\x01Q"),
+        b"\x80\x02}(" + LONG_TUPLE + b"N" + b"h\x01N" * MANY + b"u.",
+        b"\x80\x02}(\x8b" + struct.pack("<i", 8 * MANY) + b"\x7f" * 8 * MANY + b"q\x01N" + b"h\x01N" * MANY + b"u.",
+    ],
+    ids=["dicts", "dicts of a tuple", "sizes", "arguments", "shapes", "storages", "tuples as keys", "numbers as keys"],
+)
+def test_bombs_of_repetition_end_at_once(tmp_path, opcodes):
+    """A few bytes each ask for a copy, or a hash, of something long: the square of the file's length."""
+    path = tmp_path / "bomb.pth"
+    path.write_bytes(as_zip(opcodes))
+    with pytest.raises(InputError, match="bomb.pth: .*(refused|damaged|no storage)"):
+        load_torch(path)
+
+
+def test_a_list_of_pairs_makes_one_dict(tmp_path):
+    """Python 2 wrote an OrderedDict as a call with a list of pairs."""
+    pairs = b"](](X\x01\x00\x00\x00aK\x05ee"
+    content = b"\x80\x02" + CALL % (b"collections", b"OrderedDict") + pairs + b"q\x01\x85Rh\x02h\x01\x85R\x86."
+    assert read_pickle(io.BytesIO(content), None) == ({"a": 5}, {})
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [
+        b"r\xff\xff\xff\x7f.",  # memo entry 2 147 483 647, which Python's unpickler in C makes room for
+        b"0\x96" + struct.pack("<Q", 1 << 40) + b".",  # a bytearray
+        b"0\x8e" + struct.pack("<Q", 1 << 40) + b".",  # bytes
+        b"0\x8d" + struct.pack("<Q", 1 << 40) + b".",  # text
+        b"0\x95" + struct.pack("<Q", 1 << 40) + b"N.",  # a frame
+    ],
+)
+def test_what_a_pickle_claims_takes_no_memory(opcodes):
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(InputError):
+            read_pickle(io.BytesIO(b"\x80\x05N" + opcodes), None)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_names_from_a_file_fill_no_line_and_break_none(tmp_path):
+    path = tmp_path / "names.pth"
+    for name in (b"x" * 100_000, b"a\n\x1b[2J"):
+        text = b"X" + struct.pack("<I", len(name)) + name
+        path.write_bytes(as_zip(b"\x80\x04" + text + text + b"\x93)R."))
+        with pytest.raises(InputError, match="names.pth: .*refused") as raised:
+            load_torch(path)
+        assert len(str(raised.value)) < 500 + len(str(path)) and str(raised.value).isprintable()
 
 
 @pytest.mark.parametrize("name", ["absent.pth", "absent.safetensors"])

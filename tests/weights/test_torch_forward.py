@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jmpose_jax.models import HRNet
-from jmpose_jax.models.raft import RAFT, padding_to_stride
-from jmpose_jax.models.simple_baseline import SimpleBaseline
+from jmpose_jax.models.backbones.simple_baseline import SimpleBaseline
+from jmpose_jax.models.raft.network import RAFT, padding_to_stride
 from jmpose_jax.weights import from_state_dict
 
 torch = pytest.importorskip("torch")

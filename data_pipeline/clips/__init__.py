@@ -1,0 +1,1 @@
+"""Batches of clips from a prepared folder."""

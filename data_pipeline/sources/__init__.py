@@ -1,0 +1,1 @@
+"""Data sets as they are downloaded: readers of annotations, boxes and flow."""

@@ -1,0 +1,1 @@
+"""What every command has: start, end, places of results, reports."""

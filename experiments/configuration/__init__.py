@@ -1,0 +1,1 @@
+"""Configs: the flag, files, comments, limits, changes."""

@@ -1,0 +1,1 @@
+"""Curves, panels and the report of a quickstart."""

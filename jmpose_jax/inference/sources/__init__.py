@@ -1,0 +1,1 @@
+"""Where frames come from: a video file, pictures, a camera, a stream."""

@@ -1,0 +1,1 @@
+"""What programs do and cost: summaries, operations, compiled programs, throughput, traces."""

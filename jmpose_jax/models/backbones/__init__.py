@@ -1,0 +1,1 @@
+"""Image networks: from a crop to heatmaps."""

@@ -1,0 +1,1 @@
+"""JM-Pose, in the order of the paper's Figure 2."""

@@ -1,0 +1,1 @@
+"""MoveNet: poses of one or several people in an image."""

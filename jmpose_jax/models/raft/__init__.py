@@ -1,0 +1,1 @@
+"""RAFT: optical flow, alone on images or over the frame pairs of clips."""

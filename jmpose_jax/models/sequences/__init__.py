@@ -1,0 +1,1 @@
+"""Networks that refine sequences of poses."""

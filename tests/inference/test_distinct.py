@@ -1,0 +1,46 @@
+"""A hidden person who got the pose of the one in front is dropped, whichever box is surer."""
+
+import numpy as np
+import pytest
+
+from jmpose_jax.inference.distinct import distinct_poses
+from jmpose_jax.metrics.keypoints import POSETRACK15_SIGMAS
+
+BODY = np.random.default_rng(0).uniform(0, 1, (15, 2)) * [100, 200]
+FRONT, HIDDEN = [0, 0, 100, 200], [-60, 60, 110, 120]
+
+
+def kept(boxes, box_scores, poses, scores):
+    return distinct_poses(np.array(boxes, float), np.array(box_scores), poses, scores, POSETRACK15_SIGMAS).tolist()
+
+
+@pytest.mark.parametrize("box_scores", [[0.5, 0.9], [0.9, 0.5], [0.7, 0.7]])
+def test_the_pose_stays_with_whom_it_fits(box_scores):
+    poses, scores = np.stack([BODY + 2, BODY]), np.full((2, 15), 0.8)
+    assert kept([HIDDEN, FRONT], box_scores, poses, scores) == [1]
+    assert kept([FRONT, HIDDEN], box_scores, poses, scores) == [0]
+
+
+def test_of_like_boxes_the_surer_one_stays():
+    poses = np.stack([BODY, BODY + 2])
+    assert kept([FRONT, FRONT], [0.5, 0.9], poses, np.full((2, 15), 0.8)) == [1]
+    assert kept([FRONT, FRONT], [0.5, 0.5], poses, np.array([[0.8] * 15, [0.4] * 15])) == [0]
+
+
+def test_people_close_together_stay():
+    poses, scores = np.stack([BODY, BODY + [60, 0]]), np.full((2, 15), 0.8)
+    assert kept([FRONT, [60, 0, 100, 200]], [0.9, 0.9], poses, scores) == [0, 1]
+
+
+def test_joints_out_of_sight_do_not_tell():
+    poses, scores = np.stack([BODY, BODY]), np.full((2, 15), 0.8)
+    poses[1, :8] += 300
+    scores[1, :8] = 0.05
+    assert kept([FRONT, HIDDEN], [0.9, 0.9], poses, scores) == [0]
+    scores[1] = 0.05  # of this one nothing is known: it is nobody's double
+    assert kept([FRONT, HIDDEN], [0.9, 0.9], poses, scores) == [0, 1]
+
+
+def test_nobody_and_one():
+    assert kept(np.zeros((0, 4)), [], np.zeros((0, 15, 2)), np.zeros((0, 15))) == []
+    assert kept([FRONT], [0.9], BODY[None], np.zeros((1, 15))) == [0]

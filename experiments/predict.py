@@ -64,6 +64,12 @@ def main(argv: list[str] | None = None) -> None:
         "Look for people on every n-th frame; between them their boxes lie on straight lines.",
         lower_bound=1,
     )
+    pictures = flags.DEFINE_enum(
+        "pictures",
+        "auto",
+        ["auto", "video", "single"],
+        "Whether several pictures are frames of one video; auto: if all are of one size and their names count up.",
+    )
     max_frames = flags.DEFINE_integer("max_frames", None, "Stop after so many frames.", lower_bound=1)
     flip_test = flags.DEFINE_bool(
         "flip_test", None, "Average with the mirrored clip; the checkpoint's config decides by default."
@@ -102,7 +108,8 @@ def main(argv: list[str] | None = None) -> None:
         step = find_checkpoint(checkpoint.value) if checkpoint.value else None
         find = None if detector.value == MOVENET else make_detector(detector.value)
         flag = "--video" if video.value else "source"
-        sources = [cut(source) for source in open_sources(named, flag)]
+        related = {"auto": None, "video": True, "single": False}[pictures.value]
+        sources = [cut(source) for source in open_sources(named, flag, related)]
         if boxes.value and len(sources) > 1:
             raise InputError(
                 f"--boxes={boxes.value} is of one video, and {len(sources)} are named; give them one by one"

@@ -1,9 +1,11 @@
 """Pictures as a source: frames of a video, or each by itself."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import re
+import statistics
 import warnings
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -19,13 +21,15 @@ VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg")
 RATE = Fraction(25)  # of what is drawn where pictures have no times
 FAULTS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, UnidentifiedImageError)
 FEW = 5  # broken pictures that are named
+WIDEST = 60  # frames from one picture of a video to the next, at most
 
 
 class Images:
     """Pictures in the order of their names, each in its own size, upright by its EXIF orientation.
 
-    They are taken for frames of one video where their names differ in a number alone and all are of one size; else
-    each is estimated by itself. One that cannot be read has its number, no poses, and is named at the end.
+    They are taken for frames of one video where all are of one size and their names differ in a number alone, which
+    rises in steps of one length (a few may be missing); else each is estimated by itself. One that cannot be read has
+    its number, no poses, and is named at the end.
 
     Attributes: see `sources.source.Source`.
     """
@@ -34,13 +38,14 @@ class Images:
     missing, surplus, unsure = 0, 0, None
     rate, time_base = RATE, 1 / RATE
 
-    def __init__(self, files: list[pathlib.Path], name: str, place: pathlib.Path):
+    def __init__(self, files: list[pathlib.Path], name: str, place: pathlib.Path, related: bool | None = None):
         """Look at the pictures' heads.
 
         Args:
           files: at least one, in order.
           name: of the results.
           place: for the results by default.
+          related: whether they are frames of one video; None judges by their names and sizes.
 
         Raises:
           InputError: none of them can be read.
@@ -59,20 +64,21 @@ class Images:
                 + (f" (nor can any of the other {len(files) - 1})" if len(files) > 1 else "")
             )
         self.size = (first.shape[1], first.shape[0])
-        self.related = len(files) > 1 and len(set(known)) == 1 and _numbered(files)
+        judged = len(set(known)) == 1 and _numbered(files)
+        self.related = len(files) > 1 and (judged if related is None else related)
 
     @classmethod
-    def of_files(cls, files: list[pathlib.Path]) -> "Images":
+    def of_files(cls, files: list[pathlib.Path], related: bool | None = None) -> "Images":
         """Pictures by name; of several, the results are called after their folder."""
         files = natural_order(files)
         if len(files) == 1:
             (file,) = files
-            return cls(files, file.stem, file.with_name(file.stem + RESULTS))
+            return cls(files, file.stem, file.with_name(file.stem + RESULTS), related)
         folder = files[0].parent
-        return cls(files, _name(folder), folder.absolute() / (_name(folder) + RESULTS))
+        return cls(files, _name(folder), folder.absolute() / (_name(folder) + RESULTS), related)
 
     @classmethod
-    def of_folder(cls, folder: pathlib.Path, flag: str = "--video") -> "Images":
+    def of_folder(cls, folder: pathlib.Path, flag: str = "--video", related: bool | None = None) -> "Images":
         """The pictures in a folder, not in those within it.
 
         Raises:
@@ -90,7 +96,7 @@ class Images:
                 + (f", but {other}; give the videos in it by name" if entries else "; it is empty")
             )
         absolute = folder.absolute()
-        found = cls(files, _name(folder), absolute.with_name(_name(folder) + RESULTS))
+        found = cls(files, _name(folder), absolute.with_name(_name(folder) + RESULTS), related)
         found._left = [entry.name for entry in natural_order(entries) if entry.suffix.lower() in VIDEOS]
         return found
 
@@ -132,14 +138,22 @@ def _name(folder: pathlib.Path) -> str:
 
 
 def _numbered(files: list[pathlib.Path]) -> bool:
-    """Whether the names differ in one number alone, the last in each."""
-    patterns = set()
+    """Whether the names differ in one number alone, the last in each, and it rises as a video's frames do.
+
+    Data sets name unrelated pictures by numbers too: those lie at no regular distance.
+    """
+    patterns, numbers = set(), []
     for file in files:
         found = re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", file.stem, re.DOTALL)
         if not found:
             return False
         patterns.add((file.parent, found[1], found[3], file.suffix))
-    return len(patterns) == 1
+        numbers.append(int(found[2]))
+    if len(patterns) > 1:
+        return False
+    steps = [b - a for a, b in itertools.pairwise(sorted(numbers))]
+    usual = statistics.mode(steps) if steps else 1
+    return 0 < usual <= WIDEST and all(step % usual == 0 for step in steps) and sum(steps) <= 2 * usual * len(steps)
 
 
 def _size(file: pathlib.Path) -> tuple[int, int] | None:

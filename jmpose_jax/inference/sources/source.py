@@ -54,7 +54,7 @@ class Source(Protocol):
         """The frames, once."""
 
 
-def open_sources(words: Sequence[str], flag: str = "--video") -> list[Source]:
+def open_sources(words: Sequence[str], flag: str = "--video", related: bool | None = None) -> list[Source]:
     """Open what a user named, in order.
 
     A word is a video file, a picture, a folder or a pattern of pictures (a pattern of videos is as many sources), the
@@ -64,6 +64,7 @@ def open_sources(words: Sequence[str], flag: str = "--video") -> list[Source]:
     Args:
       words: as given, at least one.
       flag: what stands before a word in messages.
+      related: whether pictures that make one source are frames of one video; None judges by names and sizes.
 
     Raises:
       InputError: a word is nothing that can be read; it says what it is, and what to give.
@@ -73,7 +74,7 @@ def open_sources(words: Sequence[str], flag: str = "--video") -> list[Source]:
 
     def end_pictures() -> None:
         if pictures:
-            sources.append(Images.of_files(list(pictures)))
+            sources.append(Images.of_files(list(pictures), related))
             pictures.clear()
 
     for word in words:
@@ -81,24 +82,24 @@ def open_sources(words: Sequence[str], flag: str = "--video") -> list[Source]:
             pictures.append(pathlib.Path(word))
             continue
         end_pictures()
-        sources += _opened(word, flag)
+        sources += _opened(word, flag, related)
     end_pictures()
     return sources
 
 
-def _opened(word: str, flag: str) -> list[Source]:
+def _opened(word: str, flag: str, related: bool | None) -> list[Source]:
     if not word.strip():
         raise InputError(f"{flag} {word!r}: is no name; give a video, a picture, a folder, a camera's number or a URL")
     path = pathlib.Path(word)
     if os.path.isdir(path):
-        return [Images.of_folder(path, flag)]
+        return [Images.of_folder(path, flag, related)]
     if not os.path.lexists(path):
         if re.fullmatch(r"[0-9]{1,3}", word):
             return [Camera(int(word))]
         if re.match(r"[a-z][a-z0-9+.-]*://", word, re.IGNORECASE):
             return [Stream(word)]
         if glob.has_magic(word):
-            return _matching(word, flag)
+            return _matching(word, flag, related)
     # Of all else the reader of videos says what it is.
     try:
         return [VideoReader(path, flag)]
@@ -106,7 +107,7 @@ def _opened(word: str, flag: str) -> list[Source]:
         raise InputError(str(fault).replace(str(path), word, 1)) from None
 
 
-def _matching(pattern: str, flag: str) -> list[Source]:
+def _matching(pattern: str, flag: str, related: bool | None) -> list[Source]:
     files = [pathlib.Path(found) for found in glob.glob(pattern, recursive=True)]
     files = natural_order(file for file in files if file.is_file())
     if not files:
@@ -115,4 +116,4 @@ def _matching(pattern: str, flag: str) -> list[Source]:
     if found and len(found) < len(files):
         other = next(file for file in files if file not in found)
         raise InputError(f"{flag} {pattern}: matches pictures and other files ({other.name}); narrow the pattern")
-    return [Images.of_files(found)] if found else [VideoReader(file, flag) for file in files]
+    return [Images.of_files(found, related)] if found else [VideoReader(file, flag) for file in files]

@@ -15,11 +15,11 @@ def save(path, size=(32, 24), level=0, **options):
 
 
 def test_the_order_is_that_of_the_numbers_in_the_names(tmp_path):
-    files = [save(tmp_path / f"f{n}.png", level=n) for n in (10, 9, 2, 100)]
+    files = [save(tmp_path / f"f{n}.png", level=n) for n in (10, 9, 8, 100)]
     source = Images.of_folder(tmp_path)
-    assert [frame.name for frame in source.frames()] == ["f2.png", "f9.png", "f10.png", "f100.png"]
-    assert [int(frame.image[0, 0, 0]) for frame in source.frames()] == [2, 9, 10, 100]
-    assert source.related and source.name == tmp_path.name
+    assert [frame.name for frame in source.frames()] == ["f8.png", "f9.png", "f10.png", "f100.png"]
+    assert [int(frame.image[0, 0, 0]) for frame in source.frames()] == [8, 9, 10, 100]
+    assert source.name == tmp_path.name
     assert source.place == tmp_path.with_name(f"{tmp_path.name}_poses")
     assert natural_order(reversed(files)) == natural_order(files)
 
@@ -32,12 +32,17 @@ def test_the_order_is_that_of_the_numbers_in_the_names(tmp_path):
         (("a1", "b2"), ((32, 24), (32, 24)), False),
         (("a", "b"), ((32, 24), (32, 24)), False),
         (("a1",), ((32, 24),), False),
+        (("f0008", "f0009", "f0010", "f0012"), ((32, 24),) * 4, True),  # one is missing
+        (("f0", "f15", "f30", "f60"), ((32, 24),) * 4, True),  # every 15th frame
+        (("000139", "000285", "000632", "000724"), ((32, 24),) * 4, False),  # COCO's numbers
     ],
 )
 def test_pictures_follow_each_other_by_name_and_size(tmp_path, names, sizes, related):
     for name, size in zip(names, sizes):
         save(tmp_path / f"{name}.png", size)
     assert Images.of_folder(tmp_path).related == related
+    for said in (False, True):
+        assert Images.of_folder(tmp_path, related=said).related == (said and len(names) > 1)
 
 
 def test_each_has_its_own_size_and_stands_upright(tmp_path):

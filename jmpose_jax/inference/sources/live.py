@@ -13,6 +13,7 @@ import numpy as np
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.video.ffmpeg import complaints, reason
+from jmpose_jax.inference.video.picture import fitted, upright
 from jmpose_jax.inference.video.reader import DEFAULT_RATE, RESULTS, Frame
 
 PATIENCE = 10.0  # seconds that a source may give nothing, when it is opened and later
@@ -65,7 +66,7 @@ class _Live:
             before = now
             shape = (image.shape[1], image.shape[0])
             if shape != self.size:
-                image = cv2.resize(image, self.size, interpolation=cv2.INTER_AREA)
+                image = fitted(image, self.size)
             yield Frame(image, now, size=None if shape == self.size else shape)
 
 
@@ -132,21 +133,23 @@ class Stream(_Live):
 
     def _pictures(self) -> Iterator[tuple[np.ndarray, float | None]]:
         with contextlib.closing(self._container):
-            packets = self._container.demux(self._stream)
+            packets, lost = self._container.demux(self._stream), 0
             while True:
                 try:
                     with complaints():
                         packet = next(packets, None)
                         pictures = [] if packet is None else packet.decode()
                 except av.InvalidDataError:
+                    lost += 1
+                    self.remark = f"; {lost} parts of the stream are damaged: numbers of frames behind them are too low"
                     continue
                 except (av.FFmpegError, OSError) as error:
-                    self.remark = f"; the stream has ended: {_why(error)}"
+                    self.remark += f"; the stream has ended: {_why(error)}"
                     return
                 if packet is None:
                     return
                 for picture in pictures:
-                    yield picture.to_ndarray(format="rgb24"), picture.time
+                    yield upright(picture), picture.time
 
 
 def _name(url: str) -> str:

@@ -4,19 +4,18 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
 import av
 import av.stream
-import cv2
 import numpy as np
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.video.ffmpeg import complaints, reason
 from jmpose_jax.inference.video.packets import UNTIMED, Clock, Packets, Recovery
+from jmpose_jax.inference.video.picture import fitted, upright
 from jmpose_jax.inference.video.places import Place, Places
 from jmpose_jax.inference.video.writer import VideoWriter, mp4_codecs
 
@@ -128,10 +127,10 @@ class VideoReader:
                 if image is None:
                     continue
             else:
-                found = _upright(picture)
+                found = upright(picture)
                 shape = (found.shape[1], found.shape[0])
                 size = size or shape
-                image = found if shape == size else _fitted(found, size)
+                image = found if shape == size else fitted(found, size)
             for lost in waiting:
                 yield Frame(image, clock.at(lost), lost=True)
             waiting.clear()
@@ -240,36 +239,6 @@ def check_video_file(path: pathlib.Path, flag: str = "video") -> None:
     if "%" in path.name:
         raise InputError(f"{flag} {path}: is no file; write a pattern of pictures as 'frame_*.jpg'")
     raise InputError(f"{flag} {path}: no such file")
-
-
-def _upright(picture: Any) -> np.ndarray:
-    """The picture as uint8 RGB, turned as the file says it is to be shown."""
-    image = picture.to_ndarray(format="rgb24")
-    matrix = picture.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return image
-    numbers = struct.unpack("9i", bytes(matrix))
-    # A pixel (x, y) is shown at (a·x + c·y, b·x + d·y); other than quarter turns and mirrors there is nothing in use.
-    a, b, c, d = numbers[0], numbers[1], numbers[3], numbers[4]
-    if a and d and not b and not c:
-        rows, columns = d, a
-    elif b and c and not a and not d:
-        image, rows, columns = image.swapaxes(0, 1), b, c
-    else:
-        return image
-    return np.ascontiguousarray(image[:: 1 if rows > 0 else -1, :: 1 if columns > 0 else -1])
-
-
-def _fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The image scaled into (width, height), its shape kept, black beside it."""
-    scale = min(size[0] / image.shape[1], size[1] / image.shape[0])
-    width, height = (max(round(side * scale), 1) for side in (image.shape[1], image.shape[0]))
-    width, height = min(width, size[0]), min(height, size[1])
-    canvas = np.zeros((size[1], size[0], 3), np.uint8)
-    x, y = (size[0] - width) // 2, (size[1] - height) // 2
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    canvas[y : y + height, x : x + width] = cv2.resize(image, (width, height), interpolation=method)
-    return canvas
 
 
 def _moving(container: Any) -> Any | None:

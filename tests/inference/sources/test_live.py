@@ -6,12 +6,15 @@ import socket
 import threading
 import types
 
+import av
 import numpy as np
 import pytest
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.sources import live
-from jmpose_jax.inference.video.reader import VideoWriter
+from jmpose_jax.inference.video.reader import VideoReader
+from jmpose_jax.inference.video.writer import VideoWriter
+from tests.display_matrix import with_matrix
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -39,6 +42,33 @@ def test_a_stream_is_read_with_its_times(server, tmp_path):
     frames = list(stream.frames())
     assert [float(frame.time) for frame in frames] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=2e-3)
     assert [round(float(frame.image.mean()) / 50) for frame in frames] == [0, 1, 2, 3, 4] and stream.remark == ""
+
+
+def test_a_turned_video_is_upright_by_its_address_too(server, tmp_path):
+    with VideoWriter(tmp_path / "plain.mp4", 10, (32, 24)) as writer:
+        for n in range(3):
+            writer.write(np.linspace(0, 80 * n, 24 * 32 * 3).reshape(24, 32, 3).astype(np.uint8))
+    with_matrix(tmp_path / "plain.mp4", tmp_path / "turned.mp4", (0, 1, -1, 0))
+    stream = live.Stream(f"{server}/turned.mp4")
+    assert stream.size == (24, 32)
+    for ours, file in zip(stream.frames(), VideoReader(tmp_path / "turned.mp4").frames(), strict=True):
+        np.testing.assert_array_equal(ours.image, file.image)
+
+
+def test_damaged_parts_of_a_stream_are_told(server, tmp_path):
+    noise = np.random.default_rng(0)
+    with VideoWriter(tmp_path / "clip.mp4", 10, (64, 48)) as writer:
+        for _ in range(12):
+            writer.write(noise.integers(0, 255, (48, 64, 3)).astype(np.uint8))
+    raw = bytearray((tmp_path / "clip.mp4").read_bytes())
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.pos is not None and packet.size]
+    for packet in packets[4:7]:
+        raw[packet.pos : packet.pos + packet.size] = bytes([255]) * packet.size
+    (tmp_path / "clip.mp4").write_bytes(raw)
+    stream = live.Stream(f"{server}/clip.mp4")
+    assert len(list(stream.frames())) == 9
+    assert "3 parts of the stream are damaged" in stream.remark
 
 
 def test_what_holds_no_video_and_what_is_silent(server, tmp_path, monkeypatch):

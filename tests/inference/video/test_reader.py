@@ -12,6 +12,7 @@ import pytest
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.video.reader import VideoReader, VideoWriter, check_video_file
+from tests.display_matrix import with_matrix
 
 
 def opencv_count(path):
@@ -76,15 +77,6 @@ def test_time_begins_with_the_first_frame(make_video, name):
     path = make_video(name, 8, times=list(range(90, 98)), time_base=Fraction(1, 30))
     frames = list(VideoReader(path).frames())
     np.testing.assert_allclose([float(frame.time) for frame in frames], np.arange(8) / 30, atol=1e-3)
-
-
-def with_matrix(path, target, matrix):
-    """A copy of an mp4 with another display matrix (a, b, c, d) in its track header."""
-    raw = path.read_bytes()
-    at = raw.index(b"tkhd") + 4 + 40
-    a, b, c, d = (value << 16 for value in matrix)
-    target.write_bytes(raw[:at] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + raw[at + 36 :])
-    return target
 
 
 @pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1), (0, 1, 1, 0)])

@@ -33,6 +33,7 @@ def test_a_row_is_enough_for_the_summary(config):
     assert summary(config, depth=1).startswith("average on one clip") and "backbone" in summary(config, depth=1)
 
 
+@pytest.mark.slow  # CI runs it
 def test_a_row_is_enough_to_train_its_grid_as_one_program(config, tmp_path):
     config.train.steps = 1
     found = grid.plan(config, {"loss.weights.heatmap": (1.0, 2.0)}, tmp_path)

@@ -164,6 +164,7 @@ def test_the_end_says_how_to_use_what_was_made(tmp_path):
         assert command in (folder / "report.md").read_text() and command in closing_words(folder, result())
 
 
+@pytest.mark.slow  # CI runs it
 def test_the_command_at_the_end_works(small_backbone, tmp_path):
     from experiments.train import train
 

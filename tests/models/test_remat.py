@@ -11,9 +11,9 @@ from jmpose_jax.models.remat import rematerialising
 
 @pytest.fixture(scope="module")
 def compiled():
-    """Memory, gradients and statistics of a chain of nine blocks, kept and computed again."""
-    model = ResidualLayer(BasicBlock, 8, 9)
-    x = jax.random.normal(jax.random.key(0), (4, 32, 32, 8))
+    """Memory, gradients and statistics of a chain of six blocks, kept and computed again."""
+    model = ResidualLayer(BasicBlock, 8, 6)
+    x = jax.random.normal(jax.random.key(0), (4, 16, 16, 8))
     variables = jax.jit(model.init)(jax.random.key(1), x)
 
     def objective(params, x):

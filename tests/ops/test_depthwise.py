@@ -17,20 +17,24 @@ def test_equals_the_grouped_convolution(size, stride, kernel):
     weights = rng.normal(size=(*kernel, 1, 6)).astype(np.float32)
     fake = type("Device", (), {"platform": "gpu", "device_kind": "any"})()
 
+    def shifted(x, w):
+        return depthwise.depthwise_conv(x, w, stride)
+
     def grouped(x, w):
         with compiling_for(fake):
             return depthwise.depthwise_conv(x, w, stride)
 
-    ours = depthwise.depthwise_conv(x, weights, stride)
-    np.testing.assert_allclose(ours, grouped(x, weights), atol=1e-5)
-    assert ours.shape == (2, -(-size[0] // stride), -(-size[1] // stride), 6)
-    expected = jax.lax.conv_general_dilated(
-        x, weights, (stride, stride), "SAME", dimension_numbers=depthwise.LAYOUT, feature_group_count=6
-    )
+    @jax.jit
+    def compared(x, w):
+        expected = jax.lax.conv_general_dilated(
+            x, w, (stride, stride), "SAME", dimension_numbers=depthwise.LAYOUT, feature_group_count=6
+        )
+        gradients = [jax.grad(lambda x, w, f=f: (f(x, w) ** 2).sum(), (0, 1))(x, w) for f in (shifted, grouped)]
+        return shifted(x, w), grouped(x, w), expected, gradients
+
+    ours, theirs, expected, gradients = compared(x, weights)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
     np.testing.assert_allclose(ours, expected, atol=1e-5)  # XLA's SAME is TensorFlow's
-    gradients = [
-        jax.grad(lambda x, w, f=f: (f(x, w) ** 2).sum(), (0, 1))(x, weights)
-        for f in (lambda x, w: depthwise.depthwise_conv(x, w, stride), grouped)
-    ]
+    assert ours.shape == (2, -(-size[0] // stride), -(-size[1] // stride), 6)
     for a, b in zip(*gradients, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

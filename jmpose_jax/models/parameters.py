@@ -32,7 +32,3 @@ class Shaped(nn.Module):
 
 class Conv(Shaped, nn.Conv):
     """`flax.linen.Conv`."""
-
-
-class Dense(Shaped, nn.Dense):
-    """`flax.linen.Dense`."""

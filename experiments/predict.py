@@ -25,7 +25,6 @@ from jmpose_jax.inference.predictor import from_checkpoint
 from jmpose_jax.inference.sources.source import Source, open_sources
 from jmpose_jax.progress import ProgressBar
 from jmpose_jax.stopping import StopNotice
-from jmpose_jax.train.trained import find_checkpoint
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -105,7 +104,11 @@ def main(argv: list[str] | None = None) -> None:
         wanted = results()
         tracking_flags.check()
         cut = part()
-        step = find_checkpoint(checkpoint.value) if checkpoint.value else None
+        step = None
+        if checkpoint.value:
+            from jmpose_jax.train.trained import find_checkpoint  # with Orbax, which MoveNet does without
+
+            step = find_checkpoint(checkpoint.value)
         find = None if detector.value == MOVENET else make_detector(detector.value)
         flag = "--video" if video.value else "source"
         related = {"auto": None, "video": True, "single": False}[pictures.value]

@@ -10,9 +10,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
 # What a browser may load: what is in the page, and pictures and videos beside it. Scripts are the page's own.
 POLICY = (
@@ -76,6 +73,9 @@ def markdown_page(text: str, folder: pathlib.Path) -> str:
       text: Markdown; HTML within it is shown as text.
       folder: where the report lies; what it shows is looked for there.
     """
+    from markdown_it import MarkdownIt  # the other pages do without
+    from markdown_it.token import Token
+
     reader = MarkdownIt("js-default")
     tokens = reader.parse(text)
     title = next((tokens[i + 1].content for i, token in enumerate(tokens) if token.type == "heading_open"), "Report")
@@ -90,7 +90,8 @@ def markdown_page(text: str, folder: pathlib.Path) -> str:
             if part.type == "image":
                 part.attrs["src"] = embedded(str(part.attrs["src"]), folder)
         if token.type == "inline":
-            shown += [_player(place) for place in _videos(token, folder)]
+            players = [_player(place) for place in _videos(token, folder)]
+            shown += [Token("html_inline", "", 0, content=player) for player in players]
     return page(title, reader.renderer.render(shown, reader.options, {}))
 
 
@@ -108,12 +109,11 @@ def data_url(path: pathlib.Path, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _videos(inline: Token, folder: pathlib.Path) -> list[str]:
+def _videos(inline: Any, folder: pathlib.Path) -> list[str]:
     links = [str(part.attrs["href"]) for part in inline.children or () if part.type == "link_open"]
     return [place for place in links if place.endswith(".mp4") and (folder / unquote(place)).is_file()]
 
 
-def _player(place: str) -> Token:
+def _player(place: str) -> str:
     # Within the paragraph that names it, hence a line of its own by CSS of the element.
-    video = f'<br><video controls muted playsinline preload="auto" src="{html.escape(place)}"></video>\n'
-    return Token("html_inline", "", 0, content=video)
+    return f'<br><video controls muted playsinline preload="auto" src="{html.escape(place)}"></video>\n'

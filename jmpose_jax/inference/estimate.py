@@ -12,7 +12,6 @@ from jmpose_jax.errors import InputError
 from jmpose_jax.ops import heatmaps
 from jmpose_jax.records import ClipBatch, PoseOutput
 from jmpose_jax.skeletons import Skeleton
-from jmpose_jax.train.state import check_same_structure
 
 HEATMAP_STRIDE = 4
 
@@ -46,6 +45,8 @@ def run_model(model: nn.Module, variables: Variables, batch: ClipBatch, source: 
     try:
         return model.apply(variables, batch)
     except (FlaxError, TypeError, ValueError):
+        from jmpose_jax.train.state import check_same_structure  # with the optimisers
+
         expected = jax.eval_shape(model.init, jax.random.key(0), batch)
         try:
             check_same_structure(expected, variables, "variables")

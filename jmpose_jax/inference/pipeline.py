@@ -1,11 +1,15 @@
 """From a video file to poses: boxes, crops, model, identities, overlay video, result files and page, in one pass.
 
-Frames stream through: what is held is the window, and the frames whose persons wait for a batch to fill. A longer video
-needs no more memory but for the poses themselves.
+Frames stream through: what is held is the window, the frames whose persons wait for a batch to fill, and a few that are
+read ahead or wait to be drawn. A longer video needs no more memory but for the poses themselves.
+
+One thread reads and decodes, one draws, encodes and writes, and the caller's does all between; each takes the frames in
+their order, so that the results are the same whichever is slow.
 """
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +28,7 @@ from jmpose_jax.inference.outputs.collector import Collector
 from jmpose_jax.inference.outputs.finite import check_finite
 from jmpose_jax.inference.outputs.formats import write_files
 from jmpose_jax.inference.outputs.video_page import PAGE, write_page
+from jmpose_jax.inference.overlap import Behind, ahead
 from jmpose_jax.inference.overlay import DEFAULT_PARTS, DRAW_THRESHOLD, Overlay
 from jmpose_jax.inference.predictor import Predictor
 from jmpose_jax.inference.sources.pictures import PictureWriter
@@ -40,6 +45,8 @@ OVERLAY = "overlay.mp4"
 
 # Frames without persons do not fill a batch; so many may wait before the batch is run as it is.
 MAX_WAITING_FRAMES = 16
+READ_AHEAD = 4  # frames that are decoded and wait
+HELD_BYTES = 128 << 20  # of frames that wait to be drawn, or two frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,7 +262,7 @@ def predict_video(
       page: whether to write `report.html`.
       box_source: where the boxes come from, kept in `poses.json`.
       tracking, detect_every: as for `estimate_poses`.
-      report: called after each frame.
+      report: called after each frame, which may yet have to be drawn.
       stop: asked between frames; where it says so, the files end with the frames so far, if there is one.
 
     Raises:
@@ -273,19 +280,22 @@ def predict_video(
             writing = contextlib.nullcontext(PictureWriter(stage, single=reader.expected_frames == 1))
         elif overlay:
             writing = VideoWriter(stage / OVERLAY, reader.rate, reader.size, reader.time_base, shown=place)
-        with writing as writer:
-            frames = seen.pictures(itertools.islice(reader.frames(), max_frames))
+        room = int(np.clip(HELD_BYTES // (3 * reader.size[0] * reader.size[1]), 2, MAX_WAITING_FRAMES))
+        with (
+            writing as writer,
+            Behind(room) as behind,
+            contextlib.closing(ahead(itertools.islice(reader.frames(), max_frames), min(room, READ_AHEAD))) as read,
+        ):
+            frames = seen.pictures(read)
             following = reader.related, detect_every
             for poses in estimate_poses(frames, predictor, seen.boxes, stop, tracking, name, *following):
                 frame, lost = seen.waiting.pop(poses.index), poses.index in seen.lost
                 if lost:  # between two frames that are looked at, people go on
                     poses = poses.nobody()
                 if writer is not None and not (lost and reader.pictures):
-                    drawn = drawing.draw(poses.image, poses.keypoints, poses.scores, poses.boxes, poses.track_ids)
-                    if lost:
-                        label = f"frame {seen.numbers[poses.index]}: no picture in the file"
-                        draw_label(drawn, label, (0, 0), track_color(None))
-                    writer.write(drawn, frame.name if reader.pictures else frame.time - seen.first)
+                    label = f"frame {seen.numbers[poses.index]}: no picture in the file" if lost else ""
+                    when = frame.name if reader.pictures else frame.time - seen.first
+                    behind.do(functools.partial(_draw, drawing, poses, label, writer, when))
                 found.add(poses, frame.time)
                 report(poses)
             if not found.frames:
@@ -318,6 +328,14 @@ def predict_video(
         complete=seen.ended and count == len(seen.numbers),
         numbers=tuple(numbers),
     )
+
+
+def _draw(drawing: Overlay, poses: FramePoses, label: str, writer: Any, when: Fraction | str) -> None:
+    """Draw a frame's poses, and write it with its time or name."""
+    drawn = drawing.draw(poses.image, poses.keypoints, poses.scores, poses.boxes, poses.track_ids)
+    if label:
+        draw_label(drawn, label, (0, 0), track_color(None))
+    writer.write(drawn, when)
 
 
 class NothingDone(Exception):

@@ -1,5 +1,7 @@
 """PoseTrack AP and MOTA, PCK, OKS, and the errors of 3-D pose sequences: NumPy, host side."""
 
-from jmpose_jax.metrics import keypoints as keypoints
-from jmpose_jax.metrics import kinematics as kinematics
-from jmpose_jax.metrics import posetrack as posetrack
+from jmpose_jax.lazy import offered
+
+_NAMES = {name: name for name in ("keypoints", "kinematics", "posetrack")}
+__all__ = list(_NAMES)
+__getattr__, __dir__ = offered(__name__, _NAMES)

@@ -1,21 +1,17 @@
-from jmpose_jax.models.backbones.hrnet import HRNet
-from jmpose_jax.models.backbones.simple_baseline import SimpleBaseline
-from jmpose_jax.models.image_baseline import ImageBaseline
-from jmpose_jax.models.jmpose.model import JMPose
-from jmpose_jax.models.movenet.network import MoveNet
-from jmpose_jax.models.raft.network import RAFT
-from jmpose_jax.models.sequences.deciwatch import DeciWatch
-from jmpose_jax.models.sequences.hanet import HANet
-from jmpose_jax.models.sequences.smoothnet import SmoothNet
+"""The networks. Each is imported when it is asked for."""
 
-__all__ = [
-    "HRNet",
-    "RAFT",
-    "DeciWatch",
-    "HANet",
-    "ImageBaseline",
-    "JMPose",
-    "MoveNet",
-    "SimpleBaseline",
-    "SmoothNet",
-]
+from jmpose_jax.lazy import offered
+
+_NAMES = {
+    "HRNet": "backbones.hrnet",
+    "RAFT": "raft.network",
+    "DeciWatch": "sequences.deciwatch",
+    "HANet": "sequences.hanet",
+    "ImageBaseline": "image_baseline",
+    "JMPose": "jmpose.model",
+    "MoveNet": "movenet.network",
+    "SimpleBaseline": "backbones.simple_baseline",
+    "SmoothNet": "sequences.smoothnet",
+}
+__all__ = list(_NAMES)
+__getattr__, __dir__ = offered(__name__, _NAMES)

@@ -1,4 +1,7 @@
-from jmpose_jax.ops import heatmaps
-from jmpose_jax.ops.deform_conv import modulated_deform_conv2d
+"""Functions on arrays. What has kernels for accelerators loads their compilers, so it is imported when asked for."""
 
-__all__ = ["heatmaps", "modulated_deform_conv2d"]
+from jmpose_jax.lazy import offered
+
+_NAMES = {"heatmaps": "heatmaps", "modulated_deform_conv2d": "deform_conv"}
+__all__ = list(_NAMES)
+__getattr__, __dir__ = offered(__name__, _NAMES)

@@ -1,18 +1,17 @@
 """Published PyTorch weights to variables and back."""
 
-from jmpose_jax.weights.convert import Report, WeightsError
-from jmpose_jax.weights.heads import remap_head
-from jmpose_jax.weights.models import convert_state_dict, from_state_dict, published_model, to_state_dict
-from jmpose_jax.weights.torch_files import load_torch, save_torch
+from jmpose_jax.lazy import offered
 
-__all__ = [
-    "Report",
-    "WeightsError",
-    "convert_state_dict",
-    "from_state_dict",
-    "load_torch",
-    "published_model",
-    "remap_head",
-    "save_torch",
-    "to_state_dict",
-]
+_NAMES = {
+    "Report": "convert",
+    "WeightsError": "convert",
+    "convert_state_dict": "models",
+    "from_state_dict": "models",
+    "load_torch": "torch_files",
+    "published_model": "models",
+    "remap_head": "heads",
+    "save_torch": "torch_files",
+    "to_state_dict": "models",
+}
+__all__ = list(_NAMES)
+__getattr__, __dir__ = offered(__name__, _NAMES)

@@ -3,6 +3,8 @@
 import csv
 import errno
 import json
+import threading
+import time
 import tracemalloc
 from fractions import Fraction
 
@@ -354,3 +356,56 @@ def test_memory_does_not_grow_with_the_video(predictor):
     peak(20)  # whatever is allocated once
     short, long = peak(20), peak(200)
     assert long < 1.2 * short + 100_000
+
+
+@pytest.mark.parametrize("slow", ["reading", "estimation", "writing"])
+def test_results_are_the_same_whatever_is_slow(predictor, video, tmp_path, monkeypatch, slow):
+    predict_video(predictor, video, tmp_path / "fast", detect)
+    places = {
+        "reading": (VideoReader, "frames"),
+        "estimation": (Predictor, "predict"),
+        "writing": (VideoWriter, "write"),
+    }
+    owner, name = places[slow]
+    original = getattr(owner, name)
+    if slow == "reading":
+
+        def slowly(self):
+            for frame in original(self):
+                time.sleep(0.005)
+                yield frame
+
+        monkeypatch.setattr(owner, name, slowly)
+    else:
+        monkeypatch.setattr(owner, name, lambda *arguments: (time.sleep(0.01), original(*arguments))[1])
+    predict_video(predictor, video, tmp_path / "slow", detect)
+    for path in (tmp_path / "fast").iterdir():
+        assert path.read_bytes() == (tmp_path / "slow" / path.name).read_bytes(), path.name
+
+
+def test_no_room_while_frames_are_written_leaves_nothing(predictor, video, tmp_path, monkeypatch):
+    write = VideoWriter.write
+
+    def full(self, frame, time=None):
+        if self.frames == 3:
+            raise NoSpace("overlay.mp4: no room for it")
+        write(self, frame, time)
+
+    monkeypatch.setattr(VideoWriter, "write", full)
+    with pytest.raises(NoSpace, match="no room for it"):
+        predict_video(predictor, video, tmp_path / "out", detect)
+    assert list(tmp_path.iterdir()) == [video]
+    assert not [thread for thread in threading.enumerate() if thread.name in ("ahead", "behind")]
+
+
+def test_a_source_that_fails_on_the_way_leaves_nothing(predictor, video, tmp_path):
+    class Failing(VideoReader):
+        def frames(self):
+            for number, frame in enumerate(super().frames()):
+                if number == 5:
+                    raise InputError("walk.mp4: the fifth frame is missing")
+                yield frame
+
+    with pytest.raises(InputError, match="the fifth frame"):
+        predict_video(predictor, Failing(video), tmp_path / "out", detect)
+    assert list(tmp_path.iterdir()) == [video]

@@ -68,7 +68,7 @@ class VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = self.path.with_name(f".{self.path.stem}.tmp{os.getpid()}.mp4")
         try:
-            with complaints():
+            with complaints(own_thread=True):
                 self._container = av.open(f"file:{self._temporary}", "w", format="mp4")
             stream = self._container.add_stream(encoder, rate=self.rate, options=OPTIONS.get(encoder, {}))
             stream.width, stream.height = self._padded
@@ -116,7 +116,7 @@ class VideoWriter:
         try:
             if self.frames:
                 self._encode(None)
-            with complaints():
+            with complaints(own_thread=True):
                 self._container.start_encoding()  # the head, where no frame has brought it about
                 self._container.close()
             with open(self._temporary, "rb+") as file:
@@ -143,7 +143,7 @@ class VideoWriter:
 
     def _encode(self, picture: Any) -> None:
         try:
-            with complaints():
+            with complaints(own_thread=True):
                 for packet in self._stream.encode(picture):
                     # Players take the time of the last frame from here.
                     packet.duration = max(round(1 / (self.rate * packet.time_base)), 1)
@@ -155,7 +155,7 @@ class VideoWriter:
         """Read back what was written: as many frames, the first and the last of which can be decoded."""
         if not self.frames:
             return
-        with av.open(f"file:{self._temporary}") as container:
+        with complaints(own_thread=True), av.open(f"file:{self._temporary}") as container:
             stream = container.streams.video[0]
             stamps = [packet.pts for packet in container.demux(stream) if packet.size]
             container.seek(stamps[-1] if stamps else 0, stream=stream)
@@ -176,7 +176,7 @@ class VideoWriter:
         return InputError(f"{self._shown}: cannot be written as mp4 ({reason(error)}); choose another place")
 
     def _remove(self) -> None:
-        with contextlib.suppress(av.FFmpegError, OSError, AttributeError), complaints():
+        with contextlib.suppress(av.FFmpegError, OSError, AttributeError), complaints(own_thread=True):
             self._container.close()
         self._temporary.unlink(missing_ok=True)
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.models.parameters import Conv, Shaped
 from jmpose_jax.ops.depthwise import depthwise_conv
 
 STRIDE = 4  # image pixels a cell of the heads
@@ -56,7 +57,7 @@ def relu6(x: jax.Array) -> jax.Array:
     return jnp.clip(x, 0.0, 6.0)
 
 
-class Depthwise(nn.Module):
+class Depthwise(Shaped):
     """A depthwise 3x3 convolution with TensorFlow's SAME padding.
 
     Attributes:
@@ -92,8 +93,8 @@ class SeparableConv(nn.Module):
         return nn.relu(pointwise(self.features, "pointwise")(x))
 
 
-def pointwise(features: int, name: str) -> nn.Conv:
-    return nn.Conv(features, (1, 1), padding=((0, 0), (0, 0)), name=name)
+def pointwise(features: int, name: str) -> Conv:
+    return Conv(features, (1, 1), padding=((0, 0), (0, 0)), name=name)
 
 
 class MoveNet(nn.Module):
@@ -123,7 +124,7 @@ class MoveNet(nn.Module):
         self._check(images)
         variant = VARIANTS[self.variant]
         x = images.astype(jnp.float32) * SCALE - 1.0
-        stem = nn.Conv(variant.stem, (3, 3), (2, 2), padding=((0, 1), (0, 1)), name="stem")
+        stem = Conv(variant.stem, (3, 3), (2, 2), padding=((0, 1), (0, 1)), name="stem")
         x, taps = relu6(stem(x)), []
         number = 0
         for stage, (width, (blocks, stride)) in enumerate(zip(variant.widths, STAGES)):

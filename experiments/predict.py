@@ -17,7 +17,7 @@ from experiments.run.few_steps import few_steps
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_inputs_kept, check_writable, place_results
 from jmpose_jax.inference.box_files import FORMS, BoxFile, boxes_from_file
-from jmpose_jax.inference.detectors import DETECTORS, make_detector
+from jmpose_jax.inference.detectors import DETECTORS, Detector, make_detector
 from jmpose_jax.inference.movenet import DETECTOR as MOVENET_WEIGHTS
 from jmpose_jax.inference.movenet import ESTIMATORS, MOVENET, MoveNetDetector, pose_predictor, weights
 from jmpose_jax.inference.pipeline import NothingDone, Summary, predict_video
@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> None:
             from jmpose_jax.train.trained import find_checkpoint  # with Orbax, which MoveNet does without
 
             step = find_checkpoint(checkpoint.value)
-        find = None if detector.value == MOVENET else make_detector(detector.value)
+        find = None if detector.value == MOVENET else _detector(detector.value)
         flag = "--video" if video.value else "source"
         related = {"auto": None, "video": True, "single": False}[pictures.value]
         sources = [cut(source) for source in open_sources(named, flag, related)]
@@ -188,6 +188,13 @@ def main(argv: list[str] | None = None) -> None:
                 print(done, flush=True)
 
     launch(run, argv, words="SOURCE … ")
+
+
+def _detector(name: str) -> Detector:
+    try:
+        return make_detector(name)
+    except InputError as fault:
+        raise InputError(f"--{fault}") from None
 
 
 def _left_out(file: BoxFile, summary: Summary) -> str:

@@ -168,5 +168,5 @@ def make_detector(name: str) -> Detector:
       InputError: for an unknown name.
     """
     if name not in DETECTORS:
-        raise InputError(f"--detector={name} is not known; use one of movenet, {', '.join(DETECTORS)}, or --boxes FILE")
+        raise InputError(f"detector={name} is not known; use one of movenet, {', '.join(DETECTORS)}, or give boxes")
     return DETECTORS[name]()

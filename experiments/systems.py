@@ -1,5 +1,6 @@
 """What a config's system is made of: model, objective, data and evaluation, by its row in `jmpose_jax.systems`."""
 
+import dataclasses
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,32 @@ EVALUATIONS = {
     "endpoint_error": "experiments.evaluation.endpoint_error",
 }
 DATA_KINDS = {"clips": "experiments.run.clips"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """A config's system, made once.
+
+    Attributes:
+      model: of the training.
+      objective: what it is trained by.
+      data: where its batches come from; see `data_of`.
+      evaluation: what it is measured by; see `evaluation_of`.
+    """
+
+    model: nn.Module
+    objective: Objective
+    data: Any
+    evaluation: Any
+
+
+def built(config: ConfigDict) -> Built:
+    """The system of a config; nothing is read or computed.
+
+    Raises:
+      InputError: an unknown system, key or choice.
+    """
+    return Built(model_of(config), objective_of(config), data_of(config), evaluation_of(config))
 
 
 def objective_of(config: ConfigDict) -> Objective:

@@ -26,7 +26,7 @@ from experiments.run.building import plain, set_up
 from experiments.run.summary import summary as summarized
 from experiments.run.untrained import untrained
 from experiments.run.workdir import check_workdir
-from experiments.systems import data_of, evaluation_of, objective_of
+from experiments.systems import built
 from jmpose_jax import stopping
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
@@ -101,17 +101,17 @@ def _train(
             share = sharding.input_share(mesh)
         if config.train.non_finite not in ("stop", "skip"):
             raise InputError(f"config.train.non_finite={config.train.non_finite!r} is unknown; use stop or skip")
-        objective, examples = objective_of(config), data_of(config)
+        system = built(config)
         speaks, description = not quiet and jax.process_index() == 0, plain(config)
         trained_on, before = going_on.data_set(config), going_on.earlier(folder)
         if before is not None:
             description = going_on.check_goes_on(
                 folder, before, description, trained_on, allow_config_change, not speaks
             )
-        loader = examples.train(config, share)
+        loader = system.data.train(config, share)
         try:
-            parts = set_up(config, loader, fresh=before is None)
-            evaluate = make_validation(config, mesh, quiet) if config.train.evaluate_every else None
+            parts = set_up(config, system, loader, fresh=before is None)
+            evaluate = make_validation(config, system, mesh, quiet) if config.train.evaluate_every else None
             with as_in_config("config.train", *sharding.PARAMETERS):
                 shardings = sharding.state_sharding(parts.state, mesh, config.train.sharding)
             state = jax.device_put(parts.state, shardings)
@@ -121,7 +121,7 @@ def _train(
                 folder,
                 keep=config.train.keep,
                 keep_steps=config.train.keep_steps,
-                best=evaluation_of(config).MEASURE.best,
+                best=system.evaluation.MEASURE.best,
             ) as manager:
                 check = functools.partial(check_unchanged, now=description, quiet=True)
                 found = checkpoints.restore_newest(
@@ -174,9 +174,9 @@ def _train(
                     config.train.stall_seconds,
                     config.train.non_finite == "skip",
                 )
-                describe = functools.partial(examples.describe, loader.table)
+                describe = functools.partial(system.data.describe, loader.table)
                 hooks = Hooks(report, functools.partial(_write_non_finite, folder, describe), evaluate, profiler)
-                program = Program(parts.step, objective.term_weights(), parts.schedule, mesh, shardings)
+                program = Program(parts.step, system.objective.term_weights(), parts.schedule, mesh, shardings)
                 state = train_loop(state, loader, program, plan, Outputs(manager, description, writer), hooks)
                 bar.close()
             return state, begin, parts.total_steps

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from experiments.command.reported import reported
 from experiments.evaluation.estimates import run_split
-from experiments.systems import data_of, evaluation_of
+from experiments.systems import Built
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.train import sharding
@@ -16,12 +16,13 @@ from jmpose_jax.train.state import TrainState
 
 
 def make_validation(
-    config: ConfigDict, mesh: jax.sharding.Mesh, quiet: bool = True
+    config: ConfigDict, system: Built, mesh: jax.sharding.Mesh, quiet: bool = True
 ) -> Callable[[TrainState], dict[str, float]]:
     """A function that scores a state on the config's evaluation split.
 
     Args:
       config: of the training; `eval.ema` takes the moving average of the parameters.
+      system: of the config.
       mesh: over which the state lies.
       quiet: no report of the progress.
 
@@ -31,7 +32,7 @@ def make_validation(
     Raises:
       InputError: the system cannot be evaluated in training, or there is no moving average.
     """
-    evaluation, source = evaluation_of(config), data_of(config)
+    evaluation = system.evaluation
     evaluation.check_training(config)
     check_average(config)
     score = evaluation.scorer(config)
@@ -43,7 +44,7 @@ def make_validation(
     def validate(state: TrainState) -> dict[str, float]:
         parameters = state.ema if config.eval.ema else state.params
         variables = sharding.local_copy({"params": parameters, "batch_stats": state.batch_stats}, mesh)
-        loader = source.evaluate(config)
+        loader = system.data.evaluate(config)
         try:
             batches = reported(loader, "validate", enabled=told, compiled=next(passes) > 0)
             return score(run_split(lambda batch: run(variables, batch), batches, len(loader.table)))

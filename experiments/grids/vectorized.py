@@ -25,7 +25,7 @@ from experiments.evaluation.estimates import run_split
 from experiments.grids import engines
 from experiments.grids.cells import Cell, Grid
 from experiments.run.building import Parts, plain, set_up
-from experiments.systems import data_of, evaluation_of, objective_of
+from experiments.systems import built, data_of, evaluation_of, objective_of
 from jmpose_jax import checks
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
@@ -110,10 +110,11 @@ def _run_group(
     mesh = vectorized.grid_mesh()
     devices = mesh.devices.size
     print(f"{len(group)} cells together: reading the data set, initial values …", flush=True)
-    loader = data_of(config).train(config)
+    system = built(config)
+    loader = system.data.train(config)
     beginning = loader.get_state()
     try:
-        parts = set_up(config, loader)
+        parts = set_up(config, system, loader)
         weights = [objective_of(grid.config(cell)).term_weights() for cell in group]
         common = vectorized.common_leaves(parts.step, parts.state, parts.example, weights[0], config.optimizer.frozen)
         step = jax.jit(vectorized.make_cells_step(parts.step, parts.state, common, mesh), donate_argnums=0)

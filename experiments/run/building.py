@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from experiments.configuration.naming import as_in_config
-from experiments.systems import model_of, objective_of
+from experiments.systems import Built
 from jmpose_jax.errors import InputError
 from jmpose_jax.records import Batch
 from jmpose_jax.train import trained as trained_models
@@ -45,11 +45,12 @@ class Parts:
     example: Batch
 
 
-def set_up(config: ConfigDict, loader: Any, fresh: bool = True) -> Parts:
+def set_up(config: ConfigDict, system: Built, loader: Any, fresh: bool = True) -> Parts:
     """Model, optimiser, step and fresh state of a training.
 
     Args:
       config: of the training.
+      system: of the config.
       loader: of the training split.
       fresh: False where a checkpoint is to be restored, which has what `config.init` gave.
 
@@ -65,7 +66,7 @@ def set_up(config: ConfigDict, loader: Any, fresh: bool = True) -> Parts:
     beginning = loader.get_state()
     example = next(loader)
     loader.set_state(beginning)
-    total_steps, schedule, step, create = build(config, max(len(loader), 1))
+    total_steps, schedule, step, create = build(config, system, max(len(loader), 1))
     state = create(example)
     if fresh:
         state = initialised(state, config)
@@ -74,14 +75,16 @@ def set_up(config: ConfigDict, loader: Any, fresh: bool = True) -> Parts:
     return Parts(total_steps, schedule, step, state, example)
 
 
-def build(config: ConfigDict, steps_per_epoch: int) -> tuple[int, Any, TrainStep, Callable[[Batch], TrainState]]:
+def build(
+    config: ConfigDict, system: Built, steps_per_epoch: int
+) -> tuple[int, Any, TrainStep, Callable[[Batch], TrainState]]:
     """What a config says of a training without its data: total steps, schedule, step, and the state for a batch.
 
     Args:
       config: of the training.
+      system: of the config.
       steps_per_epoch: batches of an epoch.
     """
-    model = model_of(config)
     total_steps = config.train.steps or round(config.train.epochs * steps_per_epoch)
     schedule = _schedule(config, total_steps, steps_per_epoch)
     options = config.optimizer
@@ -90,16 +93,17 @@ def build(config: ConfigDict, steps_per_epoch: int) -> tuple[int, Any, TrainStep
             options.name, options.weight_decay, options.amsgrad, options.frozen, options.clip_norm
         ).create(schedule)
     step = make_train_step(
-        model,
+        system.model,
         optimizer,
-        objective_of(config),
+        system.objective,
         seed=config.seed,
         accumulate=config.train.accumulate,
         ema_decay=config.train.ema_decay,
         remat=config.train.remat,
         skip_non_finite=config.train.non_finite == "skip",
     )
-    return total_steps, schedule, step, functools.partial(create_state, model, optimizer, initial_key(config.seed))
+    create = functools.partial(create_state, system.model, optimizer, initial_key(config.seed))
+    return total_steps, schedule, step, create
 
 
 def _schedule(config: ConfigDict, total_steps: int, steps_per_epoch: int) -> Any:

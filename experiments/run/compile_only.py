@@ -17,7 +17,7 @@ from experiments.command.outputs import place_file
 from experiments.configuration.limits import check_limits
 from experiments.configuration.naming import as_in_config
 from experiments.run.building import build, plain
-from experiments.systems import data_of, objective_of
+from experiments.systems import built
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
 from jmpose_jax.inspection import hlo
@@ -111,11 +111,11 @@ def compile_step(config: ConfigDict, topology: str | None = None) -> CompiledSte
     with as_in_config("config.train", *sharding.PARAMETERS):
         mesh = sharding.data_mesh(devices, model=config.train.mesh_model)
         sharding.check_batch_size(config.train.batch_size, mesh, config.train.accumulate)
-    objective = objective_of(config)
+    system = built(config)
     began = time.perf_counter()
     # The length of an epoch only makes constants of the program, those of the learning rate.
-    _, _, step, create = build(config, steps_per_epoch=1000)
-    batch = data_of(config).spec(config, config.train.batch_size)
+    _, _, step, create = build(config, system, steps_per_epoch=1000)
+    batch = system.data.spec(config, config.train.batch_size)
     state: TrainState = jax.eval_shape(create, batch)
     if config.train.ema_decay:
         state = state.replace(ema=state.params)
@@ -125,7 +125,7 @@ def compile_step(config: ConfigDict, topology: str | None = None) -> CompiledSte
     say("tracing the step …")
     state = place(state, shardings)
     batch = place(batch, jax.tree.map(lambda _: sharding.batch_sharding(mesh), batch))
-    weights = {name: jax.ShapeDtypeStruct((), "float32") for name in objective.term_weights()}
+    weights = {name: jax.ShapeDtypeStruct((), "float32") for name in system.objective.term_weights()}
     with compiling_for(devices[0]), jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
         traced = jit_step(step, shardings, mesh).trace(state, batch, weights)
         lowered = traced.lower()

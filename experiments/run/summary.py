@@ -3,7 +3,7 @@
 from ml_collections import ConfigDict
 
 from experiments.configuration.limits import check_sizes
-from experiments.systems import data_of, model_of, objective_of
+from experiments.systems import built
 from jmpose_jax.inspection.summary import summarize, table
 
 
@@ -21,6 +21,6 @@ def summary(config: ConfigDict, depth: int | None = 2) -> str:
       InputError: the config does not describe a model, or one that cannot read the config's clips.
     """
     check_sizes(config)
-    objective_of(config)
-    rows = summarize(model_of(config), data_of(config).spec(config))
+    system = built(config)
+    rows = summarize(system.model, system.data.spec(config))
     return f"{config.model.name} on one clip of {config.dataset.input_size} pixels\n{table(rows, depth)}"

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.evaluation.validation import make_validation
 from experiments.run import clips, data
+from experiments.systems import built
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.train import sharding
@@ -24,7 +25,7 @@ def state(small_backbone):
 
 
 def test_progress_is_told_and_what_is_not_finite_has_no_ap(small_backbone, state, capsys):
-    validate = make_validation(small_backbone, sharding.data_mesh(), quiet=False)
+    validate = make_validation(small_backbone, built(small_backbone), sharding.data_mesh(), quiet=False)
     assert 0 <= validate(state)["ap"] <= 100
     assert "validate: compiling" in capsys.readouterr().err
     broken = state.replace(params=jax.tree.map(lambda x: x * np.nan, state.params))
@@ -35,7 +36,7 @@ def test_progress_is_told_and_what_is_not_finite_has_no_ap(small_backbone, state
 def test_a_split_without_annotations_is_named_before_training(small_backbone, monkeypatch, tmp_path):
     small_backbone.dataset.eval_split = "vall"
     with pytest.raises(InputError, match="vall"):
-        make_validation(small_backbone, sharding.data_mesh())
+        make_validation(small_backbone, built(small_backbone), sharding.data_mesh())
     monkeypatch.setattr(data, "dataset_root", lambda config: tmp_path)
     with pytest.raises(InputError):
-        make_validation(small_backbone, sharding.data_mesh())
+        make_validation(small_backbone, built(small_backbone), sharding.data_mesh())

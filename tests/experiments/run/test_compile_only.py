@@ -20,7 +20,7 @@ from experiments.run import clips
 from experiments.run import compile_only as module
 from experiments.run.building import build
 from experiments.run.compile_only import compile_only, table
-from experiments.systems import model_of, objective_of
+from experiments.systems import built, model_of, objective_of
 from jmpose_jax.errors import InputError
 from jmpose_jax.ops.target import compiling_for, target_device
 from jmpose_jax.train.sharding import state_sharding
@@ -99,7 +99,7 @@ def test_kernels_are_chosen_for_the_device_that_is_compiled_for():
 
 def test_rules_split_the_papers_backbone_and_its_moments_alike():
     config = backbone.get_config("w48")
-    _, _, _, create = build(config, 1000)
+    _, _, _, create = build(config, built(config), 1000)
     state = jax.eval_shape(create, clips.spec(config, 64))
     mesh = jax.sharding.AbstractMesh((64, 1), ("data", "model"))
     shardings = state_sharding(state, mesh, (("final_layer", "replicated"), ("kernel", "fsdp")))
@@ -132,7 +132,7 @@ def test_bfloat16_is_the_backbones_and_parameters_stay_float32(shrink):
     config = shrink(backbone.get_config("tiny"), "no data")
     assert "dtype" not in model_of(config).backbone
     config.train.compute_dtype = "bfloat16"
-    _, _, step, create = build(config, 1000)
+    _, _, step, create = build(config, built(config), 1000)
     batch = clips.spec(config, 4)
     state = jax.eval_shape(create, batch)
     weights = {name: 1.0 for name in objective_of(config).term_weights()}

@@ -7,6 +7,7 @@ from configs import backbone, jmpose
 from experiments.run import clips
 from experiments.run.building import build
 from experiments.run.summary import summary
+from experiments.systems import built
 from jmpose_jax.errors import InputError
 
 
@@ -36,7 +37,7 @@ def test_the_model_is_the_one_that_is_trained(estimator):
     """An estimator with a critic gives the model parameters that the config alone does not tell of."""
     config = jmpose.get_config("tiny")
     config.model.predictors.estimators.redundancy = estimator
-    *_, create = build(config, steps_per_epoch=10)
+    *_, create = build(config, built(config), steps_per_epoch=10)
     params = jax.eval_shape(create, clips.spec(config)).params
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
     assert summary(config).splitlines()[-1].startswith(f"total: {count:,} parameters")

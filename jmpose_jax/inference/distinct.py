@@ -1,4 +1,7 @@
-"""One pose a person: where the model gives a hidden person the pose of the one in front, the weaker of the two goes."""
+"""One pose a person: where the model gives a hidden person the pose of the one in front, the weaker of the two goes.
+
+And one box: a detector by centres may see one large person as two, the head's and the feet's.
+"""
 
 import numpy as np
 
@@ -8,6 +11,9 @@ from jmpose_jax.metrics.oks_nms import oks_nms
 # Object keypoint similarity. Of two children who hide each other, most pairs of boxes about one of them give poses of
 # 0.8 to 1, their own poses less than 0.6.
 SAME_PERSON = 0.6
+SHARED_JOINTS = 4  # sure joints of two found people that must be at one place, and their share of those that both have
+SHARED_PART = 0.75
+SAME_PLACE = 0.04  # of the longer side of the two boxes together
 
 
 def distinct_poses(
@@ -47,3 +53,27 @@ def _fit(box: np.ndarray, keypoints: np.ndarray, sure: np.ndarray) -> float:
         return 0.0
     low, high = keypoints[sure].min(0), keypoints[sure].max(0)
     return float(box_iou(box[None], np.concatenate([low, high - low])[None])[0, 0])
+
+
+def joined_boxes(boxes: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The box of a person whom a detector found in parts, each with some of the same joints: around them all.
+
+    Args:
+      boxes: float [N, 4], (x, y, width, height), the surest first.
+      keypoints: float [N, K, 2], of the detector; scores: float [N, K].
+
+    Returns:
+      float [N, 4]: those of one person are equal.
+    """
+    low, high = boxes[:, :2].copy(), boxes[:, :2] + boxes[:, 2:]
+    sure = scores >= SURE_JOINT
+    for i in range(len(boxes)):
+        for j in range(i):
+            both = sure[i] & sure[j]
+            together = np.maximum(high[i], high[j]) - np.minimum(low[i], low[j])
+            near = np.linalg.norm(keypoints[i] - keypoints[j], axis=-1) <= SAME_PLACE * together.max()
+            shared = (both & near).sum()
+            if shared >= SHARED_JOINTS and shared >= SHARED_PART * both.sum():
+                low[[i, j]] = np.minimum(low[i], low[j])
+                high[[i, j]] = np.maximum(high[i], high[j])
+    return np.concatenate([low, high - low], axis=1)

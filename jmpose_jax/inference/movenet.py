@@ -9,6 +9,7 @@ import numpy as np
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.detectors import Detections, non_maximum_suppression
+from jmpose_jax.inference.distinct import joined_boxes
 from jmpose_jax.inference.estimate import Variables, to_image
 from jmpose_jax.inference.predictor import Predictor
 from jmpose_jax.models.movenet.decoding import decode_one, decode_several
@@ -82,6 +83,7 @@ class MoveNetDetector:
         people = jax.device_get(self._run(self._variables, padded[None]))
         sure = people.centers[0] >= self._threshold
         boxes, scores = people.boxes[0][sure].astype(np.float64), people.centers[0][sure]
+        boxes = joined_boxes(boxes, people.keypoints[0][sure], people.scores[0][sure])
         scale = np.array([width / size[1], height / size[0]])
         low = np.clip(boxes[:, :2] * scale, 0, (width, height))
         high = np.clip((boxes[:, :2] + boxes[:, 2:]) * scale, 0, (width, height))

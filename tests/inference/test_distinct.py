@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jmpose_jax.inference.distinct import distinct_poses
+from jmpose_jax.inference.distinct import distinct_poses, joined_boxes
 from jmpose_jax.metrics.keypoints import POSETRACK15_SIGMAS
 
 BODY = np.random.default_rng(0).uniform(0, 1, (15, 2)) * [100, 200]
@@ -44,3 +44,22 @@ def test_joints_out_of_sight_do_not_tell():
 def test_nobody_and_one():
     assert kept(np.zeros((0, 4)), [], np.zeros((0, 15, 2)), np.zeros((0, 15))) == []
     assert kept([FRONT], [0.9], BODY[None], np.zeros((1, 15))) == [0]
+
+
+def test_a_person_found_in_parts_has_one_box_and_two_people_keep_theirs():
+    rng = np.random.default_rng(0)
+    whole = rng.uniform((100, 100), (200, 500), (17, 2))
+    boxes = np.array([[100, 100, 100, 300], [100, 220, 100, 280], [150, 100, 100, 400]], float)
+    keypoints = np.stack([whole, whole + rng.uniform(-5, 5, whole.shape), whole + (60, 0)])
+    scores = np.full((3, 17), 0.8)
+    scores[0, 13:] = scores[1, :5] = 0.0  # the one has no feet, the other no head
+    joined = joined_boxes(boxes, keypoints, scores)
+    np.testing.assert_allclose(joined[:2], [[100, 100, 100, 400]] * 2)
+    np.testing.assert_allclose(joined[2], boxes[2])
+    scores[1, 5:10] = 0.0  # too few joints are both's
+    scores[0, 12] = 0.0
+    scores[1, 12:14] = 0.0
+    few = np.minimum(scores[0], scores[1]) > 0
+    assert few.sum() < 4
+    np.testing.assert_allclose(joined_boxes(boxes, keypoints, scores), boxes)
+    assert joined_boxes(boxes[:0], keypoints[:0], scores[:0]).shape == (0, 4)

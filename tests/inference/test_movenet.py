@@ -19,7 +19,7 @@ def people_at(boxes, centers, size):
     count = len(boxes)
     return People(
         keypoints=np.zeros((1, count, 17, 2), np.float32),
-        scores=np.ones((1, count, 17), np.float32),
+        scores=np.zeros((1, count, 17), np.float32),  # of joints
         boxes=np.asarray(boxes, np.float32)[None],
         centers=np.asarray(centers, np.float32)[None],
         person_scores=np.ones((1, count), np.float32),

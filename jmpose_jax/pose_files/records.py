@@ -9,6 +9,8 @@ import numpy as np
 from jmpose_jax.errors import InputError
 
 ADDED = -1  # the entry of a frame that the file does not have
+LARGEST = 1e9  # of a coordinate; what is larger is no place, and its square no number
+ALONE = "0"  # the one track of a file that names none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +78,7 @@ def make_track(
       name, frames, poses, scores, entries: as in `Track`, in the order of the file.
 
     Raises:
-      InputError: two poses are of one frame.
+      InputError: two poses are of one frame, or a coordinate is too large for any unit.
     """
     order = np.argsort(frames, kind="stable")
     frames, poses, scores = np.asarray(frames, np.int64)[order], poses[order], scores[order]
@@ -84,6 +86,13 @@ def make_track(
         raise InputError(
             f"{path}: identity {name} occurs twice in frame {frames[twice[0]]}; give each person an identity of its own"
         )
+    with np.errstate(invalid="ignore"):
+        if (far := np.abs(np.where(np.isfinite(poses), poses, 0)) > LARGEST).any():
+            t, k, axis = np.argwhere(far)[0]
+            raise InputError(
+                f"{path}: joint {k} of identity {name} is at {poses[t, k, axis]:g} in frame {frames[t]}, which is no "
+                "place; correct it, or leave it empty"
+            )
     missing = ~np.isfinite(poses).all(axis=-1) | (scores == 0)
     if not np.isnan(scores).all():
         missing |= np.isnan(scores)

@@ -2,7 +2,7 @@
 
 | array | content |
 |---|---|
-| `poses` (or `keypoints`, `joints_2d`, `joints_3d`) | float [T, K, D] of one sequence, or [N, T, K, D] of several; D 2 or 3 |
+| `poses` (or `keypoints`, `joints_2d`, `joints_3d`) | float [T, K, D] of a sequence, or [N, T, K, D]; D 2 or 3 |
 | `valid` | bool [T, K] or [N, T, K]; what is false is missing, as NaN is |
 | `scores` | float, as `valid`; 0 is missing |
 | `lengths` | int [N], frames of each sequence, where shorter ones are padded |
@@ -34,9 +34,10 @@ def load_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     name = ""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise InputError(f"{path}: is one array; give an .npz with the array 'poses'")
+        opened = np.load(path, allow_pickle=False)
+        if isinstance(opened, np.ndarray):
+            raise InputError(f"{path}: is one array; give an .npz with the array 'poses'")
+        with opened as archive:
             for name in archive.files:
                 found[name] = archive[name]
     except FileNotFoundError as error:

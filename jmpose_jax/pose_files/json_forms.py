@@ -1,6 +1,7 @@
 """The JSON forms: `images` and `annotations` (PoseTrack18, our poses.json), and a list of COCO results."""
 
 import copy
+import math
 import os
 import pathlib
 from collections.abc import Sequence
@@ -77,7 +78,8 @@ def write_json_form(file: PoseFile, tracks: Sequence[Track], path: str | os.Path
         for t, (frame, index) in enumerate(zip(track.frames.tolist(), track.entries.tolist())):
             if index != ADDED:
                 old = before.poses[at[frame]]
-                if not np.array_equal(old, track.poses[t], equal_nan=True):
+                whole = np.isfinite(number_list(entries[index]["keypoints"], "")).all()
+                if not whole or not np.array_equal(old, track.poses[t], equal_nan=True):
                     entries[index] = _changed(entries[index], track, t, ~np.isfinite(old[:, 0]), results)
                 continue
             # Beside it in time: an entry before and one behind, since gaps lie between frames of the track.
@@ -88,7 +90,24 @@ def write_json_form(file: PoseFile, tracks: Sequence[Track], path: str | os.Path
             latest += 1
             entries.append(_added(neighbours, share, image_id, latest, track, t, results))
         assert len(own) == len(before.entries)  # no pose is lost
-    write_json(path, entries if results else {**file.content, "annotations": entries}, indent=None)
+    whole = entries if results else {**file.content, "annotations": entries}
+    try:
+        write_json(path, whole, indent=None)
+    except ValueError:  # NaN and infinity, which Python reads though they are no JSON
+        write_json(path, _json(whole), indent=None)
+
+
+def _json(content: Any) -> Any:
+    """Content as JSON takes it: what is no number is 0 in lists, where that is what is missing, and null elsewhere."""
+    if isinstance(content, dict):
+        return {key: None if _no_number(value) else _json(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [0 if _no_number(value) else _json(value) for value in content]
+    return content
+
+
+def _no_number(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _pose_file(
@@ -172,11 +191,13 @@ def _changed(entry: dict[str, Any], track: Track, t: int, was_missing: np.ndarra
     new = known & was_missing
     triple[known, :2] = track.poses[t][known]
     triple[new, 2] = track.scores[t][new] if results else 1
-    changed = {**entry, "keypoints": numbers(np.nan_to_num(triple.ravel()))}  # NaN is no JSON
+    broken = ~np.isfinite(triple).all(axis=-1)  # no JSON holds a half of a joint
+    triple[broken] = 0
+    changed = {**entry, "keypoints": numbers(triple.ravel())}
     if not results and not absent(entry.get("scores")):
         sure = number_list(entry["scores"], "")
-        sure[new] = track.scores[t][new]
-        changed["scores"] = numbers(np.nan_to_num(sure))
+        sure[new], sure[broken] = track.scores[t][new], 0
+        changed["scores"] = numbers(np.nan_to_num(sure, nan=0.0, posinf=0.0, neginf=0.0))
     return changed
 
 

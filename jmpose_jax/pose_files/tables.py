@@ -205,7 +205,7 @@ def _rate(path: Any, rows: Rows, places: dict[str, int], step: int) -> float | N
     """Frames of the grid a second, by the times of the rows."""
     if "time" not in places:
         return None
-    for line, row in enumerate(rows[1:], start=1):
+    for line in range(1, len(rows)):
         _number(path, rows, line, places["time"])
     times = _times(rows, places)
     if not times:

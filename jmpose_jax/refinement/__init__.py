@@ -1,1 +1,1 @@
-"""Poses made steadier over time: one interface, `poses [T, K, D], valid [T, K], fps -> poses [T, K, D]`, many methods."""
+"""Poses made steadier over time by methods of one form: `(poses [T, K, D], valid [T, K], fps) -> poses [T, K, D]`."""

@@ -122,11 +122,9 @@ class Gaussian:
 
         def smooth(part: np.ndarray) -> np.ndarray:
             # The reflection about the end point keeps a steady motion steady; every other edge bends it.
-            margin = min(reach, len(part) - 1)
-            padded = np.pad(part, ((margin, margin), (0, 0), (0, 0)), "reflect", reflect_type="odd")
-            return gaussian_filter1d(padded, self.sigma, axis=0, mode="nearest", truncate=TRUNCATE)[
-                margin : margin + len(part)
-            ]
+            padded = np.pad(part, ((reach, reach), (0, 0), (0, 0)), "reflect", reflect_type="odd")
+            found = gaussian_filter1d(padded, self.sigma, axis=0, truncate=TRUNCATE)
+            return found[reach : reach + len(part)]
 
         for frames, joints in runs(valid):
             run = np.asarray(poses[frames, joints], np.float64)

@@ -51,6 +51,9 @@ class Options:
             raise InputError(f"max_move={self.max_move}: must be a distance from 0; leave it out for no bound")
 
 
+DEFAULTS = Options()
+
+
 @dataclasses.dataclass(frozen=True)
 class Refined:
     """A refined sequence of T consecutive frames.
@@ -82,7 +85,7 @@ def check_fps(refiner: Refiner, fps: float | None) -> float:
 
 
 def refine_sequence(
-    poses: np.ndarray, valid: np.ndarray, fps: float | None, refiner: Refiner, options: Options = Options()
+    poses: np.ndarray, valid: np.ndarray, fps: float | None, refiner: Refiner, options: Options = DEFAULTS
 ) -> Refined:
     """Refine one person's consecutive frames.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from jmpose_jax.pose_files.records import ADDED, Track
 from jmpose_jax.refinement.jitter import accelerations
-from jmpose_jax.refinement.sequence import Options, Refiner, refine_sequence
+from jmpose_jax.refinement.sequence import DEFAULTS, Options, Refiner, refine_sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class TrackReport:
 
 
 def refine_track(
-    track: Track, fps: float | None, refiner: Refiner, options: Options = Options()
+    track: Track, fps: float | None, refiner: Refiner, options: Options = DEFAULTS
 ) -> tuple[Track, TrackReport]:
     """Refine a track.
 
@@ -83,7 +83,7 @@ def refine_track(
 
 
 def refine_tracks(
-    tracks: Iterable[Track], fps: float | None, refiner: Refiner, options: Options = Options()
+    tracks: Iterable[Track], fps: float | None, refiner: Refiner, options: Options = DEFAULTS
 ) -> tuple[tuple[Track, ...], tuple[TrackReport, ...]]:
     """`refine_track` of each."""
     found = [refine_track(track, fps, refiner, options) for track in tracks]

@@ -18,9 +18,13 @@ from jmpose_jax.pose_files.records import ADDED, ALONE, PoseFile, Track, frame_g
 from jmpose_jax.pose_files.values import number_list, triples
 from jmpose_jax.skeletons import COCO17, POSETRACK17
 
+LARGEST_FRAME = 10**7  # ids of images from here on are no numbers of frames
+
 
 def read_annotations(path: pathlib.Path, content: dict[str, Any]) -> PoseFile:
     """`images` and `annotations`; every image counts as one frame, in the order of the ids.
+
+    Where the ids are evenly spaced and small, as in what `jmpose predict` writes, they are the numbers of the frames.
 
     A joint whose three numbers are 0, or whose score is, is missing. Annotations without keypoints are left alone.
 
@@ -41,7 +45,11 @@ def read_annotations(path: pathlib.Path, content: dict[str, Any]) -> PoseFile:
             raise InputError(f"{where} names image {entry['image_id']}, which is not among images; correct it")
     frames = np.array([place[entry["image_id"]] for entry in entries], np.int64)
     joints = _category_joints(path, content)
-    return _pose_file(path, "annotations", content, entries, frames, joints, scored=False)
+    known = np.array(sorted(ids))
+    steps = np.unique(np.diff(known))
+    numbered = len(steps) < 2 and 0 <= known[0] < LARGEST_FRAME if len(known) else False
+    first, step = (int(known[0]), int(steps[0]) if len(steps) else 1) if numbered else (0, 1)
+    return _pose_file(path, "annotations", content, entries, frames, joints, scored=False, first=first, step=step)
 
 
 def field_list(path: pathlib.Path, content: dict[str, Any]) -> list[Any]:

@@ -39,16 +39,20 @@ class Options:
     Attributes:
       max_gap: longest gap, in frames, that is filled.
       max_move: farthest that a joint which the input has may be moved, in the input's unit; None sets no bound.
+      min_score: joints of a smaller score are taken for missing; 0 takes all that are there.
     """
 
     max_gap: int = 5
     max_move: float | None = None
+    min_score: float = 0.0
 
     def __post_init__(self):
         if self.max_gap < 0:
             raise InputError(f"max_gap={self.max_gap}: must be at least 0 frames; 0 fills no gap")
         if self.max_move is not None and not (math.isfinite(self.max_move) and self.max_move >= 0):
             raise InputError(f"max_move={self.max_move}: must be a distance from 0; leave it out for no bound")
+        if not math.isfinite(self.min_score):
+            raise InputError(f"min_score={self.min_score}: must be a score, mostly from 0 to 1")
 
 
 DEFAULTS = Options()

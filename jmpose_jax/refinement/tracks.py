@@ -48,7 +48,8 @@ def refine_track(
     """Refine a track.
 
     Where the person is away for longer than `options.max_gap` frames, the track is refined in parts that know nothing
-    of each other. A joint that was filled gets the lesser of the scores that it lies between.
+    of each other. A joint that was filled gets the lesser of the scores that it lies between; one that was left out for
+    its score and not filled is where it was.
 
     Args:
       track: of a file; frames of one part are filled between, so that the refined one may have more of them.
@@ -65,12 +66,15 @@ def refine_track(
         scores = np.full(poses.shape[:2], np.nan)
         entries = np.full(length, ADDED, np.int64)
         poses[places], scores[places], entries[places] = track.poses[rows], track.scores[rows], track.entries[rows]
+        weak = np.where(scores[..., None] < options.min_score, poses, np.nan)
+        poses[scores < options.min_score] = np.nan
         valid = np.isfinite(poses).all(axis=-1)
         refined = refine_sequence(poses, valid, fps, refiner, options)
         scores = _filled_scores(scores, valid, refined.filled)
         kept = (entries != ADDED) | refined.filled.any(axis=1)
         frames = track.frames[rows[0]] + np.arange(length)
-        parts.append(Track(track.name, frames[kept], refined.poses[kept], scores[kept], entries[kept]))
+        points = np.where(np.isnan(refined.poses), weak, refined.poses)
+        parts.append(Track(track.name, frames[kept], points[kept], scores[kept], entries[kept]))
         before.append((accelerations(poses, valid), accelerations(refined.poses, valid)))
         after.append(np.linalg.norm(refined.poses - poses, axis=-1)[valid])
         filled += int(refined.filled.sum())

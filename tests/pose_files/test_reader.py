@@ -36,7 +36,7 @@ def test_reads_what_is_there(pose_file, people):
             np.testing.assert_allclose(pose[there], poses[f][there, :2], rtol=1e-6)
             assert np.isnan(pose[~there]).all()
     assert file.fps == {"tidy": pytest.approx(25), "npz": 30}.get(file.form)
-    assert (file.first, file.step) == ((0, 2) if file.form == "results" else (0, 1))
+    assert (file.first, file.step) == {"results": (0, 2), "annotations": (100, 1)}.get(file.form, (0, 1))
 
 
 def test_nothing_changed_writes_the_same(pose_file, tmp_path):

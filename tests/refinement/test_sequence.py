@@ -63,7 +63,7 @@ def test_faults(poses):
             check_fps(OneEuro(), fps)
     with pytest.raises(InputError, match=r"\[30, 2\]"):
         refine_sequence(poses, every[:, :2], 25.0, OneEuro())
-    for options in ({"max_gap": -1}, {"max_move": -1.0}, {"max_move": math.nan}):
+    for options in ({"min_score": math.nan}, {"max_gap": -1}, {"max_move": -1.0}, {"max_move": math.nan}):
         with pytest.raises(InputError, match=next(iter(options))):
             Options(**options)
 

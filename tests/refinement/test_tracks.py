@@ -54,6 +54,17 @@ def test_report_is_of_what_the_file_has():
     assert report.mean_move > 0 and not np.array_equal(first, last)
 
 
+def test_weak_joints_are_gaps_and_stay_where_nothing_fills_them():
+    before = track(range(30))
+    before.scores[:] = 0.9
+    before.scores[10:12, 0] = before.scores[20:29, 1] = 0.1
+    before.poses[10:12, 0] = 1e4
+    after, report = refine_track(before, None, Gaussian(), Options(max_gap=3, min_score=0.3))
+    assert report.filled_joints == 2 and after.poses[:, 0].max() < 100 and (after.scores[10:12, 0] == 0.9).all()
+    np.testing.assert_array_equal(after.poses[20:29, 1], before.poses[20:29, 1])
+    assert (after.scores[20:29, 1] == 0.1).all()
+
+
 def test_empty_and_one_frame_tracks():
     for frames in ([], [7]):
         after, report = refine_track(track(frames), None, Gaussian())

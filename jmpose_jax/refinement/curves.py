@@ -5,6 +5,7 @@ import numpy as np
 from jmpose_jax.pose_files.records import PoseFile, Track
 from jmpose_jax.refinement.jitter import accelerations
 
+GAP = 1000  # absent frames behind which a curve ends
 Curve = tuple[np.ndarray, np.ndarray]  # frames int64 [n], values float64 [n]; NaN is a gap
 
 
@@ -20,9 +21,6 @@ def spread(track: Track) -> tuple[np.ndarray, np.ndarray]:
     poses = np.full((int(places[-1]) + 1 if len(rows) else 0, *track.poses.shape[1:]), np.nan)
     poses[places] = track.poses[rows]
     return poses, first
-
-
-GAP = 1000  # absent frames behind which a curve ends
 
 
 def acceleration_curve(track: Track) -> Curve:

@@ -14,6 +14,7 @@ from scipy.signal import savgol_filter
 from jmpose_jax.errors import InputError
 from jmpose_jax.refinement.runs import in_blocks, runs
 
+USUAL_FPS = 30.0  # where the rate is not known, widths in seconds are those of this one
 SAMPLED = 512  # frames that a person's size is measured in
 TRUNCATE = 4.0  # standard deviations at which the Gaussian ends
 
@@ -73,32 +74,41 @@ class SavitzkyGolay:
     """Savitzky and Golay's filter: at every frame the value of a polynomial fitted to the frames around it.
 
     Attributes:
-      window: frames, odd; a shorter stretch takes the largest odd window that fits, one of `order` frames or fewer is
-        left as it is.
+      window: frames, odd; None takes those of `SECONDS`, and at least as many as smooth. A shorter stretch takes the
+        largest odd window that fits, one of `order` frames or fewer is left as it is.
       order: of the polynomial.
     """
 
-    window: int = 9
+    SECONDS = 0.3
+    window: int | None = None
     order: int = 2
     needs_fps = False
 
     def __post_init__(self):
         _check("order", self.order, 0)
-        if self.window % 2 == 0 or self.window <= self.order:
+        if self.window is not None and (self.window % 2 == 0 or self.window <= self.order):
             raise InputError(
                 f"window={self.window}: must be odd and larger than order={self.order}; give another window"
             )
 
     def __call__(self, poses: np.ndarray, valid: np.ndarray, fps: float | None = None) -> np.ndarray:
-        """Refine poses; arguments and result as `OneEuro`, the frame rate is not used."""
+        """Refine poses; arguments and result as `OneEuro`, and the frame rate may be NaN or None."""
         result = np.full(poses.shape, np.nan)
+        widest = self.frames(fps)
         for frames, joints in runs(valid):
             run = np.asarray(poses[frames, joints], np.float64)
-            window = min(self.window, len(run) - 1 + len(run) % 2)
+            window = min(widest, len(run) - 1 + len(run) % 2)
             if window > self.order:
-                run = in_blocks(run, self.window, lambda part, w=window: savgol_filter(part, w, self.order, axis=0))
+                run = in_blocks(run, widest, lambda part, w=window: savgol_filter(part, w, self.order, axis=0))
             result[frames, joints] = run
         return result
+
+    def frames(self, fps: float | None) -> int:
+        """The window at a frame rate."""
+        if self.window is not None:
+            return self.window
+        smoothing = self.order + 2 + (self.order + 1) % 2  # one of order + 1 frames goes through all of them
+        return max(2 * round((self.SECONDS * _rate(fps) - 1) / 2) + 1, smoothing)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,24 +116,27 @@ class Gaussian:
     """A mean over the frames around, weighted by a Gaussian; at its ends a stretch goes on as its point reflection.
 
     Attributes:
-      sigma: standard deviation in frames.
+      sigma: standard deviation in frames; None takes those of `SECONDS`.
     """
 
-    sigma: float = 2.0
+    SECONDS = 0.05
+    sigma: float | None = None
     needs_fps = False
 
     def __post_init__(self):
-        _check("sigma", self.sigma, 0, exclusive=True)
+        if self.sigma is not None:
+            _check("sigma", self.sigma, 0, exclusive=True)
 
     def __call__(self, poses: np.ndarray, valid: np.ndarray, fps: float | None = None) -> np.ndarray:
-        """Refine poses; arguments and result as `OneEuro`, the frame rate is not used."""
+        """Refine poses; arguments and result as `OneEuro`, and the frame rate may be NaN or None."""
         result = np.full(poses.shape, np.nan)
-        reach = int(TRUNCATE * self.sigma + 0.5)
+        sigma = self.SECONDS * _rate(fps) if self.sigma is None else self.sigma
+        reach = int(TRUNCATE * sigma + 0.5)
 
         def smooth(part: np.ndarray) -> np.ndarray:
             # The reflection about the end point keeps a steady motion steady; every other edge bends it.
             padded = np.pad(part, ((reach, reach), (0, 0), (0, 0)), "reflect", reflect_type="odd")
-            found = gaussian_filter1d(padded, self.sigma, axis=0, truncate=TRUNCATE)
+            found = gaussian_filter1d(padded, sigma, axis=0, truncate=TRUNCATE)
             return found[reach : reach + len(part)]
 
         for frames, joints in runs(valid):
@@ -171,6 +184,10 @@ def body_size(poses: np.ndarray, valid: np.ndarray) -> float:
         return 1.0
     size = float(np.median(np.linalg.norm(np.nanmax(points, axis=1) - np.nanmin(points, axis=1), axis=-1)))
     return size if size > 0 else 1.0
+
+
+def _rate(fps: float | None) -> float:
+    return USUAL_FPS if fps is None or math.isnan(fps) else fps
 
 
 def _weight(cutoff: float | np.ndarray, fps: float) -> float | np.ndarray:

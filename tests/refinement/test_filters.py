@@ -95,6 +95,16 @@ def test_units_do_not_matter(name):
     np.testing.assert_allclose(metres * 1000, method(poses, everywhere(poses), FPS), atol=1e-6)
 
 
+def test_widths_by_default_are_of_seconds():
+    assert [SavitzkyGolay().frames(fps) for fps in (5, 25, 30, 60, 120)] == [5, 7, 9, 17, 37]
+    assert SavitzkyGolay().frames(None) == SavitzkyGolay().frames(math.nan) == 9
+    assert SavitzkyGolay(order=3).frames(5) == 5 and SavitzkyGolay(window=3, order=1).frames(100) == 3
+    _, poses = noisy(50)
+    for fps, sigma in ((None, 1.5), (60, 3.0)):
+        found = Gaussian()(poses, everywhere(poses), fps)
+        np.testing.assert_array_equal(found, Gaussian(sigma)(poses, everywhere(poses)))
+
+
 @pytest.mark.parametrize("frames", (2, 3, 4, 8))
 @pytest.mark.parametrize("name", METHODS)
 def test_short_stretches(name, frames):

@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> None:
                     "poses": file.path.name,
                     "form": file.form,
                     "method": name,
-                    "parameters": dataclasses.asdict(refiner) if dataclasses.is_dataclass(refiner) else {},
+                    "parameters": {} if checkpoint.value else dataclasses.asdict(refiner),
                     "options": dataclasses.asdict(how.options),
                     "fps": rate,
                     "seconds": round(seconds, 4),

@@ -62,8 +62,8 @@ def test_an_overlay_and_other_forms(walk):
         for _ in range(60):
             writer.write(np.zeros((64, 128, 3), np.uint8))
     out = walk.parent / "out"
-    ended = run("refine", "--poses", walk, "--video", walk.parent / "walk.mp4", "--output", out, "--formats", "coco,mot",
-                "--nopictures")  # fmt: skip
+    options = ("--output", out, "--formats", "coco,mot", "--nopictures")
+    ended = run("refine", "--poses", walk, "--video", walk.parent / "walk.mp4", *options)
     assert ended.status == 0, ended.err
     frames = list(VideoReader(out / "overlay.mp4"))
     assert len(frames) == 60 and all(frame.max() > 100 for frame in frames)

@@ -14,52 +14,24 @@ Other arrays are kept. Python objects (pickles) are refused.
 
 import os
 import pathlib
-import zipfile
 from collections.abc import Sequence
 
 import numpy as np
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.npz import read_npz
 from jmpose_jax.pose_files.records import PoseFile, Track, make_track
 
 NAMES = ("poses", "keypoints", "joints_2d", "joints_3d")
-
-
-def load_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """All arrays of an .npz, none of which is a pickle.
-
-    Raises:
-      InputError: no such file, no .npz, damaged, or it holds Python objects.
-    """
-    found: dict[str, np.ndarray] = {}
-    name = ""
-    try:
-        opened = np.load(path, allow_pickle=False)
-        if isinstance(opened, np.ndarray):
-            raise InputError(f"{path}: is one array; give an .npz with the array 'poses'")
-        with opened as archive:
-            for name in archive.files:
-                found[name] = archive[name]
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; check the path") from error
-    except ValueError as error:
-        if "allow_pickle" in str(error) or "pickle" in str(error).lower():
-            raise InputError(
-                f"{path}: {name or 'it'} holds Python objects (a pickle), which are refused; save plain arrays"
-            ) from error
-        raise InputError(f"{path}: {name}: cannot be read ({error}); save it again by numpy.savez") from error
-    except (OSError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, MemoryError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); save it again by numpy.savez") from error
-    return found
 
 
 def read_arrays(path: pathlib.Path) -> PoseFile:
     """The sequences of an .npz.
 
     Raises:
-      InputError: as `load_arrays`, or naming the array whose shape or type is at fault.
+      InputError: as `read_npz`, or naming the array whose shape or type is at fault.
     """
-    arrays = load_arrays(path)
+    arrays = read_npz(path)
     named = [name for name in NAMES if name in arrays]
     if len(named) != 1:
         has = ", ".join(arrays)[:80] or "nothing"

@@ -13,7 +13,6 @@ import numpy as np
 from jmpose_jax.refinement.curves import Curve
 
 COLORS = {"before": "#8c959f", "after": "#1f6feb", "truth": "#1a7f37"}
-AXES = "xyz"
 
 
 def draw_curves(panels: Mapping[str, Mapping[str, Curve]], path: str | os.PathLike, fps: float | None = None) -> None:
@@ -65,7 +64,7 @@ def draw_trajectories(
             place = axes[axis, k]
             place.plot(frames, before[:, k, axis], color=COLORS["before"], linewidth=0.9, label="before")
             place.plot(frames, after[:, k, axis], color=COLORS["after"], linewidth=1.3, label="after")
-            place.set_ylabel(AXES[axis])
+            place.set_ylabel("xyz"[axis] if dimensions < 4 else f"number {axis + 1}")
             place.grid(alpha=0.25)
         axes[-1, k].set_xlabel("frame")
     axes[0, 0].legend(frameon=False, fontsize=8)

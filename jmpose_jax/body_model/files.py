@@ -55,7 +55,7 @@ def read_body_model(path: str | os.PathLike) -> BodyModel:
             wanted = ", ".join("any" if want is None else str(want) for want in shape)
             raise InputError(f"{path}: {name} is {array.dtype} {list(array.shape)}, expected finite numbers [{wanted}]")
     faces = arrays["f"].astype(np.int64)
-    if faces.size and not (0 <= faces.min() and faces.max() < vertices):
+    if faces.size and (faces.min() < 0 or faces.max() >= vertices):
         raise InputError(f"{path}: f names a vertex that there is not; the file is damaged")
     if vertices == 0 or np.abs(arrays["weights"].sum(axis=1) - 1).max() > 1e-3:
         raise InputError(f"{path}: weights do not sum to 1 for each vertex; the file is damaged")

@@ -23,7 +23,7 @@ from jmpose_jax.errors import InputError
 from jmpose_jax.refinement.filters import body_size
 from jmpose_jax.train.trained import load_model
 
-# A window's poses float [W, K, D] -> (origin [W, 1, D], unit [D] or a number); the network sees (poses - origin) / unit.
+# A window's poses float [W, K, D] -> (origin [W, 1, D], unit [D] or a number); the network sees (poses − origin)/unit.
 Coordinates = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | float]]
 COORDINATES = ("image", "root", "person")
 SYSTEMS = ("hanet", "deciwatch", "smoothnet")

@@ -36,6 +36,32 @@ def test_one_sequence_of_whole_numbers(tmp_path):
         assert out["poses"].dtype == np.float32 and out["poses"].shape == (5, 4, 2)
 
 
+@pytest.mark.parametrize("key", ("rotations", "pose"))
+def test_rotations_stay_rotations(tmp_path, key):
+    from scipy.spatial.transform import Rotation
+
+    rng = np.random.default_rng(0)
+    way = np.cumsum(0.05 * rng.normal(size=(12, 4, 3)), axis=0)
+    turns = Rotation.from_rotvec(way.reshape(-1, 3)).as_matrix().reshape(12, 4, 3, 3)
+    array = way.reshape(12, 12) if key == "pose" else turns[..., :2].reshape(12, 4, 6)
+    array[5, :3] = np.nan  # a gap
+    np.savez(tmp_path / "a.npz", **{key: array.astype(np.float32)})
+    file = read_poses(tmp_path / "a.npz")
+    assert file.dimensions == 6 and len(file.joints) == 4 and not file.tracks[0].valid[5, 0]
+    tracks, _ = refine_tracks(file.tracks, None, Gaussian(1.0))
+    write_poses(file, tracks, tmp_path / "b.npz")
+    with np.load(tmp_path / "b.npz") as out:
+        found = out[key]
+    assert found.shape == array.shape and found.dtype == np.float32
+    if key == "rotations":
+        columns = found.reshape(12, 4, 3, 2)
+        np.testing.assert_allclose(np.swapaxes(columns, 2, 3) @ columns, np.tile(np.eye(2), (12, 4, 1, 1)), atol=1e-5)
+        near = columns - turns[..., :2]
+    else:
+        near = found - way.reshape(12, 12)
+    assert 0 < np.abs(near).max() < 0.15
+
+
 class Hostile:
     def __init__(self, place):
         self.place = place
@@ -59,6 +85,8 @@ ZEROS = np.zeros((5, 4, 2))
     [
         ({"a": ZEROS}, "needs one of the arrays"),
         ({"poses": ZEROS, "keypoints": ZEROS}, "needs one of the arrays"),
+        ({"pose": np.zeros((5, 70))}, r"pose is \[5, 70\]"),
+        ({"rotations": ZEROS}, "with D 6"),
         ({"poses": ZEROS[0]}, r"\[4, 2\]"),
         ({"poses": np.zeros((5, 4, 7))}, r"\[5, 4, 7\]"),
         ({"poses": np.zeros((0, 4, 2))}, r"\[0, 4, 2\]"),

@@ -23,7 +23,8 @@ from jmpose_jax.pose_files.records import PoseFile, Track
 
 FORMS = (
     "PoseTrack18 or poses.json (images, annotations with keypoints); COCO results (list of image_id, keypoints); "
-    "poses.csv (frame, joint, x, y, …); SLEAP's analysis CSV; DeepLabCut's CSV or .h5; .npz with 'poses' [T, K, D], or 'rotations' [T, J, 6]"
+    "poses.csv (frame, joint, x, y, …); SLEAP's analysis CSV; DeepLabCut's CSV or .h5; .npz with 'poses' [T, K, D] or "
+    "'rotations' [T, J, 6]"
 )
 WRITERS: dict[str, Callable[[PoseFile, Sequence[Track], str | os.PathLike], None]] = {
     "annotations": json_forms.write_json_form,

@@ -54,17 +54,24 @@ class OneEuro:
           float64 [T, K, D], NaN where not valid.
         """
         result = np.full(poses.shape, np.nan)
-        rate = fps / body_size(poses, valid)
+        rate, of_speed = fps / body_size(poses, valid), _weight(self.derivative_cutoff, fps)
+        period = fps / (2 * math.pi)
         before = np.full(poses.shape[1:], np.nan)  # the estimate; NaN where the joint begins anew
         speed = np.zeros_like(before)
-        of_speed = _weight(self.derivative_cutoff, fps)
-        for t in range(len(poses)):
-            step = np.where(valid[t][:, None], poses[t], np.nan) - before
-            known = ~np.isnan(step)
-            speed = np.where(known, speed + of_speed * (step * rate - speed), 0.0)
-            cutoff = self.min_cutoff + self.beta * np.sqrt(np.sum(speed * speed, axis=1, keepdims=True))
-            before = np.where(known, before + _weight(cutoff, fps) * step, poses[t])
-            before[~valid[t]] = np.nan
+        whole = valid.all(axis=1)
+        going_on = (whole & np.concatenate([[False], whole[:-1]])).tolist()
+        for t, plain in enumerate(going_on):
+            value = poses[t]
+            if not plain:
+                value = np.where(valid[t][:, None], value, np.nan)
+            step = value - before
+            if not plain:
+                speed[np.isnan(step)] = 0.0
+                before = np.where(np.isnan(step), value, before)
+                step = np.nan_to_num(step)
+            speed += of_speed * (step * rate - speed)
+            cutoff = self.min_cutoff + self.beta * np.sqrt(np.einsum("kd,kd->k", speed, speed))
+            before += step * (cutoff / (cutoff + period))[:, None]
             result[t] = before
         return result
 
@@ -96,11 +103,13 @@ class SavitzkyGolay:
         result = np.full(poses.shape, np.nan)
         widest = self.frames(fps)
         for frames, joints in runs(valid):
-            run = np.asarray(poses[frames, joints], np.float64)
-            window = min(widest, len(run) - 1 + len(run) % 2)
-            if window > self.order:
-                run = in_blocks(run, widest, lambda part, w=window: savgol_filter(part, w, self.order, axis=0))
-            result[frames, joints] = run
+            length = frames.stop - frames.start
+            window = min(widest, length - 1 + length % 2)
+
+            def fit(part: np.ndarray, window: int = window) -> np.ndarray:
+                return savgol_filter(part, window, self.order, axis=0) if window > self.order else part
+
+            in_blocks(poses, result, frames, joints, widest, fit)
         return result
 
     def frames(self, fps: float | None) -> int:
@@ -135,13 +144,14 @@ class Gaussian:
 
         def smooth(part: np.ndarray) -> np.ndarray:
             # The reflection about the end point keeps a steady motion steady; every other edge bends it.
+            if len(part) < 2:
+                return part
             padded = np.pad(part, ((reach, reach), (0, 0), (0, 0)), "reflect", reflect_type="odd")
             found = gaussian_filter1d(padded, sigma, axis=0, truncate=TRUNCATE)
             return found[reach : reach + len(part)]
 
         for frames, joints in runs(valid):
-            run = np.asarray(poses[frames, joints], np.float64)
-            result[frames, joints] = run if len(run) < 2 else in_blocks(run, 2 * reach, smooth)
+            in_blocks(poses, result, frames, joints, 2 * reach, smooth)
         return result
 
 

@@ -86,7 +86,8 @@ class NetworkRefiner:
             for i, (start, (origin, unit)) in enumerate(zip(some, back)):
                 total[start : start + self.window] += found[i].reshape(self.window, *shape) * unit + origin
                 count[start : start + self.window] += 1
-        return (total / count[:, None, None])[:length]
+        total /= count[:, None, None]
+        return total[:length]
 
 
 def window_starts(length: int, window: int, step: int) -> list[int]:
@@ -157,6 +158,8 @@ def _coordinates(path: Any, dataset: Mapping[str, Any], joints: int, dimensions:
 
 def _without_gaps(poses: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Poses [T, K, D] without NaN: on straight lines, held at the ends; a joint never seen is in the others' middle."""
+    if valid.all():
+        return np.asarray(poses, np.float64)
     whole = np.where(valid[..., None], poses, np.nan)
     frames = np.arange(len(poses))
     seen = valid.any(axis=0)

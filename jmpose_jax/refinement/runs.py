@@ -27,23 +27,29 @@ def runs(valid: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         yield slice(start, stop), np.array(joints)
 
 
-def in_blocks(run: np.ndarray, reach: int, apply: Callable[[np.ndarray], np.ndarray], block: int = BLOCK) -> np.ndarray:
-    """Apply a filter of finite reach block by block; the result is that of the whole.
+def in_blocks(
+    poses: np.ndarray,
+    result: np.ndarray,
+    frames: slice,
+    joints: np.ndarray,
+    reach: int,
+    apply: Callable[[np.ndarray], np.ndarray],
+    block: int = BLOCK,
+) -> None:
+    """Apply a filter of finite reach to one stretch, block by block; the result is that of the whole stretch.
 
     Args:
-      run: float [n, …], one stretch.
+      poses: float [T, K, D].
+      result: float64 [T, K, D], filled in place at `frames` and `joints`.
+      frames, joints: the stretch, as `runs` gives it.
       reach: frames on either side that a value depends on, the filter's own treatment of the ends included.
-      apply: float [m, …] -> float [m, …].
+      apply: float64 [m, J, D] -> float64 [m, J, D].
       block: frames at once.
-
-    Returns:
-      float [n, …].
     """
-    if len(run) <= block + 2 * reach:
-        return apply(run)
-    result = np.empty_like(run)
-    for start in range(0, len(run), block):
-        low, stop = max(start - reach, 0), min(start + block, len(run))
-        high = min(stop + reach, len(run))
-        result[start:stop] = apply(run[low:high])[start - low : stop - low]
-    return result
+    stop = frames.stop
+    if stop - frames.start <= block + 2 * reach:
+        block = stop - frames.start
+    for start in range(frames.start, stop, block):
+        low, end = max(start - reach, frames.start), min(start + block, stop)
+        part = np.asarray(poses[low : min(end + reach, stop), joints], np.float64)
+        result[start:end, joints] = apply(part)[start - low : end - low]

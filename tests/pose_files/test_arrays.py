@@ -43,7 +43,7 @@ def test_rotations_stay_rotations(tmp_path, key):
     rng = np.random.default_rng(0)
     way = np.cumsum(0.05 * rng.normal(size=(12, 4, 3)), axis=0)
     turns = Rotation.from_rotvec(way.reshape(-1, 3)).as_matrix().reshape(12, 4, 3, 3)
-    array = way.reshape(12, 12) if key == "pose" else turns[..., :2].reshape(12, 4, 6)
+    array = way.reshape(12, 12).copy() if key == "pose" else turns[..., :2].reshape(12, 4, 6).copy()
     array[5, :3] = np.nan  # a gap
     np.savez(tmp_path / "a.npz", **{key: array.astype(np.float32)})
     file = read_poses(tmp_path / "a.npz")

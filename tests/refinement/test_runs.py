@@ -1,5 +1,7 @@
 """Stretches, and filters block by block."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -25,12 +27,16 @@ def test_every_valid_joint_is_in_one_stretch():
 def test_blocks_give_the_whole(method, monkeypatch):
     poses = np.random.default_rng(1).normal(size=(203, 3, 2))
     whole = method(poses, np.ones((203, 3), bool))
-    in_parts = lambda run, reach, apply: in_blocks(run, reach, apply, block=37)  # noqa: E731
+    in_parts = functools.partial(in_blocks, block=37)
     monkeypatch.setattr("jmpose_jax.refinement.filters.in_blocks", in_parts)
     np.testing.assert_allclose(method(poses, np.ones((203, 3), bool)), whole, atol=1e-12)
 
 
 def test_no_block_is_longer_than_asked():
-    lengths = []
-    in_blocks(np.zeros((100, 1)), 3, lambda part: lengths.append(len(part)) or part, block=10)
+    lengths, poses = [], np.random.default_rng(0).normal(size=(110, 2, 2))
+    result = np.zeros_like(poses)
+    joints = np.array([1])
+    in_blocks(poses, result, slice(5, 105), joints, 3, lambda part: lengths.append(len(part)) or part, block=10)
     assert max(lengths) <= 16 and len(lengths) == 10
+    np.testing.assert_array_equal(result[5:105, 1], poses[5:105, 1])
+    assert not result[:, 0].any() and not result[:5].any() and not result[105:].any()

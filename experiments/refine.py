@@ -29,7 +29,7 @@ from jmpose_jax.refinement.jitter import accelerations
 from jmpose_jax.refinement.sequence import Refiner, check_fps
 from jmpose_jax.refinement.tracks import TrackReport, refine_tracks, total
 
-DEFAULT = "savgol"
+DEFAULT = "gaussian"
 REPORT, CURVES, WAYS, OVERLAY = "refine.json", "curves.png", "trajectories.png", "overlay.mp4"
 SHOWN = 4  # joints in the picture of their ways
 

@@ -33,7 +33,7 @@ class OneEuro:
     """
 
     min_cutoff: float = 1.0
-    beta: float = 10.0
+    beta: float = 15.0
     derivative_cutoff: float = 1.0
     needs_fps = True
 

@@ -2,9 +2,9 @@
 
 python -m benchmarks.refine_choice CMU_EXPMAP.npz CMU_SKELETON.json --page docs/refine.md
 
-The motions are CMU's as exponential maps of 38 joints at 30 frames a second ({name: float [T, 117]}, and the parents and
-offsets of the joints), every fifth of them, seen from the front. The noise has a standard deviation of a share of the
-person's size in each coordinate; half of it is left over from the frame before (0.5) or none (0).
+The motions are CMU's as exponential maps of 38 joints at 30 frames a second ({name: float [T, 117]}, and the parents
+and offsets of the joints), every fifth of them, seen from the front. The noise has a standard deviation of a share of
+the person's size in each coordinate; half of it is left over from the frame before (0.5) or none (0).
 """
 
 import argparse

@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "PoseTrack AP of a trained model, or of prediction files",
     "grid": "every cell of an ablation grid: table, heat map, best cell",
     "predict": "poses in videos and pictures: overlay, page, JSON and CSV",
+    "refine": "poses of any estimator made steadier over time",
     "convert": "a published PyTorch checkpoint to a checkpoint of ours",
     "weights": "published weights by name: list, get, verify",
     "doctor": "versions, devices, and what this machine can run",

@@ -11,6 +11,7 @@ from absl import flags
 from experiments.command.launch import launch
 from experiments.command.outputs import define_if_exists
 from experiments.command.part import define_part
+from experiments.command.refining import Refined
 from experiments.command.result_files import RESULT_FILES, define_result_files
 from experiments.command.tracking import define_tracking
 from experiments.run.few_steps import few_steps
@@ -24,6 +25,7 @@ from jmpose_jax.inference.pipeline import NothingDone, Summary, predict_video
 from jmpose_jax.inference.predictor import from_checkpoint
 from jmpose_jax.inference.sources.source import Source, open_sources
 from jmpose_jax.progress import ProgressBar
+from jmpose_jax.refinement.filters import METHODS
 from jmpose_jax.stopping import StopNotice
 
 
@@ -74,6 +76,12 @@ def main(argv: list[str] | None = None) -> None:
         "flip_test", None, "Average with the mirrored clip; the checkpoint's config decides by default."
     )
     batch_size = flags.DEFINE_integer("batch_size", 8, "Persons estimated at once.", lower_bound=1)
+    refine = flags.DEFINE_enum(
+        "refine",
+        None,
+        list(METHODS),
+        "Make the poses steadier over time; `jmpose refine` on poses.json has more options.",
+    )
     part = define_part()
     results = define_result_files()
     tracking_flags = define_tracking()
@@ -117,6 +125,7 @@ def main(argv: list[str] | None = None) -> None:
             raise InputError(
                 f"--boxes={boxes.value} is of one video, and {len(sources)} are named; give them one by one"
             )
+        _check_refined(refine.value, sources, wanted.options["overlay"])
         file = None
         if boxes.value:
             (source,) = sources
@@ -155,7 +164,7 @@ def main(argv: list[str] | None = None) -> None:
             if step and (few := few_steps(step)):
                 _say(few)
             for source, folder in zip(sources, folders):
-                start = time.monotonic()
+                start, refined = time.monotonic(), Refined(refine.value) if refine.value else None
                 total = min(filter(None, (source.expected_frames, max_frames.value)), default=None)
                 bar = ProgressBar(total, "predict" if len(sources) == 1 else f"predict {source.name}")
                 try:
@@ -170,6 +179,7 @@ def main(argv: list[str] | None = None) -> None:
                         box_source=boxes.value or detector.value,
                         tracking=tracking,
                         detect_every=detect_every.value,
+                        refine=refined,
                         report=lambda _, bar=bar: bar.update(),
                         stop=notice.reached,
                     )
@@ -181,6 +191,7 @@ def main(argv: list[str] | None = None) -> None:
                 left_out = _left_out(file, summary) if file else ""
                 done = f"{folder}: {summary.frames} frames, {summary.persons} poses"
                 done += f", {summary.tracks} tracks" if source.related else ""
+                done += refined.remark if refined else ""
                 done += f" in {time.monotonic() - start:.1f} s{left_out}{_remarks(summary, source)}{wanted.remark}"
                 if notice.reached():
                     so_far = "all frames are done" if summary.complete else "the files hold the frames so far"
@@ -195,6 +206,18 @@ def _detector(name: str) -> Detector:
         return make_detector(name)
     except InputError as fault:
         raise InputError(f"--{fault}") from None
+
+
+def _check_refined(method: str | None, sources: Sequence[Source], overlay: bool) -> None:
+    """Raises InputError for a source whose poses cannot be refined over time."""
+    for source in sources if method else ():
+        if not source.related:
+            raise InputError(f"--refine={method}: {source.name} is of pictures that do not follow each other in time")
+        if overlay and not source.inputs:
+            raise InputError(
+                f"--refine={method}: the overlay is drawn from a second reading, and {source.name} is read once; give "
+                "--no_overlay, or record it first"
+            )
 
 
 def _left_out(file: BoxFile, summary: Summary) -> str:

@@ -22,7 +22,7 @@ CONFIGS = {
     "raft_synthetic": ("small", "basic"),
 }
 ROOMS = {
-    "jmpose_jax": "records, skeletons, systems, errors, checks, files",
+    "jmpose_jax": "records, skeletons, systems, errors, checks, files, npz",
     "jmpose_jax.models": "",
     "jmpose_jax.ops": "",
     "jmpose_jax.information": "",
@@ -31,6 +31,9 @@ ROOMS = {
     "jmpose_jax.weights": "",
     "jmpose_jax.boxes": "",
     "jmpose_jax.posetrack": "",
+    "jmpose_jax.pose_files": "",
+    "jmpose_jax.refinement": "",
+    "jmpose_jax.body_model": "",
     "jmpose_jax.inference": "",
     "jmpose_jax.train": "",
     "jmpose_jax.inspection": "",

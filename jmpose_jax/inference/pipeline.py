@@ -23,7 +23,6 @@ from jmpose_jax.boxes.images import frame_images
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.detectors import BoxTable, Detections, Detector
 from jmpose_jax.inference.distinct import distinct_poses
-from jmpose_jax.inference.drawing import draw_label, track_color
 from jmpose_jax.inference.outputs.collector import Collector
 from jmpose_jax.inference.outputs.finite import check_finite
 from jmpose_jax.inference.outputs.formats import write_files
@@ -31,6 +30,7 @@ from jmpose_jax.inference.outputs.video_page import PAGE, write_page
 from jmpose_jax.inference.overlap import Behind, ahead
 from jmpose_jax.inference.overlay import DEFAULT_PARTS, DRAW_THRESHOLD, Overlay
 from jmpose_jax.inference.predictor import Predictor
+from jmpose_jax.inference.redraw import draw_again, label_lost
 from jmpose_jax.inference.sources.pictures import PictureWriter
 from jmpose_jax.inference.sources.source import Source
 from jmpose_jax.inference.sparse import detected
@@ -40,6 +40,7 @@ from jmpose_jax.inference.tracking.weak_boxes import WeakBoxes
 from jmpose_jax.inference.video.reader import Frame, VideoReader, VideoWriter
 from jmpose_jax.inference.windows import Window, windows
 from jmpose_jax.metrics.keypoints import joint_sigmas
+from jmpose_jax.records import Predictions
 
 OVERLAY = "overlay.mp4"
 
@@ -236,6 +237,7 @@ def predict_video(
     box_source: str | None = None,
     tracking: TrackingOptions | None = None,
     detect_every: int = 1,
+    refine: Callable[[Predictions, float], Predictions] | None = None,
     report: Callable[[FramePoses], None] = lambda poses: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Summary:
@@ -262,6 +264,8 @@ def predict_video(
       page: whether to write `report.html`.
       box_source: where the boxes come from, kept in `poses.json`.
       tracking, detect_every: as for `estimate_poses`.
+      refine: makes other poses of those of the whole video, given the frames a second. The overlay is then drawn from
+        a second reading of the source, which cameras and streams do not allow.
       report: called after each frame, which may yet have to be drawn.
       stop: asked between frames; where it says so, the files end with the frames so far, if there is one.
 
@@ -275,14 +279,10 @@ def predict_video(
     found, seen = Collector(predictor.skeleton), _Seen(detector)
     drawing = Overlay(predictor.skeleton, draw, draw_threshold)
     with files.staged(output) as stage:
-        place, writing = pathlib.Path(output) / OVERLAY, contextlib.nullcontext()
-        if overlay and reader.pictures:
-            writing = contextlib.nullcontext(PictureWriter(stage, single=reader.expected_frames == 1))
-        elif overlay:
-            writing = VideoWriter(stage / OVERLAY, reader.rate, reader.size, reader.time_base, shown=place)
+        place, at_once = pathlib.Path(output) / OVERLAY, overlay and refine is None
         room = int(np.clip(HELD_BYTES // (3 * reader.size[0] * reader.size[1]), 2, MAX_WAITING_FRAMES))
         with (
-            writing as writer,
+            _writing(reader, stage, place) if at_once else contextlib.nullcontext() as writer,
             Behind(room) as behind,
             contextlib.closing(ahead(itertools.islice(reader.frames(), max_frames), min(room, READ_AHEAD))) as read,
         ):
@@ -293,9 +293,9 @@ def predict_video(
                 if lost:  # between two frames that are looked at, people go on
                     poses = poses.nobody()
                 if writer is not None and not (lost and reader.pictures):
-                    label = f"frame {seen.numbers[poses.index]}: no picture in the file" if lost else ""
+                    number = seen.numbers[poses.index] if lost else None
                     when = frame.name if reader.pictures else frame.time - seen.first
-                    behind.do(functools.partial(_draw, drawing, poses, label, writer, when))
+                    behind.do(functools.partial(_draw, drawing, poses, number, writer, when))
                 found.add(poses, frame.time)
                 report(poses)
             if not found.frames:
@@ -304,6 +304,11 @@ def predict_video(
         numbers = seen.numbers[:count]
         listed = frame_images(images or seen.images(count), numbers, name)
         predictions = found.predictions(name, listed, numbers, timed=reader.timed)
+        if refine is not None:
+            predictions = refine(predictions, float(reader.rate))
+            if overlay:
+                with _writing(reader, stage, place) as writer:
+                    draw_again(reader, predictions, drawing, writer)
         lost = tuple(numbers[index] for index in sorted(seen.lost) if index < count)
         write_files(predictions, stage, formats, box_source=box_source, lost_frames=lost)
         if page and not reader.pictures:
@@ -330,12 +335,19 @@ def predict_video(
     )
 
 
-def _draw(drawing: Overlay, poses: FramePoses, label: str, writer: Any, when: Fraction | str) -> None:
-    """Draw a frame's poses, and write it with its time or name."""
+def _draw(drawing: Overlay, poses: FramePoses, lost: int | None, writer: Any, when: Fraction | str) -> None:
+    """Draw a frame's poses, or that frame number `lost` is none, and write it with its time or name."""
     drawn = drawing.draw(poses.image, poses.keypoints, poses.scores, poses.boxes, poses.track_ids)
-    if label:
-        draw_label(drawn, label, (0, 0), track_color(None))
+    if lost is not None:
+        label_lost(drawn, lost)
     writer.write(drawn, when)
+
+
+def _writing(reader: Source, stage: pathlib.Path, place: pathlib.Path) -> contextlib.AbstractContextManager:
+    """What the overlay is written by."""
+    if reader.pictures:
+        return contextlib.nullcontext(PictureWriter(stage, single=reader.expected_frames == 1))
+    return VideoWriter(stage / OVERLAY, reader.rate, reader.size, reader.time_base, shown=place)
 
 
 class NothingDone(Exception):

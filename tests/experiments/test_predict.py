@@ -21,6 +21,7 @@ from absl import flags
 from PIL import Image
 
 from experiments import predict
+from jmpose_jax.errors import InputError
 from jmpose_jax.inference.detectors import Detections
 from jmpose_jax.inference.outputs import deeplabcut
 from jmpose_jax.inference.pipeline import Summary
@@ -28,7 +29,10 @@ from jmpose_jax.inference.video.reader import VideoReader, VideoWriter
 from jmpose_jax.metrics.reading import read_sequence
 from jmpose_jax.models import MoveNet
 from jmpose_jax.models.registry import create_model
+from jmpose_jax.pose_files.reader import read_poses
 from jmpose_jax.records import ClipBatch
+from jmpose_jax.refinement.filters import Gaussian
+from jmpose_jax.refinement.tracks import refine_track
 from jmpose_jax.train.checkpoints import save_variables
 from jmpose_jax.train.trained import load_variables
 from jmpose_jax.weights import published
@@ -564,3 +568,30 @@ def test_people_are_looked_for_less_often_where_that_is_asked_for(checkpoint, vi
     assert status == 0 and "6 frames, 6 poses, 1 tracks" in out and looked == [0, 4, 5], err
     fresh()
     fault(capsys, tmp_path / "none", "--detector=whole", **given | {"detector": "whole"}, detect_every=2)
+
+
+def test_poses_are_refined_in_all_files_and_the_overlay(checkpoint, video, tmp_path, capsys):
+    given = {"video": video, "checkpoint": checkpoint, "detector": "whole"}
+    assert run(capsys, **given, output=tmp_path / "plain")[0] == 0
+    fresh()
+    status, out, err = run(capsys, **given, output=tmp_path / "refined", refine="gaussian")
+    assert status == 0 and "refined by gaussian; jitter" in out and "6 frames, 6 poses" in out, err
+    (before,), (after,) = (read_poses(tmp_path / name / "poses.json").tracks for name in ("plain", "refined"))
+    expected, _ = refine_track(before, 15.0, Gaussian())
+    np.testing.assert_allclose(after.poses, expected.poses, atol=1e-3)
+    assert np.abs(after.poses - before.poses)[np.isfinite(before.poses)].max() > 0.01
+    frames = [list(VideoReader(tmp_path / name / "overlay.mp4")) for name in ("plain", "refined")]
+    assert len(frames[1]) == 6 and any(np.abs(a.astype(int) - b).max() > 60 for a, b in zip(*frames))
+    table = read_poses(tmp_path / "refined" / "poses.csv").tracks[0]
+    np.testing.assert_allclose(table.frames, after.frames)
+
+
+def test_what_cannot_be_refined_over_time():
+    camera = SimpleNamespace(name="camera0", related=True, inputs=())
+    predict._check_refined("savgol", [camera], overlay=False)
+    predict._check_refined(None, [camera], overlay=True)
+    with pytest.raises(InputError, match="read once.*--no_overlay"):
+        predict._check_refined("savgol", [camera], overlay=True)
+    pictures = SimpleNamespace(name="shots", related=False, inputs=("a.jpg",))
+    with pytest.raises(InputError, match="shots is of pictures"):
+        predict._check_refined("savgol", [pictures], overlay=False)

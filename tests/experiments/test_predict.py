@@ -434,10 +434,10 @@ def test_lost_frames_are_named(checkpoint, video, tmp_path, capsys):
     assert status == 0 and "9 frames, 6 poses" in out and "frames 3–4, 6" in out
 
 
-# Sends signals to itself at a given moment: while frame N is drawn, or while the tables are written.
+# Sends signals to itself at a given moment: when frame N is handed over to be drawn, or while the tables are written.
 SIGNALLED = """
 import os, signal, sys
-from jmpose_jax.inference import overlay, pipeline
+from jmpose_jax.inference import pipeline
 from experiments import predict
 moment, number, times = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 calls = iter(range(1000))
@@ -458,7 +458,7 @@ elif moment == "tables":
 elif moment == "detector":
     predict.make_detector = lambda name, make=predict.make_detector: watched(make(name), 2)
 else:
-    overlay.draw_people = watched(overlay.draw_people, int(moment))
+    pipeline.Collector.add = watched(pipeline.Collector.add, int(moment))
 predict.main(["jmpose predict", *sys.argv[4:]])
 """
 

@@ -90,8 +90,8 @@ def make_track(
         if (far := np.abs(np.where(np.isfinite(values), values, 0)) > LARGEST).any():
             t, k, axis = np.argwhere(far)[0]
             raise InputError(
-                f"{path}: joint {k} of identity {name} has the {what} {values[t, k, axis]:g} in frame {frames[t]}, which "
-                "is none; correct it, or leave it empty"
+                f"{path}: joint {k} of identity {name} has the {what} {values[t, k, axis]:g} in frame {frames[t]}, "
+                "which is none; correct it, or leave it empty"
             )
     missing = ~np.isfinite(poses).all(axis=-1) | (scores == 0)
     if not np.isnan(scores).all():

@@ -130,6 +130,8 @@ def _pose_file(
     dimensions = max(sum(axis in joint for axis in AXES) for animal in columns.values() for joint in animal.values())
     first, step, frames = 0, 1, np.arange(len(values))
     if index and all(isinstance(v, int) for v in index):  # else paths of pictures, in the order of time
+        if not 0 <= min(index) <= max(index) < 2**62:
+            raise InputError(f"{path}: its rows are numbered {min(index)} to {max(index)}, expected frames from 0")
         frames, first, step = frame_grid(np.array(index))
         if len(np.unique(frames)) < len(frames):
             raise InputError(f"{path}: has two rows for one frame; remove one")

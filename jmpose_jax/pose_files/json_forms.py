@@ -171,7 +171,8 @@ def _pose_file(
 
 def _category_joints(path: pathlib.Path, content: dict[str, Any]) -> tuple[str, ...] | None:
     """The names that the file's one category with keypoints gives to the joints; None without."""
-    named = [c["keypoints"] for c in content.get("categories") or [] if isinstance(c, dict) and c.get("keypoints")]
+    categories = field(content, "categories", list, str(path), default=[])
+    named = [c["keypoints"] for c in categories if isinstance(c, dict) and c.get("keypoints")]
     if len(named) > 1 and any(names != named[0] for names in named):
         raise InputError(f"{path}: several categories name joints; leave that of the poses")
     if not named:

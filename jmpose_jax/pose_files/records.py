@@ -86,12 +86,12 @@ def make_track(
         raise InputError(
             f"{path}: identity {name} occurs twice in frame {frames[twice[0]]}; give each person an identity of its own"
         )
-    with np.errstate(invalid="ignore"):
-        if (far := np.abs(np.where(np.isfinite(poses), poses, 0)) > LARGEST).any():
+    for what, values in (("coordinate", poses), ("score", scores[..., None])):
+        if (far := np.abs(np.where(np.isfinite(values), values, 0)) > LARGEST).any():
             t, k, axis = np.argwhere(far)[0]
             raise InputError(
-                f"{path}: joint {k} of identity {name} is at {poses[t, k, axis]:g} in frame {frames[t]}, which is no "
-                "place; correct it, or leave it empty"
+                f"{path}: joint {k} of identity {name} has the {what} {values[t, k, axis]:g} in frame {frames[t]}, "
+                "which is none; correct it, or leave it empty"
             )
     missing = ~np.isfinite(poses).all(axis=-1) | (scores == 0)
     if not np.isnan(scores).all():

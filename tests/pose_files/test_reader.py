@@ -1,6 +1,7 @@
 """Every form: what is read is what is there, what is written again is what was read, and other poses come back."""
 
 import json
+import random
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from jmpose_jax.pose_files.reader import read_poses, write_poses
 from jmpose_jax.refinement.filters import Gaussian
 from jmpose_jax.refinement.sequence import Options
 from jmpose_jax.refinement.tracks import refine_tracks
+from tests.pose_files.conftest import WRITE
 
 
 def same_tracks(a, b, atol=0.0):
@@ -89,3 +91,49 @@ def test_no_such_form(tmp_path, name, content, culprit):
 def test_no_file(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_poses(tmp_path / "absent.csv")
+
+
+ODD = (None, True, -1, 0, 1e300, 10**30, float("nan"), float("inf"), "x", "7", [], {}, [1], {"a": 1}, 1.5, "")
+
+
+def places(content, above=()):
+    for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+        yield (*above, key)
+        if isinstance(value, (dict, list)):
+            yield from places(value, (*above, key))
+
+
+def mutations(text, form, rng):
+    """The text of a file with one value changed or left out."""
+    if form not in ("annotations", "results"):
+        rows = [line.split(",") for line in text.splitlines()]
+        row = rng.choice(rows)
+        row[rng.randrange(len(row))] = str(rng.choice(ODD)).split(",")[0]
+        return "\n".join(",".join(row) for row in rows)
+    content = json.loads(text)
+    *above, last = rng.choice(list(places(content)))
+    holder = content
+    for key in above:
+        holder = holder[key]
+    if rng.random() < 0.2:
+        del holder[last]
+    else:
+        holder[last] = rng.choice(ODD)
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize("form", ("annotations", "results", "tidy", "sleap", "dlc_csv"))
+def test_damaged_files_are_read_or_refused_in_one_line(form, people, tmp_path):
+    name, write = WRITE[form]
+    write(tmp_path / name, people)
+    text, rng, refused = (tmp_path / name).read_text(), random.Random(0), 0
+    for _ in range(60):
+        (tmp_path / name).write_text(mutations(text, form, rng))
+        try:
+            file = read_poses(tmp_path / name)
+            write_poses(file, refine_tracks(file.tracks, 25.0, Gaussian())[0], tmp_path / "out")
+            read_poses(tmp_path / "out")
+        except InputError as fault:
+            refused += 1
+            assert name in str(fault) and "\n" not in str(fault)
+    assert 0 < refused < 60

@@ -28,5 +28,7 @@ def test_what_is_missing():
 def test_faults():
     with pytest.raises(InputError, match="identity a occurs twice in frame 4"):
         make_track("f", "a", np.array([4, 4]), np.ones((2, 1, 2)), np.ones((2, 1)), np.arange(2))
-    with pytest.raises(InputError, match="joint 0 of identity a is at 1e"):
+    with pytest.raises(InputError, match="joint 0 of identity a has the coordinate 1e"):
         make_track("f", "a", np.array([4]), np.full((1, 1, 2), 1e12), np.ones((1, 1)), np.arange(1))
+    with pytest.raises(InputError, match="score 1e"):
+        make_track("f", "a", np.array([4]), np.ones((1, 1, 2)), np.full((1, 1), 1e12), np.arange(1))

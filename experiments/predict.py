@@ -9,14 +9,13 @@ from collections.abc import Iterable, Sequence
 from absl import flags
 
 from experiments.command.launch import launch
-from experiments.command.outputs import define_if_exists
+from experiments.command.outputs import define_if_exists, place_folder
 from experiments.command.part import define_part
 from experiments.command.refining import Refined
 from experiments.command.result_files import RESULT_FILES, define_result_files
 from experiments.command.tracking import define_tracking
 from experiments.run.few_steps import few_steps
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import check_inputs_kept, check_writable, place_results
 from jmpose_jax.inference.box_files import FORMS, BoxFile, boxes_from_file
 from jmpose_jax.inference.detectors import DETECTORS, Detector, make_detector
 from jmpose_jax.inference.movenet import DETECTOR as MOVENET_WEIGHTS
@@ -230,7 +229,7 @@ def _left_out(file: BoxFile, summary: Summary) -> str:
 
 
 def _results_folders(
-    sources: Sequence[Source], output: str | None, if_exists: str, inputs: Iterable[str | pathlib.Path]
+    sources: Sequence[Source], output: str | None, if_exists: str, inputs: Sequence[str | pathlib.Path]
 ) -> list[pathlib.Path]:
     """A folder for each source; of several, in the given one by their names."""
     places = [source.place for source in sources]
@@ -238,24 +237,13 @@ def _results_folders(
         # NAME_poses names what it holds; in a folder of its own the name does.
         places = [pathlib.Path(output) / source.name for source in sources] if len(sources) > 1 else [output]
     # What is read comes first: an earlier result must not hide that it could not be made again.
-    folders = [_results_folder(str(place), if_exists, inputs) for place in places]
+    folders = [place_folder(place, RESULT_FILES, if_exists, inputs) for place in places]
     for a, b in itertools.combinations(range(len(folders)), 2):
         if folders[a] == folders[b]:
             raise InputError(
                 f"{sources[a].name}: two sources would have their results in {folders[a]}; predict them one by one"
             )
     return folders
-
-
-def _results_folder(output: str, if_exists: str, inputs: Iterable[str]) -> pathlib.Path:
-    """Where the results go: a place that can be written to and in which nothing is lost."""
-    inputs = list(inputs)
-    check_writable(output)
-    if if_exists != "number":
-        check_inputs_kept(inputs, [pathlib.Path(output) / name for name in RESULT_FILES])
-    folder = place_results(output, RESULT_FILES, if_exists)
-    check_inputs_kept(inputs, [folder / name for name in RESULT_FILES])
-    return check_writable(folder)
 
 
 def _remarks(summary: Summary, reader: Source) -> str:

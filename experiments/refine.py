@@ -11,11 +11,11 @@ from absl import flags
 
 from experiments.command.given import required
 from experiments.command.launch import launch
-from experiments.command.outputs import define_if_exists
+from experiments.command.outputs import define_if_exists, place_folder
 from experiments.command.refining import define_refining, said
 from experiments.pictures.refinement import draw_curves, draw_trajectories
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import check_inputs_kept, check_writable, finite_or_none, place_results, staged, write_json
+from jmpose_jax.files import finite_or_none, staged, write_json
 from jmpose_jax.inference.before_after import write_comparison
 from jmpose_jax.inference.outputs.formats import FORMATS, WRITERS, check_formats, files_of, missing_extra
 from jmpose_jax.inference.sources.source import Source, open_sources
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
         made = _names(file, chosen, bool(source), pictures.value)
         inputs = [poses.value, *filter(None, (truth.value, checkpoint.value)), *(source.inputs if source else ())]
         place = output.value or file.path.with_name(f"{file.path.stem}_refined")
-        folder = _folder(place, made, if_exists.value, inputs)
+        folder = place_folder(place, made, if_exists.value, inputs)
         begin = time.monotonic()
         tracks, reports = refine_tracks(file.tracks, rate, refiner, how.options)
         seconds = time.monotonic() - begin
@@ -156,15 +156,6 @@ def _names(file: PoseFile, formats: tuple[str, ...], overlay: bool, pictures: bo
 
 def _all_names(file: PoseFile) -> list[str]:
     return [file.path.name, REPORT, CURVES, WAYS, OVERLAY, *(name for files in WRITERS.values() for name in files)]
-
-
-def _folder(place: str | pathlib.Path, names: list[str], if_exists: str, inputs: list) -> pathlib.Path:
-    check_writable(place)
-    if if_exists != "number":
-        check_inputs_kept(inputs, [pathlib.Path(place) / name for name in names])
-    folder = place_results(place, names, if_exists)
-    check_inputs_kept(inputs, [folder / name for name in names])
-    return check_writable(folder)
 
 
 def _write_formats(

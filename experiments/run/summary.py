@@ -23,4 +23,4 @@ def summary(config: ConfigDict, depth: int | None = 2) -> str:
     check_sizes(config)
     objective_of(config)
     rows = summarize(model_of(config), data_of(config).spec(config))
-    return f"{config.model.name} on one clip of {config.dataset.input_size} pixels\n{table(rows, depth)}"
+    return f"{config.model.name} on {data_of(config).about(config)}\n{table(rows, depth)}"

@@ -89,6 +89,9 @@ def _small(config: ConfigDict) -> None:
 
 
 def _embedded_3d(config: ConfigDict) -> None:
+    # The measured backbone is a weak one: at 0.4 of its sizes, the input's error on CMU's motions (103 mm) is that of a
+    # published estimator in space (SPIN on AIST++, 108 mm).
+    config.dataset.noise.factor = 0.4
     config.dataset.turn = True
     config.dataset.window = 21
     _small(config)

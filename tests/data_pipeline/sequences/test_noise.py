@@ -1,13 +1,11 @@
-"""The noise of estimators: what is drawn has the numbers of its model, and the fit finds them again."""
+"""The noise of estimators: what is drawn has the numbers of its model."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from data_pipeline.sequences.coordinates import body_size
 from data_pipeline.sequences.noise import MEASURED, NoiseModel, limbs
-from data_pipeline.sequences.noise_fit import fit
 from data_pipeline.sequences.records import LSP14, mirror_pairs
 from jmpose_jax.errors import InputError
 
@@ -73,27 +71,6 @@ def test_limbs_are_exchanged_whole():
     for left, right in ((5, 0), (4, 1), (3, 2)):
         np.testing.assert_array_equal(found[legs, left], target[legs, right])
         np.testing.assert_array_equal(found[~legs, left], target[~legs, left])
-
-
-def test_the_fit_finds_the_numbers_again():
-    truth = NoiseModel(
-        jitter=0.008, bias=0.006, memory=0.7, wrong_rate=0.01, wrong_frames=4.0, wrong_size=0.4,
-        swap_rate=0.01, swap_frames=3.0, missing_rate=0.01, missing_frames=4.0,
-    )  # fmt: skip
-    targets = [still(400, seed) for seed in range(6)]
-    sizes = [body_size(target, np.ones(target.shape[:2], bool)) for target in targets]
-    rng = np.random.default_rng(5)
-    found = fit([truth.estimate(t, s, PAIRS, rng) for t, s in zip(targets, sizes)], targets, PAIRS).model
-    for name, near in {"jitter": 0.15, "bias": 0.3, "memory": 0.25, "missing_rate": 0.3, "missing_frames": 0.3}.items():
-        assert getattr(found, name) == pytest.approx(getattr(truth, name), rel=near), name
-    assert found.wrong_size == pytest.approx(0.4, rel=0.35) and found.wrong_frames == pytest.approx(4, rel=0.4)
-    assert 0.002 < found.swap_rate < 0.02
-
-
-def test_nothing_to_fit():
-    gap = np.full((5, 14, 2), np.nan)
-    with pytest.raises(InputError, match="no joint is known"):
-        fit([gap], [gap], PAIRS)
 
 
 @pytest.mark.parametrize(

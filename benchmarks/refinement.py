@@ -51,35 +51,45 @@ def filtered(split: Split, function: Callable[[np.ndarray], np.ndarray]) -> dict
 
 
 def measure(
-    root: str, workdir: pathlib.Path, steps: int, seeds: tuple[int, ...], networks: list[str]
+    root: str,
+    workdir: pathlib.Path,
+    steps: int,
+    seeds: tuple[int, ...],
+    networks: list[str],
+    tell: Callable[[dict[str, Any]], None] = lambda result: None,
 ) -> dict[str, Any]:
-    """Train and score everything; see the module."""
+    """Train and score everything; `tell` gets what is there after each run. See the module."""
     base = _config("", root, steps, 0)
     tried, split = (sequences.evaluated(base, name) for name in ("train", "test"))
     rows: dict[str, Any] = {"input": {"mean": filtered(split, lambda poses: poses)}}
     for name, strengths in filters().items():
         best = min(strengths, key=lambda strength: filtered(tried, strength[1])["MPJPE"])
         rows[name] = {"strength": best[0], "mean": filtered(split, best[1])}
-    for name in networks:
-        runs = []
-        for seed in seeds:
-            config, folder = _config(NETWORKS[name], root, steps, seed), workdir / f"{name}_{seed}"
-            train(config, folder, quiet=True)
-            result = kinematics.evaluate(config, folder, folder, if_exists="replace")
-            runs.append(result[kinematics.MEASURE.field][config.model.name])
-            print(name, seed, {column: round(value, 2) for column, value in runs[-1].items()}, flush=True)
-        table = {column: np.array([run[column] for run in runs]) for column in runs[0]}
-        rows[name] = {
-            "mean": {column: float(values.mean()) for column, values in table.items()},
-            "spread": {column: float(np.ptp(values)) for column, values in table.items()},
-            "seeds": runs,
-        }
-    return {
+    result = {
         "steps": steps,
-        "seeds": list(seeds),
         "noise": dict(base.dataset.noise),
         "sequences": {"train": len(tried.data.sequences), "test": len(split.data.sequences)},
         "rows": rows,
+    }
+    runs: dict[str, dict[int, dict[str, float]]] = {name: {} for name in networks}
+    for seed in seeds:
+        for name in networks:
+            config, folder = _config(NETWORKS[name], root, steps, seed), workdir / f"{name}_{seed}"
+            train(config, folder, quiet=True)
+            scored = kinematics.evaluate(config, folder, folder, if_exists="replace")
+            runs[name][seed] = scored[kinematics.MEASURE.field][config.model.name]
+            print(name, seed, {column: round(value, 2) for column, value in runs[name][seed].items()}, flush=True)
+            rows[name] = _over_seeds(runs[name])
+            tell(result)
+    return result
+
+
+def _over_seeds(runs: dict[int, dict[str, float]]) -> dict[str, Any]:
+    columns = {column: np.array([run[column] for run in runs.values()]) for column in next(iter(runs.values()))}
+    return {
+        "mean": {column: float(values.mean()) for column, values in columns.items()},
+        "spread": {column: float(np.ptp(values)) for column, values in columns.items()},
+        "seeds": {str(seed): run for seed, run in runs.items()},
     }
 
 
@@ -112,9 +122,14 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--output", required=True)
     given = parser.parse_args()
-    result = measure(given.root, pathlib.Path(given.workdir), given.steps, tuple(given.seeds), given.networks)
-    motions = pathlib.Path(given.root).name or "made"
-    write_json(given.output, {"motions": motions, **result, "machine": machine("flax", "optax")})
+    about = {"motions": pathlib.Path(given.root).name or "made", "machine": machine("flax", "optax")}
+
+    def tell(result: dict[str, Any]) -> None:
+        write_json(given.output, about | result)
+
+    workdir = pathlib.Path(given.workdir)
+    result = measure(given.root, workdir, given.steps, tuple(given.seeds), given.networks, tell)
+    tell(result)
     print(table(result))
 
 

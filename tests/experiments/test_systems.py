@@ -29,7 +29,8 @@ def test_a_row_names_what_there_is(name):
     assert isinstance(objective, system(name).objective)
     assert set(objective.weights) == set(objective.TERMS) == set(objective.term_weights())
     evaluation, data = evaluation_of(config), data_of(config)
-    assert all(inspect.isfunction(getattr(data, part)) for part in ("train", "evaluate", "spec", "describe", "about", "identity"))
+    of_data = ("train", "evaluate", "spec", "describe", "about", "identity")
+    assert all(inspect.isfunction(getattr(data, part)) for part in of_data)
     parts = ("check", "check_training", "estimator", "scorer", "evaluate", "evaluate_run", "leave", "table")
     assert all(inspect.isfunction(getattr(evaluation, part)) for part in parts)
     assert evaluation.MEASURE.best.metric == evaluation.MEASURE.field

@@ -1,6 +1,10 @@
 """What every experiment's config holds; the experiments override it."""
 
+import dataclasses
+
 from ml_collections import ConfigDict
+
+from data_pipeline.sequences.noise import MEASURED
 
 
 def base() -> ConfigDict:
@@ -86,6 +90,41 @@ def base() -> ConfigDict:
     config.eval.decode = "dark"  # how joints are read off heatmaps: argmax, quarter_offset, dark
     config.eval.blur_kernel = 11  # width in heatmap pixels of the blur before "dark"
     return config
+
+
+def sequences() -> ConfigDict:
+    """Every key that a config of a network of pose sequences has: `base` with another data set and evaluation."""
+    config = base()
+    config.init = ConfigDict()
+    config.dataset = ConfigDict()
+    config.dataset.source = "motions"  # motions, posetrack, jhmdb, h36m, pw3d, aist
+    config.dataset.root = ""  # folder of the files; "" for motions that we make
+    config.dataset.estimates = ""  # estimator's name, or folder of result files in PoseTrack18 form
+    config.dataset.train_split = "train"
+    config.dataset.eval_split = "test"
+    config.dataset.representation = "joints"  # or rotations, of the body model
+    config.dataset.overlap = "as_published"  # jhmdb's videos in both splits: as_published, or clean
+    config.dataset.joints = 14  # K
+    config.dataset.dimensions = 3  # coordinates of a joint
+    config.dataset.window = 51  # frames that the network sees at once
+    config.dataset.step = 5  # frames from a window to the next in evaluation; where they overlap, means are scored
+    config.dataset.tail = "cover"  # frames behind the last whole step: cover by one more window, or drop
+    config.dataset.train_windows = "starts"  # each window once, or one a frame: frames
+    config.dataset.padding = "hold"  # of sequences shorter than a window: hold, or zeros that count
+    config.dataset.coordinates = "root"  # that the network sees: image, root, person, plain
+    config.dataset.roots = (2, 3)  # joints whose mean is the root, for "root"
+    config.dataset.size = ()  # width and height of pictures whose files do not say it, for "image"
+    config.dataset.turn = False  # turn poses in space about the vertical while training
+    config.dataset.noise = ConfigDict(dataclasses.asdict(MEASURED))  # of estimates that are drawn: sequences/noise.py
+    config.dataset.noise.factor = 1.0  # all sizes of the noise times this
+    config.eval = ConfigDict()
+    config.eval.batch_size = 64  # windows of a batch
+    config.eval.checkpoint = "latest"  # of a workdir; or "best", of those that were evaluated while training
+    config.eval.ema = False  # evaluate the moving average of the parameters
+    return config
+
+
+BASES = {"clips": base, "sequences": sequences}  # by the kind of data
 
 
 def embedded(config: ConfigDict) -> ConfigDict:

@@ -21,8 +21,9 @@ COMPUTE_DTYPES = ("float32", "bfloat16")
 EVALUATIONS = {
     "posetrack": "experiments.evaluation.poses",
     "endpoint_error": "experiments.evaluation.endpoint_error",
+    "kinematics": "experiments.evaluation.kinematics",
 }
-DATA_KINDS = {"clips": "experiments.run.clips"}
+DATA_KINDS = {"clips": "experiments.run.clips", "sequences": "experiments.run.sequences"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,7 @@ def evaluation_of(config: Mapping[str, Any]) -> Any:
 
 
 def data_of(config: Mapping[str, Any]) -> Any:
-    """Where the batches of a config come from: a module with `train`, `evaluate`, `spec` and `describe`."""
+    """Where the batches of a config come from: a module with the functions of `experiments.run.clips`."""
     return importlib.import_module(DATA_KINDS[system(config["model"]["name"]).data])
 
 

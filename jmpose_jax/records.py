@@ -188,8 +188,8 @@ class SequenceBatch:
     Attributes:
       poses: float32 [B, T, C], estimated coordinates, C = joints × dimensions with a joint's dimensions side by side.
       target: float32 [B, T, C], the true ones.
-      labelled: float32 [B, T], 1 where a frame's truth is known, else 0 (frames without labels, the padding of short
-        sequences).
+      labelled: float32 [B, T, C], 1 where the truth of a coordinate is known, else 0 (frames or joints without labels,
+        the padding of short sequences); or [B, T] where that is one of all coordinates of a frame.
       index: int32 [B], the window's place in the table of its split.
       valid: float32 [B], 0 for the padding of a last batch, else 1.
     """
@@ -199,6 +199,22 @@ class SequenceBatch:
     labelled: jax.Array
     index: jax.Array
     valid: jax.Array
+
+    @classmethod
+    def spec(cls, batch_size: int, window: int, channels: int) -> "SequenceBatch":
+        """Shapes and dtypes of a batch, without data.
+
+        Args:
+          batch_size: B.
+          window: T, frames.
+          channels: C, coordinates of a pose.
+
+        Returns:
+          A SequenceBatch of `jax.ShapeDtypeStruct`.
+        """
+        poses = jax.ShapeDtypeStruct((batch_size, window, channels), np.float32)
+        index, valid = (jax.ShapeDtypeStruct((batch_size,), dtype) for dtype in (np.int32, np.float32))
+        return cls(poses, poses, poses, index, valid)
 
 
 @flax.struct.dataclass

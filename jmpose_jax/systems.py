@@ -43,6 +43,24 @@ SYSTEMS = {
     "raft": System(
         "jmpose_jax.models.raft.clip_flow:ClipFlow", "jmpose_jax.losses.flow:FlowObjective", evaluation="endpoint_error"
     ),
+    "hanet": System(
+        "jmpose_jax.models.sequences.hanet:HANet",
+        "jmpose_jax.losses.sequences:HANetObjective",
+        evaluation="kinematics",
+        data="sequences",
+    ),
+    "deciwatch": System(
+        "jmpose_jax.models.sequences.deciwatch:DeciWatch",
+        "jmpose_jax.losses.sequences:DeciWatchObjective",
+        evaluation="kinematics",
+        data="sequences",
+    ),
+    "smoothnet": System(
+        "jmpose_jax.models.sequences.smoothnet:SmoothNet",
+        "jmpose_jax.losses.sequences:SmoothNetObjective",
+        evaluation="kinematics",
+        data="sequences",
+    ),
 }
 
 

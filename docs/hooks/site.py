@@ -20,6 +20,7 @@ CONFIGS = {
     "jmpose_ablation": ("tiny", "tiny_paper"),
     "gamma_grid": ("alpha", "terms"),
     "raft_synthetic": ("small", "basic"),
+    "hanet": ("embedded_3d", "embedded_2d", "posetrack", "jhmdb", "h36m", "pw3d", "aist", "smpl"),
 }
 ROOMS = {
     "jmpose_jax": "records, skeletons, systems, errors, checks, files, npz",
@@ -39,6 +40,7 @@ ROOMS = {
     "jmpose_jax.inspection": "",
     "data_pipeline.clips": "",
     "data_pipeline.formats": "",
+    "data_pipeline.sequences": "",
     "data_pipeline.sources": "",
     "data_pipeline.synthetic": "",
 }

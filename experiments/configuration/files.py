@@ -135,9 +135,9 @@ def load_saved(path: str | os.PathLike) -> ConfigDict:
 
 def _base(model: str) -> dict[str, Any]:
     """The keys that every config of a model has, with their defaults."""
-    base = common.base().to_dict() | {"init": {}}
     if model not in SYSTEMS:
-        return base
+        return common.base().to_dict() | {"init": {}}
+    base = common.BASES[SYSTEMS[model].data]().to_dict() | {"init": {}}
     objective = dataclasses.asdict(SYSTEMS[model].objective())
     return base | {"loss": {key: {} if key == "weights" else value for key, value in objective.items()}}
 

@@ -31,6 +31,10 @@ LEAST_SIZES = {
     "dataset.flow_stride": 1,
     "dataset.num_workers": 0,
     "dataset.num_threads": 1,
+    "dataset.window": 1,
+    "dataset.step": 1,
+    "dataset.joints": 1,
+    "dataset.dimensions": 2,
     "eval.blur_kernel": 1,
 }
 ABOVE_0 = ("dataset.box_enlarge", "loss.sigma", "loss.temperature", "model.motion_encoder.flow_scale")
@@ -55,7 +59,7 @@ def check_sizes(config: ConfigDict) -> None:
         value = _value(config, key)
         if value is not None and not 0 < value < math.inf:
             raise InputError(f"config.{key}={value} must be above 0")
-    if len(size := config.dataset.input_size) != 2:
+    if (size := config.dataset.get("input_size")) is not None and len(size) != 2:
         raise InputError(f"config.dataset.input_size={size} must be two numbers, height and width, e.g. (384, 288)")
 
 

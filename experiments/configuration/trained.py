@@ -16,7 +16,7 @@ from jmpose_jax.skeletons import SKELETONS
 from jmpose_jax.systems import SYSTEMS
 
 # What a model was trained on decides what it can read. Crops of another size, and flow from another source, it can.
-READ = ("skeleton", "delta", "flow_source", "flow_pairs")
+READ = ("skeleton", "delta", "flow_source", "flow_pairs", "joints", "dimensions", "coordinates", "roots")
 WITH_THE_BATCH = ("dis", "exact")
 OF_THE_DATA = ("num_joints",)  # of a part's options: the skeleton says it too
 LOSS_ONLY = "model.predictors."  # they only shape what the loss reads
@@ -83,7 +83,7 @@ def _described(config: Mapping[str, Any]) -> dict[str, Any]:
     """Flat key -> value of a config's model, defaults filled in, and of what it reads."""
     dataset = config.get("dataset")
     if dataset is not None:
-        defaults = _plain(common.base())["dataset"]
+        defaults = {key: value for base in common.BASES.values() for key, value in _plain(base())["dataset"].items()}
         read = {key: dataset.get(key, defaults[key]) for key in READ}
         if read["flow_source"] in WITH_THE_BATCH:
             read["flow_source"] = " or ".join(WITH_THE_BATCH)

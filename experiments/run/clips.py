@@ -1,9 +1,11 @@
 """Clips as a kind of data: loaders from a config, the shapes of a batch, and which clips a batch holds."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from data_pipeline.clips.loader import make_loader
 from data_pipeline.clips.options import ClipOptions, FlowOptions, Reading, Share
@@ -11,6 +13,7 @@ from data_pipeline.clips.table import ClipTable
 from experiments.run.data import dataset_root, skeleton_of
 from jmpose_jax.records import ClipBatch
 
+TRAINED_ON = ("key_record", "image_id", "box", "keypoints", "annotated")  # columns of the clip table
 FLOW_STRIDE = 4  # crop pixels a cell of the flow, where a config does not say
 
 
@@ -75,6 +78,21 @@ def spec(config: Mapping[str, Any], batch_size: int = 1) -> ClipBatch:
         flow_stride=None if flow.source == "none" else flow.stride,
         flow_pairs=flow.pairs,
     )
+
+
+def about(config: Mapping[str, Any]) -> str:
+    """One example of the data in words."""
+    return f"one clip of {config['dataset']['input_size']} pixels"
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The training split as `dataset.json` holds it: where it lies, and a digest of its clip table."""
+    root, split = config["dataset"]["root"], config["dataset"]["train_split"]
+    table = ClipTable.load(dataset_root(config), split)
+    digest = hashlib.sha256(repr((table.videos, table.skeleton.name)).encode())
+    for name in TRAINED_ON:
+        digest.update(np.ascontiguousarray(table.clips[name]).tobytes())
+    return {"root": root, "split": split, "clips": len(table), "sha256": digest.hexdigest()}
 
 
 def describe(table: ClipTable, index: Sequence[int]) -> list[dict[str, Any]]:

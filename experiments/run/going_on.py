@@ -1,24 +1,19 @@
 """What a training that goes on must share with the run that began: its config, its data set, and where it came from."""
 
 import dataclasses
-import hashlib
 import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from data_pipeline.clips.table import ClipTable
 from experiments.configuration.changes import check_unchanged
-from experiments.run import data
+from experiments.systems import data_of
 from jmpose_jax import checks
 from jmpose_jax.errors import InputError
 from jmpose_jax.progress import say
 from jmpose_jax.train import checkpoints
 
 FILE = "dataset.json"  # of a workdir: which data set it was trained on, wherever that lies now
-COLUMNS = ("key_record", "image_id", "box", "keypoints", "annotated")  # of the clip table: what is trained on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +49,8 @@ def earlier(folder: pathlib.Path) -> Earlier | None:
 
 
 def data_set(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The training split of a config as `dataset.json` holds it: where it lies, and a digest of its clip table."""
-    root, split = config["dataset"]["root"], config["dataset"]["train_split"]
-    table = ClipTable.load(data.dataset_root(config), split)
-    digest = hashlib.sha256(repr((table.videos, table.skeleton.name)).encode())
-    for name in COLUMNS:
-        digest.update(np.ascontiguousarray(table.clips[name]).tobytes())
-    return {"root": root, "split": split, "clips": len(table), "sha256": digest.hexdigest()}
+    """The training split of a config as `dataset.json` holds it: where it lies, how large it is, and a digest."""
+    return data_of(config).identity(config)
 
 
 def check_goes_on(
@@ -106,7 +96,7 @@ def _check_data_set(folder: pathlib.Path, before: Earlier, now: Mapping[str, Any
     path, old = folder / FILE, before.config.get("dataset", {})
     try:
         # Runs of before that file: the data set may still lie where it was.
-        then = checks.read_json(path) if path.is_file() else data_set({"dataset": old})
+        then = checks.read_json(path) if path.is_file() else data_set(before.config)
         root, digest, clips = then["root"], then["sha256"], then["clips"]
     except (InputError, KeyError, TypeError):
         root, digest, clips = old.get("root", now["root"]), None, None

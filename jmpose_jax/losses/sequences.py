@@ -56,7 +56,7 @@ class HANetObjective:
         seen = weight * output.seen[:, None]
         spatial = _by_coordinate(output.poses - batch.target, weight)
         temporal = _by_coordinate(output.encoder_poses - batch.target, seen)
-        count = jnp.sum(weight) * batch.target.shape[-1]
+        count = jnp.sum(weight)
         final, refined = output.poses, output.encoder_poses
         if self.mutual == "better":
             at_seen = _by_coordinate(final - batch.target, seen)
@@ -93,11 +93,11 @@ class DeciWatchObjective:
 
     def __call__(self, output: SequenceOutput, batch: SequenceBatch) -> Terms:
         """ "recovered" and "denoised", each (sum, count) of absolute differences."""
-        weight, channels = _weight(batch), batch.target.shape[-1]
+        weight = _weight(batch)
         seen = weight * output.seen[:, None]
         return {
-            "recovered": (jnp.sum(_by_coordinate(output.poses - batch.target, weight)), channels * jnp.sum(weight)),
-            "denoised": (jnp.sum(_by_coordinate(output.encoder_poses - batch.target, seen)), channels * jnp.sum(seen)),
+            "recovered": (jnp.sum(_by_coordinate(output.poses - batch.target, weight)), jnp.sum(weight)),
+            "denoised": (jnp.sum(_by_coordinate(output.encoder_poses - batch.target, seen)), jnp.sum(seen)),
         }
 
     def term_weights(self) -> dict[str, float]:
@@ -119,13 +119,13 @@ class SmoothNetObjective:
 
     def __call__(self, output: SequenceOutput, batch: SequenceBatch) -> Terms:
         """ "position" and "acceleration" (second differences in time), each (sum, count) of absolute differences."""
-        weight, channels = _weight(batch), batch.target.shape[-1]
+        weight = _weight(batch)
         wrong = output.poses - batch.target
         bent = wrong[:, :-2] - 2 * wrong[:, 1:-1] + wrong[:, 2:]
         all_three = weight[:, :-2] * weight[:, 1:-1] * weight[:, 2:]
         return {
-            "position": (jnp.sum(_by_coordinate(wrong, weight)), channels * jnp.sum(weight)),
-            "acceleration": (jnp.sum(_by_coordinate(bent, all_three)), channels * jnp.sum(all_three)),
+            "position": (jnp.sum(_by_coordinate(wrong, weight)), jnp.sum(weight)),
+            "acceleration": (jnp.sum(_by_coordinate(bent, all_three)), jnp.sum(all_three)),
         }
 
     def term_weights(self) -> dict[str, float]:
@@ -134,8 +134,9 @@ class SmoothNetObjective:
 
 
 def _weight(batch: SequenceBatch) -> jax.Array:
-    """float32 [B, T, 1]: 1 at frames that count."""
-    return (batch.labelled * batch.valid[:, None])[..., None]
+    """float32 [B, T, C]: 1 at coordinates that count."""
+    labelled = batch.labelled if batch.labelled.ndim == 3 else batch.labelled[..., None]
+    return jnp.broadcast_to(labelled * batch.valid[:, None, None], batch.target.shape)
 
 
 def _by_coordinate(difference: jax.Array, weight: jax.Array) -> jax.Array:

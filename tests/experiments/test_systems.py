@@ -1,29 +1,36 @@
 """What a config's system is made of: its row in the table, its objective and weights, its evaluation and data."""
 
+import functools
 import inspect
 
 import jax
 import pytest
 
-from configs import backbone, jmpose, raft_synthetic
+from configs import backbone, hanet, jmpose, raft_synthetic
 from experiments.run import clips
 from experiments.systems import DATA_KINDS, EVALUATIONS, data_of, evaluation_of, model_of, objective_of
 from jmpose_jax import losses
 from jmpose_jax.errors import InputError
 from jmpose_jax.systems import SYSTEMS, system
 
-CONFIGS = {"image": backbone, "jmpose": jmpose, "raft": raft_synthetic}
+CONFIGS = {
+    "image": backbone.get_config,
+    "jmpose": jmpose.get_config,
+    "raft": raft_synthetic.get_config,
+    **{name: functools.partial(hanet.get_config, f"embedded_3d,{name}") for name in hanet.NETWORKS},
+}
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_row_names_what_there_is(name):
-    config = CONFIGS[name].get_config()
+    config = CONFIGS[name]()
     assert isinstance(model_of(config), system(name).module)
     objective = objective_of(config)
     assert isinstance(objective, system(name).objective)
     assert set(objective.weights) == set(objective.TERMS) == set(objective.term_weights())
     evaluation, data = evaluation_of(config), data_of(config)
-    assert all(inspect.isfunction(getattr(data, part)) for part in ("train", "evaluate", "spec", "describe"))
+    of_data = ("train", "evaluate", "spec", "describe", "about", "identity")
+    assert all(inspect.isfunction(getattr(data, part)) for part in of_data)
     parts = ("check", "check_training", "estimator", "scorer", "evaluate", "evaluate_run", "leave", "table")
     assert all(inspect.isfunction(getattr(evaluation, part)) for part in parts)
     assert evaluation.MEASURE.best.metric == evaluation.MEASURE.field

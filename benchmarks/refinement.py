@@ -1,0 +1,137 @@
+"""HANet beside M-HANet, DeciWatch, SmoothNet and filters: poses in space refined, on motions that none was trained on.
+
+  python -m benchmarks.refinement --root MOCAP_CMU --workdir runs/refinement --output benchmarks/results/refinement.json
+
+Every network is trained by `configs/hanet.py:embedded_3d`, a seed a run, and scored on the test split, whose estimates
+are the same for all. The filters are SciPy's, each at the strength that is best on the training split.
+"""
+
+import argparse
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import savgol_filter
+
+from benchmarks.measure import machine
+from configs import hanet
+from data_pipeline.sequences.loader import Split
+from experiments.evaluation import kinematics
+from experiments.run import sequences
+from experiments.train import train
+from jmpose_jax.files import write_json
+
+NETWORKS = {"HANet": "", "M-HANet": ",masked", "DeciWatch": ",deciwatch", "SmoothNet": ",smoothnet"}
+SIGMAS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)  # frames
+LENGTHS = (5, 9, 13, 17, 25)  # frames
+
+
+def filters() -> dict[str, list[tuple[str, Callable[[np.ndarray], np.ndarray]]]]:
+    """Each filter at its strengths: name -> (strength, function of poses float [T, K, D])."""
+
+    def savgol(length: int) -> Callable[[np.ndarray], np.ndarray]:
+        def smoothed(poses: np.ndarray) -> np.ndarray:
+            window = min(length, len(poses) - 1 + len(poses) % 2)
+            return savgol_filter(poses, window, 2, axis=0) if window > 2 else poses
+
+        return smoothed
+
+    return {
+        "Gaussian": [(f"sigma {s:g}", lambda poses, s=s: gaussian_filter1d(poses, s, axis=0)) for s in SIGMAS],
+        "Savitzky-Golay": [(f"{n} frames, degree 2", savgol(n)) for n in LENGTHS],
+    }
+
+
+def filtered(split: Split, function: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
+    """The columns of all sequences of a split, filtered."""
+    refined = [function(split.poses(place)) for place in range(len(split.data.sequences))]
+    return kinematics.columns(kinematics.score(split, refined), split)
+
+
+def measure(
+    root: str,
+    workdir: pathlib.Path,
+    steps: int,
+    seeds: tuple[int, ...],
+    networks: list[str],
+    tell: Callable[[dict[str, Any]], None] = lambda result: None,
+) -> dict[str, Any]:
+    """Train and score everything; `tell` gets what is there after each run. See the module."""
+    base = _config("", root, steps, 0)
+    tried, split = (sequences.evaluated(base, name) for name in ("train", "test"))
+    rows: dict[str, Any] = {"input": {"mean": filtered(split, lambda poses: poses)}}
+    for name, strengths in filters().items():
+        best = min(strengths, key=lambda strength: filtered(tried, strength[1])["MPJPE"])
+        rows[name] = {"strength": best[0], "mean": filtered(split, best[1])}
+    result = {
+        "steps": steps,
+        "noise": dict(base.dataset.noise),
+        "sequences": {"train": len(tried.data.sequences), "test": len(split.data.sequences)},
+        "rows": rows,
+    }
+    runs: dict[str, dict[int, dict[str, float]]] = {name: {} for name in networks}
+    for seed in seeds:
+        for name in networks:
+            config, folder = _config(NETWORKS[name], root, steps, seed), workdir / f"{name}_{seed}"
+            train(config, folder, quiet=True)
+            scored = kinematics.evaluate(config, folder, folder, if_exists="replace")
+            runs[name][seed] = scored[kinematics.MEASURE.field][config.model.name]
+            print(name, seed, {column: round(value, 2) for column, value in runs[name][seed].items()}, flush=True)
+            rows[name] = _over_seeds(runs[name])
+            tell(result)
+    return result
+
+
+def _over_seeds(runs: dict[int, dict[str, float]]) -> dict[str, Any]:
+    columns = {column: np.array([run[column] for run in runs.values()]) for column in next(iter(runs.values()))}
+    return {
+        "mean": {column: float(values.mean()) for column, values in columns.items()},
+        "spread": {column: float(np.ptp(values)) for column, values in columns.items()},
+        "seeds": {str(seed): run for seed, run in runs.items()},
+    }
+
+
+def _config(words: str, root: str, steps: int, seed: int) -> Any:
+    config = hanet.get_config(f"embedded_3d{words}")
+    config.dataset.root, config.seed = root, seed
+    config.train.steps = config.train.save_every = steps
+    config.train.log_every = max(steps // 10, 1)
+    return config
+
+
+def table(result: dict[str, Any]) -> str:
+    """The rows in Markdown: means over seeds, and how far the seeds lie apart."""
+    columns = list(result["rows"]["input"]["mean"])
+    lines = [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    for name, row in result["rows"].items():
+        label = f"{name} ({row['strength']})" if "strength" in row else name
+        spread = row.get("spread", {})
+        cells = (f"{row['mean'][c]:.1f}" + (f" ({spread[c]:.1f})" if spread else "") for c in columns)
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", default="", help="folder of motion files; motions are made without it")
+    parser.add_argument("--workdir", required=True, help="runs that are there already go on")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--output", required=True)
+    given = parser.parse_args()
+    about = {"motions": pathlib.Path(given.root).name or "made", "machine": machine("flax", "optax")}
+
+    def tell(result: dict[str, Any]) -> None:
+        write_json(given.output, about | result)
+
+    workdir = pathlib.Path(given.workdir)
+    result = measure(given.root, workdir, given.steps, tuple(given.seeds), given.networks, tell)
+    tell(result)
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()

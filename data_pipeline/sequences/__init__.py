@@ -1,0 +1,1 @@
+"""Sequences of estimated and true poses: readers, windows, the noise of estimators, batches."""

@@ -1,0 +1,216 @@
+"""Pose sequences as what a model is measured by: MPJPE, PA-MPJPE, acceleration error and PCK, beside the input's."""
+
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from data_pipeline.sequences.loader import Split
+from data_pipeline.sequences.records import METRES
+from experiments.command.earlier_results import check_place, publish, staging
+from experiments.command.reported import reported
+from experiments.configuration.trained import check_trained
+from experiments.evaluation.estimates import run_split
+from experiments.evaluation.measure import Measure
+from experiments.evaluation.page import PAGE, write_page
+from experiments.run import sequences
+from experiments.run.few_steps import tell_few_steps
+from jmpose_jax.errors import InputError
+from jmpose_jax.files import check_writable, finite_or_none, write_json
+from jmpose_jax.inference.estimate import Variables, run_model
+from jmpose_jax.metrics.pose_sequences import COLUMNS, Scores, score_sequences
+from jmpose_jax.progress import say
+from jmpose_jax.records import SequenceBatch
+from jmpose_jax.train.reading import step_of
+from jmpose_jax.train.trained import find_checkpoint, load_model
+
+# Three seeds of one row differ by half a percent of the error (docs/sequences.md).
+MEASURE = Measure("MPJPE", "mm or px", "mpjpe", "MPJPE", COLUMNS[1:], 2, -1, 0.5, 0.05, 1.0)
+OPTIONS: tuple[str, ...] = ()  # flags of `jmpose evaluate` beside the common ones
+FILE, INPUT = "evaluation.json", "input"
+MILLIMETRES = 1000.0
+LENGTHS = COLUMNS[:3]  # in the unit of the poses
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Raises InputError where a network could not be evaluated once it is trained."""
+    settings = config["eval"]
+    if settings["checkpoint"] not in ("latest", "best"):
+        raise InputError(f"config.eval.checkpoint={settings['checkpoint']!r} is unknown; use latest or best")
+    sequences.evaluated(config)
+
+
+def check_training(config: Mapping[str, Any]) -> None:
+    """Raises InputError where a network could not be evaluated while it is trained."""
+    check(config)
+
+
+def estimator(config: Mapping[str, Any], model: nn.Module, source: str = "the model") -> Callable[..., Any]:
+    """(variables, batch) -> refined poses float32 [B, T, C] in the network's coordinates, to be jitted."""
+
+    def estimate(variables: Variables, batch: SequenceBatch) -> jax.Array:
+        return run_model(model, variables, batch, source).poses
+
+    return estimate
+
+
+def scorer(config: Mapping[str, Any]) -> Callable[[Any], dict[str, float]]:
+    """A function of the refined poses of all windows: {"mpjpe": mean error}, NaN where a pose is not finite."""
+    split = sequences.evaluated(config)
+
+    def total(found: Any) -> dict[str, float]:
+        if not np.isfinite(found).all():
+            return {MEASURE.field: float("nan")}
+        return {MEASURE.field: columns(score(split, split.way_back(found)), split)["MPJPE"]}
+
+    return total
+
+
+def score(split: Split, refined: list[np.ndarray]) -> Scores:
+    """The figures of refined sequences, as `Split.way_back` or a filter gives them.
+
+    Args:
+      split: holds the truth.
+      refined: one float [T', K, D] a sequence, of its first T' frames; T' beyond its end is padding that counts.
+    """
+    truth, scales = [], []
+    for sequence, poses in zip(split.data.sequences, refined):
+        frames = len(poses)
+        missing = max(frames - len(sequence), 0)
+        truth.append(np.pad(sequence.target[:frames], [(0, missing), (0, 0), (0, 0)]))
+        scale = sequence.scale
+        scales.append(None if scale is None else np.pad(scale[:frames], (0, missing)))
+    return score_sequences(refined, truth, scales, split.data.roots)
+
+
+def inputs(split: Split, refined: list[np.ndarray]) -> list[np.ndarray]:
+    """The estimates that were refined, in the frames of the refined sequences; padding is 0, as the truth's."""
+    found = []
+    for place, poses in enumerate(refined):
+        given = split.poses(place)[: len(poses)]
+        found.append(np.pad(given, [(0, len(poses) - len(given)), (0, 0), (0, 0)]))
+    return found
+
+
+def columns(scores: Scores, split: Split) -> dict[str, float]:
+    """The columns for people: lengths of poses in metres are in millimetres."""
+    factor = MILLIMETRES if split.data.unit == METRES else 1.0
+    return {name: value * (factor if name in LENGTHS else 1.0) for name, value in scores.mean.items()}
+
+
+def unit(split: Split) -> str:
+    """Of the columns that are lengths."""
+    return "mm" if split.data.unit == METRES else split.data.unit
+
+
+def evaluate_run(config: Any, folder: pathlib.Path) -> dict[str, float | None]:
+    """Evaluate a run's checkpoint as `jmpose evaluate` does; the measure's columns."""
+    return evaluate(config, folder, folder)[MEASURE.field][config.model.name]
+
+
+def leave(config: Any, found: Any, table: Split, folder: pathlib.Path) -> dict[str, float | None]:
+    """Leave `evaluation.json` in a run's folder, from the refined poses of all windows; the measure's columns."""
+    result = _result(config, table, np.asarray(found), f"the model of {folder}")
+    write_json(folder / FILE, result)
+    return result[MEASURE.field][config.model.name]
+
+
+def evaluate(
+    config: Mapping[str, Any],
+    workdir: pathlib.Path,
+    checkpoint: str | pathlib.Path | None = None,
+    if_exists: str = "number",
+    quiet: bool = True,
+) -> dict[str, Any]:
+    """Score a network on the config's evaluation split.
+
+    Args:
+      config: of the model; says which data, split and windows.
+      workdir: gets `evaluation.json` and `evaluation.html`.
+      checkpoint: workdir, `checkpoints/` or one step, trained or converted; the workdir's own by default.
+      if_exists: what becomes of an earlier evaluation, see `earlier_results.publish`.
+      quiet: no report of the progress.
+
+    Returns:
+      The content of `evaluation.json`: under "mpjpe" the columns of "input" and of the network, under "joints" those of
+      each joint; None where nothing is known.
+
+    Raises:
+      InputError: data or checkpoint are at fault, or several processes are there.
+    """
+    if jax.process_count() > 1:
+        raise InputError("pose sequences are scored by one process; add --distributed=off and start one")
+    checkpoint = checkpoint or workdir
+    check_writable(workdir, "--workdir")
+    check_place(workdir, [FILE, PAGE], if_exists, [])
+    check(config)
+    scored = find_checkpoint(checkpoint, config["eval"]["checkpoint"] == "best")
+    saved, model, variables = load_model(scored, ema=config["eval"]["ema"])
+    check_trained(config, saved, checkpoint)
+    run = jax.jit(estimator(config, model, f"checkpoint {checkpoint}"))
+    loader = sequences.evaluate(config)
+    split = loader.table
+    batches = reported(loader, "evaluate", enabled=not quiet)
+    found = run_split(lambda batch: run(variables, batch), batches, len(split))
+    result = {"split": config["dataset"]["eval_split"], "checkpoint": str(scored), "step": step_of(scored)}
+    result |= _result(config, split, found, f"checkpoint {checkpoint}")
+    with staging(workdir) as stage:
+        write_json(stage / FILE, result)
+        caption = f"errors in {result['unit']}, accelerations a frame², PCK in percent, on split {result['split']}"
+        write_page(stage / PAGE, caption, result[MEASURE.field], list(COLUMNS), MEASURE.digits, notes(result), result)
+        for kept in publish(stage, workdir, [FILE, PAGE], if_exists):
+            say(f"the earlier evaluation is kept as {kept}")
+    if not quiet:
+        tell_few_steps(scored)
+    return result
+
+
+def _result(config: Mapping[str, Any], split: Split, found: np.ndarray, source: str) -> dict[str, Any]:
+    if not np.isfinite(found).all():
+        raise InputError(f"{source} gives poses that are not finite; its weights are damaged, use another one")
+    refined = split.way_back(found)
+    rows = {INPUT: score(split, inputs(split, refined)), config["model"]["name"]: score(split, refined)}
+    factor = MILLIMETRES if split.data.unit == METRES else 1.0
+    return {
+        "unit": unit(split),
+        "sequences": len(split.data.sequences),
+        "frames": rows[INPUT].frames,
+        "scored_frames": rows[config["model"]["name"]].frames,
+        "unscored_tail": int(sum(max(len(s) - len(r), 0) for s, r in zip(split.data.sequences, refined))),
+        "skipped": {what: count for what, count in split.data.skipped.items() if count},
+        MEASURE.field: {name: finite_or_none(columns(scores, split)) for name, scores in rows.items()},
+        "joints": {
+            name: {
+                column: finite_or_none(
+                    dict(zip(split.data.joints, (values * (factor if column in LENGTHS else 1.0)).tolist()))
+                )
+                for column, values in scores.joints.items()
+            }
+            for name, scores in rows.items()
+        },
+    }
+
+
+def notes(result: Mapping[str, Any]) -> list[str]:
+    """What must be known of the figures."""
+    found = [f"{result['sequences']} sequences, {result['scored_frames']} frames with a known joint"]
+    if result["unscored_tail"]:
+        found.append(f"{result['unscored_tail']} frames behind the last whole step are not scored (dataset.tail=drop)")
+    if result["frames"] != result["scored_frames"]:
+        found.append(
+            f"the input's figures are of the {result['frames']} frames in which the estimator gave a joint; "
+            "the network fills gaps"
+        )
+    return [*found, *(f"left out: {count} {what}" for what, count in result["skipped"].items())]
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """The figures as a table of input and network."""
+    lines = [f"unit {result['unit']}".ljust(12) + "".join(column.rjust(10) for column in COLUMNS)]
+    for name, values in result[MEASURE.field].items():
+        shown = ("–" if values[column] is None else f"{values[column]:.{MEASURE.digits}f}" for column in COLUMNS)
+        lines.append(name.ljust(12) + "".join(text.rjust(10) for text in shown))
+    return "\n".join([*lines, *notes(result)])

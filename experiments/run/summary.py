@@ -23,5 +23,4 @@ def summary(config: ConfigDict, depth: int | None = 2) -> str:
     check_sizes(config)
     system = built(config)
     rows = summarize(system.model, system.data.spec(config))
-    return f"{config.model.name} on {system.data.about(config)}
-{table(rows, depth)}"
+    return f"{config.model.name} on {system.data.about(config)}\n{table(rows, depth)}"

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import machine
-from data_pipeline.sequences.coordinates import body_size
-from data_pipeline.sequences.gaps import filled, known_joints
 from data_pipeline.sequences.noise_fit import Fit, fit
 from data_pipeline.sequences.posetrack import read_posetrack
 from data_pipeline.sequences.records import SequenceSet, mirror_pairs
 from jmpose_jax.files import finite_or_none, write_json
 from jmpose_jax.metrics.pose_sequences import score_sequences
+from jmpose_jax.refinement.coordinates import body_size
+from jmpose_jax.refinement.gaps import filled, known_joints
 
 
 def measure(data: SequenceSet, seed: int = 0) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.measure import machine, publish
 from jmpose_jax.npz import read_npz
-from jmpose_jax.refinement.filters import Gaussian, OneEuro, SavitzkyGolay, body_size
+from jmpose_jax.refinement.coordinates import body_size
+from jmpose_jax.refinement.filters import Gaussian, OneEuro, SavitzkyGolay
 from jmpose_jax.refinement.sequence import Refiner
 
 FPS, LEAST, EVERY = 30.0, 40, 5

@@ -18,7 +18,8 @@ import numpy as np
 from benchmarks.measure import machine, publish
 from jmpose_jax.pose_files.reader import read_poses
 from jmpose_jax.pose_files.records import Track
-from jmpose_jax.refinement.filters import METHODS, body_size
+from jmpose_jax.refinement.coordinates import body_size
+from jmpose_jax.refinement.filters import METHODS
 from jmpose_jax.refinement.jitter import accelerations
 from jmpose_jax.refinement.sequence import Options, refine_sequence
 

@@ -10,13 +10,13 @@ import grain
 import numpy as np
 
 from data_pipeline.sequences import windows
-from data_pipeline.sequences.coordinates import Coordinates, body_size
-from data_pipeline.sequences.gaps import filled, known_joints
 from data_pipeline.sequences.motions import turned
 from data_pipeline.sequences.noise import NoiseModel
 from data_pipeline.sequences.records import SequenceSet, mirror_pairs
 from jmpose_jax.errors import InputError
 from jmpose_jax.records import SequenceBatch
+from jmpose_jax.refinement.coordinates import Coordinates, body_size
+from jmpose_jax.refinement.gaps import filled, known_joints
 
 PADDINGS = ("hold", "zeros")
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_pipeline.sequences.coordinates import body_size
-from data_pipeline.sequences.gaps import known_joints
 from data_pipeline.sequences.noise import NoiseModel, limbs
 from jmpose_jax.errors import InputError
+from jmpose_jax.refinement.coordinates import body_size
+from jmpose_jax.refinement.gaps import known_joints
 
 WRONG = 0.05  # share of the person's size from which on a joint counts as wrong
 GAIN = 0.5  # a pair is exchanged where that brings it at least so much closer

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.refinement.runs import window_starts
 
 TAILS = ("cover", "drop")
 TRAINED_ON = ("starts", "frames")
@@ -77,9 +78,9 @@ def evaluation_windows(lengths: np.ndarray, window: int, step: int, tail: str = 
         raise InputError(f"step={step} must be between 1 and the window's {window} frames")
     starts = []
     for length in lengths.tolist():
-        found = np.arange(0, max(length - window, 0) + 1, step)
-        last = max(length - window, 0)
-        starts.append(np.append(found, last) if tail == "cover" and found[-1] < last else found)
+        found = window_starts(max(length, window), window, step)
+        over = (max(length, window) - window) % step  # frames behind the last whole step
+        starts.append(np.array(found[:-1] if tail == "drop" and over else found))
     return _table(window, lengths, starts)
 
 

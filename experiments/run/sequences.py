@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from data_pipeline.sequences.coordinates import Coordinates
 from data_pipeline.sequences.loader import SequenceLoader, Split, WindowOptions, evaluation_split, make_loader
 from data_pipeline.sequences.noise import NoiseModel
 from data_pipeline.sequences.records import SequenceSet
@@ -16,6 +15,7 @@ from data_pipeline.sequences.sources import MOTIONS, SourceOptions, read_sequenc
 from experiments.configuration.naming import as_in_config
 from jmpose_jax.errors import InputError
 from jmpose_jax.records import SequenceBatch
+from jmpose_jax.refinement.coordinates import Coordinates
 
 KEYS = ("window", "step", "tail", "train_windows", "padding", "turn")  # of `config.dataset` and of `WindowOptions`
 

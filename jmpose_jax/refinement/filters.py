@@ -12,10 +12,10 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import savgol_filter
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.refinement.coordinates import body_size
 from jmpose_jax.refinement.runs import in_blocks, runs
 
 USUAL_FPS = 30.0  # where the rate is not known, widths in seconds are those of this one
-SAMPLED = 512  # frames that a person's size is measured in
 TRUNCATE = 4.0  # standard deviations at which the Gaussian ends
 
 
@@ -176,24 +176,6 @@ def make_filter(name: str, **options: float | None) -> OneEuro | SavitzkyGolay |
         if option not in own:
             raise InputError(f"{option}={value} is not of {name}, which has {', '.join(own)}; leave it out")
     return METHODS[name](**given)
-
-
-def body_size(poses: np.ndarray, valid: np.ndarray) -> float:
-    """The size of a person: the median over frames of the diagonal of the box around the valid joints.
-
-    Args:
-      poses: float [T, K, D]; valid: bool [T, K].
-
-    Returns:
-      In the unit of the poses; 1 where no frame has two joints apart.
-    """
-    several = np.flatnonzero(valid.sum(axis=1) > 1)
-    several = several[np.linspace(0, len(several) - 1, min(SAMPLED, len(several))).astype(int)]
-    points = np.where(valid[several][..., None], poses[several], np.nan)
-    if not len(points):
-        return 1.0
-    size = float(np.median(np.linalg.norm(np.nanmax(points, axis=1) - np.nanmin(points, axis=1), axis=-1)))
-    return size if size > 0 else 1.0
 
 
 def _rate(fps: float | None) -> float:

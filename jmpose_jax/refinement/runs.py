@@ -53,3 +53,14 @@ def in_blocks(
         low, end = max(start - reach, frames.start), min(start + block, stop)
         part = np.asarray(poses[low : min(end + reach, stop), joints], np.float64)
         result[start:end, joints] = apply(part)[start - low : end - low]
+
+
+def window_starts(length: int, window: int, step: int) -> list[int]:
+    """Where windows begin: every `step` frames, and one that ends with the sequence, so that no frame is left out.
+
+    Args:
+      length: frames, at least `window`.
+      window, step: frames.
+    """
+    starts = list(range(0, length - window + 1, step))
+    return starts if starts[-1] == length - window else [*starts, length - window]

@@ -8,7 +8,8 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import savgol_filter
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.refinement.filters import METHODS, Gaussian, OneEuro, SavitzkyGolay, body_size, make_filter
+from jmpose_jax.refinement.coordinates import body_size
+from jmpose_jax.refinement.filters import METHODS, Gaussian, OneEuro, SavitzkyGolay, make_filter
 from jmpose_jax.refinement.jitter import accelerations
 
 FPS = 30.0

@@ -9,15 +9,16 @@ from jmpose_jax import systems
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.sequences.smoothnet import SmoothNet
 from jmpose_jax.refinement import network
-from jmpose_jax.refinement.network import NetworkRefiner, from_checkpoint, from_root, in_image, of_person, window_starts
+from jmpose_jax.refinement.coordinates import Coordinates
+from jmpose_jax.refinement.network import NetworkRefiner, from_checkpoint
 from jmpose_jax.refinement.sequence import refine_sequence
-from jmpose_jax.systems import System
 from jmpose_jax.train.checkpoints import save_variables
 
 MODULES = {
     "smoothnet": "jmpose_jax.models.sequences.smoothnet:SmoothNet",
     "deciwatch": "jmpose_jax.models.sequences.deciwatch:DeciWatch",
 }
+PERSON, IMAGE = Coordinates("person"), Coordinates("image", size=(640, 480))
 TINY = {"window": 8, "hidden": 8, "residual_hidden": 4, "blocks": 1}
 
 
@@ -25,14 +26,8 @@ def way(frames, joints=3, dimensions=2):
     return np.random.default_rng(0).normal(size=(frames, joints, dimensions)) * 20 + 300
 
 
-def test_every_frame_is_in_a_window():
-    assert window_starts(8, 8, 3) == [0]
-    assert window_starts(20, 8, 5) == [0, 5, 10, 12]
-    assert window_starts(18, 8, 5) == [0, 5, 10]
-
-
 @pytest.mark.parametrize("frames", (3, 8, 100, 200))
-@pytest.mark.parametrize("coordinates", (of_person, from_root((0, 2)), in_image((640, 480))))
+@pytest.mark.parametrize("coordinates", (PERSON, Coordinates("root", (0, 2)), IMAGE))
 def test_a_network_that_changes_nothing_changes_nothing(frames, coordinates):
     poses = way(frames)
     refiner = NetworkRefiner("same", lambda given: given, 8, 3, coordinates)
@@ -48,23 +43,11 @@ def test_windows_are_averaged_and_coordinates_are_the_networks():
         return given + np.arange(len(given))[:, None, None]  # window i says i more
 
     poses = way(10)
-    found = NetworkRefiner("count", apply, 8, 2, in_image((640, 480)))(poses, np.ones((10, 3), bool))
+    found = NetworkRefiner("count", apply, 8, 2, IMAGE)(poses, np.ones((10, 3), bool))
     np.testing.assert_allclose(seen[0][0].reshape(8, 3, 2), poses[:8] / [640, 480], rtol=1e-6)
     np.testing.assert_allclose(seen[0][1].reshape(8, 3, 2), poses[2:] / [640, 480], rtol=1e-6)
     more = (found - poses) / [640, 480]
     np.testing.assert_allclose(more[[0, 5, 9]], np.array([0, 0.5, 1])[:, None, None] * np.ones((3, 3, 2)), atol=1e-5)
-
-
-def test_root_and_person():
-    poses = way(8)
-    origin, unit = from_root((0, 2))(poses)
-    np.testing.assert_allclose(origin[:, 0], (poses[:, 0] + poses[:, 2]) / 2)
-    assert unit == 1
-    origin, unit = of_person(poses)
-    values = (poses - origin) / unit
-    np.testing.assert_allclose(values.mean(axis=(0, 1)), 0, atol=1e-9)
-    again = of_person(poses * 7 + 5)
-    np.testing.assert_allclose((poses * 7 + 5 - again[0]) / again[1], values, atol=1e-9)
 
 
 def test_the_network_never_reads_a_missing_joint():
@@ -76,16 +59,9 @@ def test_the_network_never_reads_a_missing_joint():
     valid = np.ones((20, 3), bool)
     valid[4:15, 1] = valid[:, 2] = False
     poses[~valid] = 1e8
-    found = refine_sequence(poses, valid, None, NetworkRefiner("same", apply, 8, 3, of_person)).poses
+    found = refine_sequence(poses, valid, None, NetworkRefiner("same", apply, 8, 3, PERSON)).poses
     assert np.isnan(found[~valid]).all()
     np.testing.assert_allclose(found[valid], poses[valid], rtol=1e-5)
-
-
-@pytest.fixture
-def rows(monkeypatch):
-    """The systems that this test has checkpoints of, whatever the table has."""
-    made = {name: System(module, "jmpose_jax.losses.sequences:None") for name, module in MODULES.items()}
-    monkeypatch.setattr(systems, "SYSTEMS", {**systems.SYSTEMS, **made})
 
 
 def checkpoint(folder, model, variables, dataset=None):
@@ -93,7 +69,7 @@ def checkpoint(folder, model, variables, dataset=None):
     return folder
 
 
-def test_a_checkpoint_refines_as_its_network(tmp_path, rows):
+def test_a_checkpoint_refines_as_its_network(tmp_path):
     model = SmoothNet(**TINY)
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 6)))
@@ -117,7 +93,7 @@ def test_a_checkpoint_refines_as_its_network(tmp_path, rows):
         (3, {"coordinates": "root", "roots": [7]}, "roots"),
     ],
 )
-def test_another_kind_of_poses_is_refused(tmp_path, rows, monkeypatch, joints, dataset, culprit):
+def test_another_kind_of_poses_is_refused(tmp_path, monkeypatch, joints, dataset, culprit):
     model = {"name": "deciwatch", "channels": 6, "interval": 5}
     loaded = ({"model": model, "dataset": dataset}, systems.system("deciwatch").module(channels=6, interval=5), {})
     monkeypatch.setattr(network, "load_model", lambda path: loaded)

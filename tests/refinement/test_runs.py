@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jmpose_jax.refinement.filters import Gaussian, SavitzkyGolay
-from jmpose_jax.refinement.runs import in_blocks, runs
+from jmpose_jax.refinement.runs import in_blocks, runs, window_starts
 
 
 def test_every_valid_joint_is_in_one_stretch():
@@ -40,3 +40,9 @@ def test_no_block_is_longer_than_asked():
     assert max(lengths) <= 16 and len(lengths) == 10
     np.testing.assert_array_equal(result[5:105, 1], poses[5:105, 1])
     assert not result[:, 0].any() and not result[:5].any() and not result[105:].any()
+
+
+def test_every_frame_is_in_a_window():
+    assert window_starts(8, 8, 3) == [0]
+    assert window_starts(20, 8, 5) == [0, 5, 10, 12]
+    assert window_starts(18, 8, 5) == [0, 5, 10]

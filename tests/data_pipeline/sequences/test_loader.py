@@ -6,12 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from data_pipeline.sequences.coordinates import Coordinates
 from data_pipeline.sequences.loader import Split, WindowOptions, cut, evaluation_split, make_loader
 from data_pipeline.sequences.noise import NoiseModel
 from data_pipeline.sequences.records import LSP14, PoseSequence, SequenceSet
 from jmpose_jax.errors import InputError
 from jmpose_jax.records import SequenceBatch
+from jmpose_jax.refinement.coordinates import Coordinates
 
 ROOT = WindowOptions(window=5, step=2, coordinates=Coordinates("root", (2, 3)))
 NOISE = NoiseModel(jitter=0.02, wrong_rate=0.1, wrong_size=0.2, missing_rate=0.05)

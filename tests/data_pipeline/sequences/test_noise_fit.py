@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from data_pipeline.sequences.coordinates import body_size
 from data_pipeline.sequences.noise import NoiseModel
 from data_pipeline.sequences.noise_fit import fit
 from data_pipeline.sequences.records import LSP14, mirror_pairs
 from jmpose_jax.errors import InputError
+from jmpose_jax.refinement.coordinates import body_size
 
 PAIRS = mirror_pairs(LSP14)
 

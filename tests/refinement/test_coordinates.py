@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from data_pipeline.sequences.coordinates import Coordinates, body_size
 from jmpose_jax.errors import InputError
+from jmpose_jax.refinement.coordinates import Coordinates, body_size
 
 POSES = np.random.default_rng(0).normal(size=(7, 5, 3))
 KNOWN = np.ones((7, 5), bool)

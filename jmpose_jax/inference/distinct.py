@@ -11,9 +11,11 @@ from jmpose_jax.metrics.oks_nms import oks_nms
 # Object keypoint similarity. Of two children who hide each other, most pairs of boxes about one of them give poses of
 # 0.8 to 1, their own poses less than 0.6.
 SAME_PERSON = 0.6
-SHARED_JOINTS = 4  # sure joints of two found people that must be at one place, and their share of those that both have
-SHARED_PART = 0.75
-SAME_PLACE = 0.04  # of the longer side of the two boxes together
+# Of two found people who are one: so many sure joints are both's, all of them at one place, and they reach over so much
+# of the two boxes (two heads side by side do not). Lengths are shares of the longer side of the boxes together.
+SHARED_JOINTS = 4
+SAME_PLACE = 0.04
+SHARED_REACH = 0.25
 
 
 def distinct_poses(
@@ -59,21 +61,25 @@ def joined_boxes(boxes: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -
     """The box of a person whom a detector found in parts, each with some of the same joints: around them all.
 
     Args:
-      boxes: float [N, 4], (x, y, width, height), the surest first.
+      boxes: float [N, 4], (x, y, width, height).
       keypoints: float [N, K, 2], of the detector; scores: float [N, K].
 
     Returns:
       float [N, 4]: those of one person are equal.
     """
-    low, high = boxes[:, :2].copy(), boxes[:, :2] + boxes[:, 2:]
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     sure = scores >= SURE_JOINT
+    person = np.arange(len(boxes))
     for i in range(len(boxes)):
         for j in range(i):
             both = sure[i] & sure[j]
-            together = np.maximum(high[i], high[j]) - np.minimum(low[i], low[j])
-            near = np.linalg.norm(keypoints[i] - keypoints[j], axis=-1) <= SAME_PLACE * together.max()
-            shared = (both & near).sum()
-            if shared >= SHARED_JOINTS and shared >= SHARED_PART * both.sum():
-                low[[i, j]] = np.minimum(low[i], low[j])
-                high[[i, j]] = np.maximum(high[i], high[j])
+            if both.sum() < SHARED_JOINTS:
+                continue
+            side = (np.maximum(high[i], high[j]) - np.minimum(low[i], low[j])).max()
+            apart = np.linalg.norm(keypoints[i, both] - keypoints[j, both], axis=-1).max()
+            if apart <= SAME_PLACE * side and np.ptp(keypoints[i, both], axis=0).max() >= SHARED_REACH * side:
+                person[person == person[i]] = person[j]
+    together = person[:, None] == person[None]
+    low = np.where(together[..., None], low[None], np.inf).min(axis=1, initial=np.inf)
+    high = np.where(together[..., None], high[None], -np.inf).max(axis=1, initial=-np.inf)
     return np.concatenate([low, high - low], axis=1)

@@ -56,10 +56,22 @@ def test_a_person_found_in_parts_has_one_box_and_two_people_keep_theirs():
     joined = joined_boxes(boxes, keypoints, scores)
     np.testing.assert_allclose(joined[:2], [[100, 100, 100, 400]] * 2)
     np.testing.assert_allclose(joined[2], boxes[2])
+    apart = keypoints.copy()
+    apart[1, 8] += 60  # one joint that both are sure of lies elsewhere
+    np.testing.assert_allclose(joined_boxes(boxes, apart, scores), boxes)
+    heads = keypoints.copy()
+    heads[:2] = 100 + heads[:2] / 20  # cheek to cheek: all that they share lies in one place
+    np.testing.assert_allclose(joined_boxes(boxes, heads, scores), boxes)
     scores[1, 5:10] = 0.0  # too few joints are both's
-    scores[0, 12] = 0.0
-    scores[1, 12:14] = 0.0
-    few = np.minimum(scores[0], scores[1]) > 0
-    assert few.sum() < 4
     np.testing.assert_allclose(joined_boxes(boxes, keypoints, scores), boxes)
     assert joined_boxes(boxes[:0], keypoints[:0], scores[:0]).shape == (0, 4)
+
+
+def test_parts_of_parts_are_one_person():
+    rng = np.random.default_rng(1)
+    whole = rng.uniform((100, 100), (200, 500), (17, 2))
+    boxes = np.array([[100, 100, 90, 200], [110, 300, 90, 200], [100, 200, 90, 200]], float)
+    scores = np.zeros((3, 17))
+    scores[0, :10] = scores[1, 8:] = scores[2, 3:14] = 0.9  # the first and the second share too little
+    joined = joined_boxes(boxes, np.stack([whole] * 3), scores)
+    np.testing.assert_allclose(joined, [[100, 100, 100, 400]] * 3)

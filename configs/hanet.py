@@ -79,7 +79,7 @@ def _base() -> ConfigDict:
 def _small(config: ConfigDict) -> None:
     """Networks and runs for two CPU cores."""
     config.seed = 0
-    config.model.width = 16
+    config.model.width = 64  # more than the coordinates of a pose: what is added to it is of at most this rank
     config.model.dropout = 0.0  # noise is drawn anew for each window; without dropout the step compiles in a third
     config.train.batch_size = 16
     config.train.steps = 3000
@@ -181,7 +181,7 @@ def _hanet(config: ConfigDict, small: bool) -> None:
 
 def _deciwatch(config: ConfigDict, small: bool) -> None:
     """It sees every tenth frame, as published, or every fifth where the network is small."""
-    config.model.update({"name": "deciwatch", "layers": 2 if small else 5, "width": 32 if small else 128})
+    config.model.update({"name": "deciwatch", "layers": 2 if small else 5, "width": 64 if small else 128})
     config.model.channels = _channels(config)
     if not small and config.dataset.window > 10:
         config.model.interval = 10

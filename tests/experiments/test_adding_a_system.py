@@ -1,11 +1,14 @@
 """A system is a model, an objective, a config and a row: the toy of docs/adding_a_system.md, trained and evaluated."""
 
+import pathlib
+import re
+import textwrap
+
 import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from configs import common
 from experiments import grid
 from experiments.grids import engines
 from experiments.grids.vectorized import run_vectorized
@@ -23,10 +26,11 @@ ROW = System("tests.experiments.average_of_heatmaps:AverageOfHeatmaps", "jmpose_
 @pytest.fixture
 def config(monkeypatch, shrink, prepared) -> ConfigDict:
     monkeypatch.setitem(SYSTEMS, "average", ROW)
-    config = common.embedded(common.base())
-    config.model = ConfigDict({"name": "average", "backbone": common.tiny_hrnet()})
-    config.dataset.delta = 1
-    return shrink(config, prepared)
+    page = (pathlib.Path(__file__).parents[2] / "docs/adding_a_system.md").read_text()
+    written = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "get_config" in block)
+    names: dict = {}
+    exec(textwrap.dedent("   " + written.lstrip()), names)
+    return shrink(names["get_config"](), prepared)
 
 
 def test_a_row_is_enough_for_the_summary(config):

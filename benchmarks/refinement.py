@@ -17,12 +17,12 @@ from scipy.signal import savgol_filter
 
 from benchmarks.measure import machine
 from configs import hanet
-from data_pipeline.sequences.gaps import filled, known_joints
 from data_pipeline.sequences.loader import Split
 from experiments.evaluation import kinematics
 from experiments.run import sequences
 from experiments.train import train
 from jmpose_jax.files import write_json
+from jmpose_jax.refinement.gaps import filled, known_joints
 
 NETWORKS = {"HANet": "", "M-HANet": ",masked", "DeciWatch": ",deciwatch", "SmoothNet": ",smoothnet"}
 SIGMAS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)  # frames

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.pose_noise import measure
-from data_pipeline.sequences.coordinates import body_size
 from data_pipeline.sequences.noise import NoiseModel
 from data_pipeline.sequences.records import LSP14, PoseSequence, SequenceSet, mirror_pairs
+from jmpose_jax.refinement.coordinates import body_size
 
 
 def test_the_model_stands_for_the_estimator():

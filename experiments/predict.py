@@ -211,7 +211,10 @@ def _check_refined(method: str | None, sources: Sequence[Source], overlay: bool)
     """Raises InputError for a source whose poses cannot be refined over time."""
     for source in sources if method else ():
         if not source.related:
-            raise InputError(f"--refine={method}: {source.name} is of pictures that do not follow each other in time")
+            raise InputError(
+                f"--refine={method}: {source.name} is no video, whose frames follow each other; leave --refine out, or "
+                "give --pictures=video with several pictures of one"
+            )
         if overlay and not source.inputs:
             raise InputError(
                 f"--refine={method}: the overlay is drawn from a second reading, and {source.name} is read once; give "

@@ -593,5 +593,5 @@ def test_what_cannot_be_refined_over_time():
     with pytest.raises(InputError, match="read once.*--no_overlay"):
         predict._check_refined("savgol", [camera], overlay=True)
     pictures = SimpleNamespace(name="shots", related=False, inputs=("a.jpg",))
-    with pytest.raises(InputError, match="shots is of pictures"):
+    with pytest.raises(InputError, match="shots is no video"):
         predict._check_refined("savgol", [pictures], overlay=False)

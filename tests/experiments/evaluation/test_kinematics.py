@@ -16,6 +16,8 @@ from experiments.run import sequences
 from experiments.train import train
 from jmpose_jax.errors import InputError
 from jmpose_jax.metrics.pose_sequences import COLUMNS
+from jmpose_jax.refinement.network import from_checkpoint
+from jmpose_jax.refinement.sequence import refine_sequence
 from jmpose_jax.train.trained import load_model
 from jmpose_jax.train.writers import read_metrics
 from tests.commands import run
@@ -64,6 +66,12 @@ def test_trained_evaluated_and_scored_again(tmp_path):
     joints = result["joints"]["input"]["MPJPE"]
     assert np.mean(list(joints.values())) == pytest.approx(rows["input"]["MPJPE"], rel=1e-9)
     assert (tmp_path / "evaluation.html").read_text().count("<td>input</td>") == 1
+    # `jmpose refine --checkpoint` does what was scored: the same windows, coordinates and means.
+    split, refiner = sequences.evaluated(config), from_checkpoint(tmp_path, 14, 3)
+    estimates = [np.asarray(split.poses(place), np.float64) for place in range(3)]
+    refined = [refine_sequence(poses, np.isfinite(poses).all(-1), None, refiner).poses for poses in estimates]
+    again = kinematics.columns(kinematics.score(split, refined), split)
+    assert again == pytest.approx(rows["smoothnet"], rel=1e-5)
     for flag, culprit in (
         ("--config.dataset.joints=17", "config.dataset.joints=17"),
         ("--config.model.hidden=24", "config.model.hidden is 24, its own 16"),

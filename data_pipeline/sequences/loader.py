@@ -88,11 +88,11 @@ def cut(
     length, missing = len(poses), options.window - len(poses)
     given, known = known_joints(poses), known_joints(target)
     whole = filled(poses, given)
-    origin, unit = options.coordinates.of(whole, given, size)
+    origin, unit = options.coordinates.of(whole, size)
     # Roots are taken off either side by itself: what is scored is the pose about its own root.
     own = origin
     if options.coordinates.kind == "root":
-        own, _ = options.coordinates.of(filled(target, known), known, size)
+        own, _ = options.coordinates.of(filled(target, known), size)
     seen = ((whole - origin) / unit).astype(np.float32)
     true = np.where(known[..., None], (target - own) / unit, 0.0).astype(np.float32)
     if missing:

@@ -36,14 +36,11 @@ class Coordinates:
         if self.size is not None and not (len(self.size) == 2 and min(self.size) > 0):
             raise InputError(f"size={self.size}: must be the width and height of the pictures in pixels")
 
-    def of(
-        self, poses: np.ndarray, known: np.ndarray, size: tuple[float, float] | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def of(self, poses: np.ndarray, size: tuple[float, float] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Origin and unit of a window.
 
         Args:
           poses: float [W, K, D] without gaps, as they were estimated.
-          known: bool [W, K], the joints that were.
           size: (width, height) of the picture where the sequence says it.
 
         Returns:
@@ -62,7 +59,7 @@ class Coordinates:
         if self.kind == "root":
             return poses[:, list(self.roots)].mean(axis=1, keepdims=True), np.ones(dimensions)
         middle = np.broadcast_to(poses.mean(axis=(0, 1)), (len(poses), 1, dimensions))
-        return middle, np.full(dimensions, body_size(poses, known))
+        return middle, np.full(dimensions, body_size(poses, np.ones(poses.shape[:2], bool)))
 
 
 def body_size(poses: np.ndarray, known: np.ndarray) -> float:

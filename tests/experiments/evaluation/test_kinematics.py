@@ -81,6 +81,17 @@ def test_trained_evaluated_and_scored_again(tmp_path):
         assert refused.status == 2 and culprit in refused.err and not (tmp_path / "evaluation-2.json").exists()
 
 
+def test_rotations_have_two_of_the_figures(tmp_path):
+    write(tmp_path, "pw3d", "test", (60, 55))
+    config = hanet.get_config("smpl")
+    config.dataset.root, config.dataset.estimates = str(tmp_path), "est"
+    split = sequences.evaluated(config)
+    refined = [split.poses(place) + np.float32(0.1) for place in range(2)]
+    found = kinematics.columns(kinematics.score(split, refined), split)
+    assert found["MPJPE"] == pytest.approx(0.1 * 6**0.5, rel=1e-5) and found["Accel"] == pytest.approx(0, abs=1e-6)
+    assert all(np.isnan(found[column]) for column in COLUMNS if column not in kinematics.OF_ROTATIONS)
+
+
 @pytest.mark.slow
 def test_a_run_goes_on_where_it_was(tmp_path):
     config = small("smoothnet", steps=4)

@@ -59,7 +59,7 @@ class NetworkRefiner:
             back = []
             for i, start in enumerate(some):
                 frames = slice(start, start + self.window)
-                origin, unit = self.coordinates.of(whole[frames], valid[frames])
+                origin, unit = self.coordinates.of(whole[frames])
                 part = (whole[frames] - origin) / unit
                 given[i] = part[-1]  # of a sequence that is too short the last pose stays, as in training
                 given[i, : len(part)] = part

@@ -1,6 +1,7 @@
 """HANet beside M-HANet, DeciWatch, SmoothNet and filters: poses in space refined, on motions that none was trained on.
 
-  python -m benchmarks.refinement --root MOCAP_CMU --workdir runs/refinement --output benchmarks/results/refinement.json
+  python -m benchmarks.refinement --root MOCAP_CMU --workdir runs/refinement --steps 1000 \
+    --output benchmarks/results/refinement.json
 
 Every network is trained by `configs/hanet.py:embedded_3d`, a seed a run, and scored on the test split, whose estimates
 are the same for all. The filters are SciPy's, each at the strength that is best on the training split.

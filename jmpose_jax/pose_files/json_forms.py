@@ -1,6 +1,7 @@
 """The JSON forms: `images` and `annotations` (PoseTrack18, our poses.json), and a list of COCO results."""
 
 import copy
+import dataclasses
 import math
 import os
 import pathlib
@@ -49,7 +50,8 @@ def read_annotations(path: pathlib.Path, content: dict[str, Any]) -> PoseFile:
     steps = np.unique(np.diff(known))
     numbered = len(steps) < 2 and 0 <= known[0] < LARGEST_FRAME if len(known) else False
     first, step = (int(known[0]), int(steps[0]) if len(steps) else 1) if numbered else (0, 1)
-    return _pose_file(path, "annotations", content, entries, frames, joints, scored=False, first=first, step=step)
+    file = _pose_file(path, "annotations", content, entries, frames, joints, scored=False, first=first, step=step)
+    return file if numbered else dataclasses.replace(file, ids=known)
 
 
 def field_list(path: pathlib.Path, content: dict[str, Any]) -> list[Any]:

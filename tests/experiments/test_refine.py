@@ -57,6 +57,17 @@ def test_jitter_falls_errors_are_told_and_pictures_are_drawn(walk):
     assert "jitter" in ended.out and "error" in ended.out and ended.out.count("\n") == 1
 
 
+def test_a_truth_of_some_frames_is_said_so(walk):
+    with open(walk.parent / "truth.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    write_rows(walk.parent / "some.csv", [rows[0], *rows[21:61]])  # 20 frames from the tenth
+    out = walk.parent / "out"
+    ended = run("refine", "--poses", walk, "--output", out, "--truth", walk.parent / "some.csv", "--nopictures")
+    assert ended.status == 0 and "of the 20 poses that the truth has" in ended.out, ended.err
+    report = json.loads((out / "refine.json").read_text())["errors"]
+    assert report["compared"] == {"joints": 40, "frames": 20, "poses": 60} and report["filled"]["error"] is None
+
+
 def test_an_overlay_and_other_forms(walk):
     with VideoWriter(walk.parent / "walk.mp4", 30, (128, 64)) as writer:
         for _ in range(60):

@@ -107,7 +107,7 @@ def read_table(path: pathlib.Path) -> tuple[str, Any]:
 
 
 def write_table(path: str | os.PathLike, key: str, values: np.ndarray, like: Any, index: Sequence[Any]) -> None:
-    """Write a table atomically.
+    """Write a table atomically, in the types that its columns had; whole numbers that are whole no longer are float64.
 
     Args:
       path: of the file.
@@ -121,8 +121,11 @@ def write_table(path: str | os.PathLike, key: str, values: np.ndarray, like: Any
     if like.index.nlevels > 1:
         index = pandas.MultiIndex.from_tuples(index, names=like.index.names)
     else:
-        index = pandas.Index(index, name=like.index.name)
-    frame = pandas.DataFrame(values, index=index, columns=like.columns)
+        kind = like.index.dtype if like.index.dtype.kind in "iuf" else None
+        index = pandas.Index(index, name=like.index.name, dtype=kind)
+    columns = [values[:, i].astype(_kind(values[:, i], kind)) for i, kind in enumerate(like.dtypes)]
+    frame = pandas.DataFrame(dict(enumerate(columns)), index=index)
+    frame.columns = like.columns
     path = pathlib.Path(path)
     temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     try:
@@ -132,3 +135,11 @@ def write_table(path: str | os.PathLike, key: str, values: np.ndarray, like: Any
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _kind(values: np.ndarray, before: Any) -> Any:
+    """The type for a column: that which it had, where that holds the values."""
+    kind = np.dtype(before) if isinstance(before, np.dtype) else np.dtype(np.float64)
+    whole = kind.kind in "iu" and np.isfinite(values).all() and (values == np.round(values)).all()
+    fits = whole and np.iinfo(kind).min <= values.min() and values.max() <= np.iinfo(kind).max
+    return kind if kind.kind == "f" or fits else np.dtype(np.float64)

@@ -1,7 +1,9 @@
 """`jmpose refine --poses FILE …`: poses of any estimator made steadier over time, in the form that came in."""
 
 import dataclasses
+import json
 import math
+import os
 import pathlib
 import sys
 import time
@@ -15,7 +17,7 @@ from experiments.command.outputs import define_if_exists, place_folder
 from experiments.command.refining import define_refining, said
 from experiments.pictures.refinement import draw_curves, draw_trajectories
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import finite_or_none, staged, write_json
+from jmpose_jax.files import finite_or_none, same_file, staged, write_json
 from jmpose_jax.inference.before_after import write_comparison
 from jmpose_jax.inference.outputs.formats import FORMATS, WRITERS, check_formats, files_of, missing_extra
 from jmpose_jax.inference.sources.source import Source, open_sources
@@ -76,6 +78,7 @@ def main(argv: list[str] | None = None) -> None:
         inputs = [poses.value, *filter(None, (truth.value, checkpoint.value)), *(source.inputs if source else ())]
         place = output.value or file.path.with_name(f"{file.path.stem}_refined")
         folder = place_folder(place, made, if_exists.value, inputs)
+        old = _of_earlier(folder, made, inputs)
         begin = time.monotonic()
         tracks, reports = refine_tracks(file.tracks, rate, refiner, how.options)
         seconds = time.monotonic() - begin
@@ -89,6 +92,7 @@ def main(argv: list[str] | None = None) -> None:
                 stage / REPORT,
                 {
                     "poses": file.path.name,
+                    "files": made,
                     "form": file.form,
                     "method": name,
                     "parameters": {} if checkpoint.value else dataclasses.asdict(refiner),
@@ -105,7 +109,7 @@ def main(argv: list[str] | None = None) -> None:
                 _draw(file, tracks, true, rate, stage)
             if source:
                 _overlay(source, file, tracks, stage, folder)
-        for earlier in set(_all_names(file)) - set(made):  # of a run that this one has replaced
+        for earlier in old:
             (folder / earlier).unlink(missing_ok=True)
         missing = missing_extra(chosen)
         print(
@@ -155,8 +159,23 @@ def _names(file: PoseFile, formats: tuple[str, ...], overlay: bool, pictures: bo
     return names
 
 
-def _all_names(file: PoseFile) -> list[str]:
-    return [file.path.name, REPORT, CURVES, WAYS, OVERLAY, *(name for files in WRITERS.values() for name in files)]
+def _of_earlier(folder: pathlib.Path, made: list[str], inputs: list[str | os.PathLike]) -> list[str]:
+    """What the run that this one replaces has left by its own account, but for what is written anew, or read."""
+    try:
+        report = json.loads((folder / REPORT).read_bytes())
+        listed, poses = report["files"], report["poses"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none, or none of ours
+        return []
+    ours = {str(poses), CURVES, WAYS, OVERLAY, *(name for files in WRITERS.values() for name in files)}
+    found = [name for name in listed if isinstance(name, str) and name in ours] if isinstance(listed, list) else []
+    return [
+        name
+        for name in found
+        if name not in made
+        and pathlib.PurePath(name).name == name
+        and (folder / name).is_file()
+        and not any(same_file(folder / name, read) for read in inputs)
+    ]
 
 
 def _write_formats(

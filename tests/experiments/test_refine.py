@@ -95,6 +95,28 @@ def test_earlier_results_stay_unless_asked(walk):
     assert onto.status == 2 and "would replace" in onto.fault
 
 
+def test_replacing_takes_nothing_of_others(walk):
+    out = walk.parent / "out"
+    out.mkdir()
+    others = ("overlay.mp4", "poses.coco.json", "poses.mot.txt", "curves.png")
+    for name in others:
+        (out / name).write_text("precious")
+    options = ("--poses", walk, "--output", out, "--nopictures", "--if_exists", "replace")
+    assert run("refine", *options).status == 0
+    assert all((out / name).read_text() == "precious" for name in others)
+    (out / "refine.json").unlink()
+    assert run("refine", *options).status == 0 and (out / "poses.mot.txt").read_text() == "precious"
+    assert run("refine", *options, "--formats", "mot").status == 0
+    (out / "poses.mot.txt").rename(out / "mine.txt")
+    (walk.parent / "truth.csv").rename(out / "poses.mot.txt")
+    ended = run("refine", *options, "--truth", out / "poses.mot.txt")
+    assert ended.status == 0 and (out / "poses.mot.txt").exists() and "error" in ended.out, ended.err
+    assert run("refine", *options).status == 0 and (out / "poses.mot.txt").exists()  # the report lists it no more
+    report = json.loads((out / "refine.json").read_text())
+    (out / "refine.json").write_text(json.dumps({**report, "files": ["../walk.csv", 3, "mine.txt"]}))
+    assert run("refine", *options).status == 0 and (out / "mine.txt").exists() and walk.exists()
+
+
 def test_moves_are_bounded_and_gaps_too(walk):
     out = walk.parent / "out"
     method = ("--method", "savgol", "--window", "15", "--order", "3")

@@ -26,7 +26,7 @@ from jmpose_jax.pose_files.reader import FORMS, read_poses, write_poses
 from jmpose_jax.pose_files.records import PoseFile, Track
 from jmpose_jax.progress import ProgressBar
 from jmpose_jax.refinement.curves import acceleration_curve, error_curves, mean_of_joints, spread
-from jmpose_jax.refinement.filters import METHODS
+from jmpose_jax.refinement.filters import METHODS, OneEuro
 from jmpose_jax.refinement.jitter import accelerations
 from jmpose_jax.refinement.sequence import Refiner, check_fps
 from jmpose_jax.refinement.tracks import TrackReport, refine_tracks, total
@@ -111,10 +111,13 @@ def main(argv: list[str] | None = None) -> None:
                 _overlay(source, file, tracks, stage, folder)
         for earlier in old:
             (folder / earlier).unlink(missing_ok=True)
+        notes = list(file.notes)
+        if isinstance(refiner, OneEuro) and len(file.joints) == 1:
+            notes.append("a single joint has no size: its speed is in units of the file, lower --beta for pixels")
         missing = missing_extra(chosen)
         print(
             f"{folder}: {len(tracks)} tracks, {frames} poses, {name}{f' at {rate:.4g} fps' if rate else ''}"
-            f"{said(whole)}{_said_errors(errors)}{''.join(f'; {note}' for note in file.notes)}"
+            f"{said(whole)}{_said_errors(errors)}{''.join(f'; {note}' for note in notes)}"
             f"{f'; {missing}' if missing else ''}",
             flush=True,
         )
@@ -143,7 +146,7 @@ def _rate(given: float | None, file: PoseFile, source: Source | None, refiner: R
             raise InputError(
                 f"--fps: {file.path} does not say its frame rate, which the method needs; give it"
             ) from None
-        raise InputError(f"--{fault}") from None
+        raise InputError(f"--{fault}" if given is not None else f"{file.path}: {fault}") from None
     return fps
 
 

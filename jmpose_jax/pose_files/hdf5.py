@@ -27,6 +27,8 @@ HARMLESS = {
     ("numpy", "ndarray"),
 }
 
+DATED = ("pandas._libs.tslibs", "pandas.tseries")  # what a frequency of dates is, which pandas keeps as a pickle
+
 
 class _Data(pickle.Unpickler):
     """Refuses every name that is not `HARMLESS`."""
@@ -64,6 +66,10 @@ def _data_only(path: pathlib.Path) -> Iterator[None]:
     finally:
         for module, own in zip(modules, before):
             module.pickle = own
+    if any(name.startswith(DATED) for name in refused):
+        raise InputError(
+            f"{path}: its rows are labelled by dates with a frequency; number them by frames, or give the CSV"
+        )
     if refused:
         raise InputError(
             f"{path}: holds a pickle that calls {ascii(refused[0])}, refused; save the table alone, as CSV"

@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def write_json_form(file: PoseFile, tracks: Sequence[Track], path: str | os.Path
     results = file.form == "results"
     entries: list[Any] = list(file.content if results else file.content["annotations"])
     ids = None if results else sorted(image["id"] for image in file.content["images"])
-    used = {entry["id"] for entry in entries if isinstance(entry.get("id"), (int, float, str))}
+    new_id = _new_ids(entries)
     for before, track in zip(file.tracks, tracks):
         own = track.entries[track.entries != ADDED]
         at = {int(frame): t for t, frame in enumerate(before.frames)}
@@ -97,7 +97,7 @@ def write_json_form(file: PoseFile, tracks: Sequence[Track], path: str | os.Path
             share = (frame - before.frames[behind - 1]) / (before.frames[behind] - before.frames[behind - 1])
             neighbours = [entries[before.entries[behind - 1]], entries[before.entries[behind]]]
             image_id = file.first + file.step * frame if results else ids[frame]
-            entries.append(_added(neighbours, share, image_id, used, track, t, results))
+            entries.append(_added(neighbours, share, image_id, new_id, track, t, results))
         assert len(own) == len(before.entries)  # no pose is lost
     whole = entries if results else {**file.content, "annotations": entries}
     try:
@@ -222,18 +222,29 @@ def _kept(before: list[Any], values: np.ndarray) -> list[Any]:
     return found
 
 
-def _new_id(like: Any, used: set[Any]) -> Any:
-    """An id that no entry has, of the kind of another; it is then used."""
-    if isinstance(like, str):
-        found: Any = next(name for n in itertools.count(1) if (name := f"{like}_added_{n}") not in used)
-    else:
-        found = int(max((n for n in used if isinstance(n, (int, float)) and math.isfinite(n)), default=0)) + 1
-    used.add(found)
-    return found
+def _new_ids(entries: list[dict[str, Any]]) -> Callable[[Any], Any]:
+    """What gives an id that no entry has, of the kind (number or text) of another's."""
+    used = {entry["id"] for entry in entries if isinstance(entry.get("id"), (int, float, str))}
+    whole = (n for n in used if isinstance(n, int) or (isinstance(n, float) and n.is_integer()))
+    numbers = itertools.count(int(max(whole, default=0)) + 1)
+
+    def new(like: Any) -> Any:
+        names = (f"{like}_added_{n}" for n in itertools.count(1)) if isinstance(like, str) else numbers
+        found = next(name for name in names if name not in used)
+        used.add(found)
+        return found
+
+    return new
 
 
 def _added(
-    neighbours: list[dict[str, Any]], share: float, image_id: int, used: set[Any], track: Track, t: int, results: bool
+    neighbours: list[dict[str, Any]],
+    share: float,
+    image_id: int,
+    new_id: Callable[[Any], Any],
+    track: Track,
+    t: int,
+    results: bool,
 ) -> dict[str, Any]:
     """An entry of a frame in which the person was not: its numbers lie between those of the entries beside it."""
     earlier, later = neighbours
@@ -241,7 +252,7 @@ def _added(
     entry = {name: copy.deepcopy(earlier[name]) for name in kept if name in earlier}
     entry |= {"image_id": image_id, "interpolated": True}
     if "id" in earlier:
-        entry["id"] = _new_id(earlier["id"], used)
+        entry["id"] = new_id(earlier["id"])
     for name in ("bbox", "score"):
         sides = [np.array(plain(side.get(name)), object) for side in neighbours]
         numbers = all(type(v) in (int, float) and abs(v) < LARGEST for side in sides for v in side.ravel())

@@ -128,6 +128,19 @@ def test_moves_are_bounded_and_gaps_too(walk):
     assert report["all"]["largest_move"] <= 0.5 + 1e-9 and report["parameters"] == {"window": 15, "order": 3}
 
 
+def test_one_euro_of_a_single_joint_says_its_unit(tmp_path):
+    write_rows(tmp_path / "a.csv", [["frame", "joint", "x", "y"], *([f, "a", f * f, 2] for f in range(5))])
+    options = ("--method", "one_euro", "--fps", "30", "--nopictures")
+    ended = run("refine", "--poses", tmp_path / "a.csv", "--output", tmp_path / "out", *options)
+    assert ended.status == 0 and "a single joint has no size" in ended.out
+
+
+def test_a_rate_at_fault_is_the_files(tmp_path):
+    np.savez(tmp_path / "a.npz", poses=np.zeros((5, 2, 2)), fps=1e300)
+    ended = run("refine", "--poses", tmp_path / "a.npz", "--output", tmp_path / "out")
+    assert ended.status == 2 and "a.npz: fps=1e+300" in ended.fault
+
+
 def test_one_frame_passes_unchanged(tmp_path):
     write_rows(tmp_path / "a.csv", [["frame", "joint", "x", "y"], [3, "a", "1.50", "2"]])
     ended = run("refine", "--poses", tmp_path / "a.csv", "--output", tmp_path / "out")

@@ -16,6 +16,7 @@ from experiments.command.launch import launch
 from experiments.command.outputs import define_if_exists, place_folder
 from experiments.command.refining import define_refining, said
 from experiments.pictures.refinement import draw_curves, draw_trajectories
+from jmpose_jax import stopping
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import finite_or_none, same_file, staged, write_json
 from jmpose_jax.inference.before_after import write_comparison
@@ -115,6 +116,7 @@ def main(argv: list[str] | None = None) -> None:
         if isinstance(refiner, OneEuro) and len(file.joints) == 1:
             notes.append("a single joint has no size: its speed is in units of the file, lower --beta for pixels")
         missing = missing_extra(chosen)
+        stopping.finished()  # the results are there: a signal that comes with the last line says nothing else
         print(
             f"{folder}: {len(tracks)} tracks, {frames} poses, {name}{f' at {rate:.4g} fps' if rate else ''}"
             f"{said(whole)}{_said_errors(errors)}{''.join(f'; {note}' for note in notes)}"

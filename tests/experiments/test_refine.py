@@ -141,6 +141,14 @@ def test_a_rate_at_fault_is_the_files(tmp_path):
     assert ended.status == 2 and "a.npz: fps=1e+300" in ended.fault
 
 
+def test_signals_no_longer_count_once_the_last_line_is_said(walk, monkeypatch):
+    order = []
+    monkeypatch.setattr("jmpose_jax.stopping.finished", lambda: order.append("finished"))
+    monkeypatch.setattr("experiments.refine.print", lambda *_, **__: order.append("line"), raising=False)
+    assert run("refine", "--poses", walk, "--nopictures").status == 0
+    assert order[:2] == ["finished", "line"]
+
+
 def test_one_frame_passes_unchanged(tmp_path):
     write_rows(tmp_path / "a.csv", [["frame", "joint", "x", "y"], [3, "a", "1.50", "2"]])
     ended = run("refine", "--poses", tmp_path / "a.csv", "--output", tmp_path / "out")

@@ -37,7 +37,7 @@ class RowLabels:
         """The label of a row that is added."""
         if self._before is None:
             return (*self._folder, self._kind(number))
-        return (*self._folder, f"{self._before}{number:0{self._width}d}{self._after}")
+        return (*self._folder, f"{self._before}{str(number).zfill(self._width)}{self._after}")
 
 
 def read_labels(path: Any, labels: Sequence[Label]) -> RowLabels:
@@ -62,6 +62,9 @@ def read_labels(path: Any, labels: Sequence[Label]) -> RowLabels:
         found = [int(value) for value in values]
         kind = float if any(isinstance(value, float) for value in values) else int
         _check(path, found)
+        if isinstance(last[0], str):  # a new label is text too, with as many leading zeros
+            width = len(last[0]) if last[0].isdigit() and last[0].startswith("0") else 0
+            return RowLabels(np.array(found, np.int64), (), folder, "", width, ".0" if kind is float else "", str)
         return RowLabels(np.array(found, np.int64), (), folder, None, 0, "", kind)
     split = [_split(value) for value in last]
     if all(split) and len({(name[0], name[2]) for name in split}) == 1:

@@ -142,3 +142,17 @@ def test_h5_keeps_key_and_headings(tmp_path, people):
     before, after = (pandas.read_hdf(tmp_path / name, "df_with_missing") for name in ("a.h5", "b.h5"))
     assert after.columns.equals(before.columns) and list(after.columns.names) == list(before.columns.names)
     assert after.index.equals(before.index) and not after.isna().to_numpy().any()
+
+
+def test_h5_of_pictures_has_new_rows_named_alike(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("tables")
+    columns = pandas.MultiIndex.from_product([["s"], ["a"], ["x", "y"]], names=["scorer", "bodyparts", "coords"])
+    index = pandas.MultiIndex.from_tuples([("labeled-data", "v", f"img{f:03d}.png") for f in (7, 8, 10, 90)])
+    table = pandas.DataFrame(np.arange(8.0).reshape(4, 2) ** 2, index=index, columns=columns)
+    table.to_hdf(tmp_path / "a.h5", key="k", mode="w")
+    file = read_poses(tmp_path / "a.h5")
+    write_poses(file, refine_tracks(file.tracks, None, Gaussian())[0], tmp_path / "b.h5")
+    after = pandas.read_hdf(tmp_path / "b.h5")
+    assert [label[2] for label in after.index] == [f"img{f:03d}.png" for f in (7, 8, 9, 10, 90)]
+    np.testing.assert_array_equal(after.iloc[-1], table.iloc[-1])

@@ -1,7 +1,9 @@
 """`jmpose refine --poses FILE …`: poses of any estimator made steadier over time, in the form that came in."""
 
 import dataclasses
+import json
 import math
+import os
 import pathlib
 import sys
 import time
@@ -14,8 +16,9 @@ from experiments.command.launch import launch
 from experiments.command.outputs import define_if_exists, place_folder
 from experiments.command.refining import define_refining, said
 from experiments.pictures.refinement import draw_curves, draw_trajectories
+from jmpose_jax import stopping
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import finite_or_none, staged, write_json
+from jmpose_jax.files import finite_or_none, same_file, staged, write_json
 from jmpose_jax.inference.before_after import write_comparison
 from jmpose_jax.inference.outputs.formats import FORMATS, WRITERS, check_formats, files_of, missing_extra
 from jmpose_jax.inference.sources.source import Source, open_sources
@@ -23,11 +26,12 @@ from jmpose_jax.pose_files.predictions import to_predictions
 from jmpose_jax.pose_files.reader import FORMS, read_poses, write_poses
 from jmpose_jax.pose_files.records import PoseFile, Track
 from jmpose_jax.progress import ProgressBar
-from jmpose_jax.refinement.curves import acceleration_curve, error_curves, mean_of_joints, pairs, spread
-from jmpose_jax.refinement.filters import METHODS
+from jmpose_jax.refinement.curves import acceleration_curve, error_curves, mean_of_joints, spread
+from jmpose_jax.refinement.filters import METHODS, OneEuro
 from jmpose_jax.refinement.jitter import accelerations
 from jmpose_jax.refinement.sequence import Refiner, check_fps
 from jmpose_jax.refinement.tracks import TrackReport, refine_tracks, total
+from jmpose_jax.refinement.truth import Truth, match_truth, truth_errors
 
 DEFAULT = "gaussian"
 REPORT, CURVES, WAYS, OVERLAY = "refine.json", "curves.png", "trajectories.png", "overlay.mp4"
@@ -57,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
         chosen = check_formats(formats.value)
         file = read_poses(poses.value)
         source = _source(video.value) if video.value else None
-        true = read_poses(truth.value) if truth.value else None
+        true = match_truth(file, read_poses(truth.value)) if truth.value else None
         refiner: Refiner = how.refiner
         name = how.name
         if checkpoint.value:
@@ -75,19 +79,21 @@ def main(argv: list[str] | None = None) -> None:
         inputs = [poses.value, *filter(None, (truth.value, checkpoint.value)), *(source.inputs if source else ())]
         place = output.value or file.path.with_name(f"{file.path.stem}_refined")
         folder = place_folder(place, made, if_exists.value, inputs)
+        old = _of_earlier(folder, made, inputs)
         begin = time.monotonic()
         tracks, reports = refine_tracks(file.tracks, rate, refiner, how.options)
         seconds = time.monotonic() - begin
         with staged(folder) as stage:
             write_poses(file, tracks, stage / file.path.name)
             _write_formats(file, tracks, chosen, rate, stage)
-            errors = _errors(file, tracks, true)
+            errors = None if true is None else _plain_errors(truth_errors(file.tracks, tracks, true))
             whole = total(reports)
             frames = sum(len(track.frames) for track in tracks)
             write_json(
                 stage / REPORT,
                 {
                     "poses": file.path.name,
+                    "files": made,
                     "form": file.form,
                     "method": name,
                     "parameters": {} if checkpoint.value else dataclasses.asdict(refiner),
@@ -104,12 +110,16 @@ def main(argv: list[str] | None = None) -> None:
                 _draw(file, tracks, true, rate, stage)
             if source:
                 _overlay(source, file, tracks, stage, folder)
-        for earlier in set(_all_names(file)) - set(made):  # of a run that this one has replaced
+        for earlier in old:
             (folder / earlier).unlink(missing_ok=True)
+        notes = list(file.notes)
+        if isinstance(refiner, OneEuro) and len(file.joints) == 1:
+            notes.append("a single joint has no size: its speed is in units of the file, lower --beta for pixels")
         missing = missing_extra(chosen)
+        stopping.finished()  # the results are there: a signal that comes with the last line says nothing else
         print(
             f"{folder}: {len(tracks)} tracks, {frames} poses, {name}{f' at {rate:.4g} fps' if rate else ''}"
-            f"{said(whole)}{_said_errors(errors)}{''.join(f'; {note}' for note in file.notes)}"
+            f"{said(whole)}{_said_errors(errors)}{''.join(f'; {note}' for note in notes)}"
             f"{f'; {missing}' if missing else ''}",
             flush=True,
         )
@@ -138,7 +148,7 @@ def _rate(given: float | None, file: PoseFile, source: Source | None, refiner: R
             raise InputError(
                 f"--fps: {file.path} does not say its frame rate, which the method needs; give it"
             ) from None
-        raise InputError(f"--{fault}") from None
+        raise InputError(f"--{fault}" if given is not None else f"{file.path}: {fault}") from None
     return fps
 
 
@@ -154,8 +164,23 @@ def _names(file: PoseFile, formats: tuple[str, ...], overlay: bool, pictures: bo
     return names
 
 
-def _all_names(file: PoseFile) -> list[str]:
-    return [file.path.name, REPORT, CURVES, WAYS, OVERLAY, *(name for files in WRITERS.values() for name in files)]
+def _of_earlier(folder: pathlib.Path, made: list[str], inputs: list[str | os.PathLike]) -> list[str]:
+    """What the run that this one replaces has left by its own account, but for what is written anew, or read."""
+    try:
+        report = json.loads((folder / REPORT).read_bytes())
+        listed, poses = report["files"], report["poses"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none, or none of ours
+        return []
+    ours = {str(poses), CURVES, WAYS, OVERLAY, *(name for files in WRITERS.values() for name in files)}
+    found = [name for name in listed if isinstance(name, str) and name in ours] if isinstance(listed, list) else []
+    return [
+        name
+        for name in found
+        if name not in made
+        and pathlib.PurePath(name).name == name
+        and (folder / name).is_file()
+        and not any(same_file(folder / name, read) for read in inputs)
+    ]
 
 
 def _write_formats(
@@ -175,46 +200,18 @@ def _longest(tracks: tuple[Track, ...]) -> int:
     return max(range(len(tracks)), key=lambda n: len(tracks[n].frames))
 
 
-def _matched(file: PoseFile, true: PoseFile) -> list[tuple[int, Track]]:
-    """Which tracks have a true one: by name, or the only ones."""
-    if len(file.tracks) == len(true.tracks) == 1:
-        return [(0, true.tracks[0])]
-    by_name = {track.name: track for track in true.tracks}
-    return [(n, by_name[track.name]) for n, track in enumerate(file.tracks) if track.name in by_name]
-
-
-def _errors(file: PoseFile, tracks: tuple[Track, ...], true: PoseFile | None) -> dict | None:
-    """Mean errors before and after; None without a truth."""
-    if true is None:
-        return None
-    matched, joints = _matched(file, true), pairs(file, true)
-    if (file.first, file.step, file.dimensions) != (true.first, true.step, true.dimensions):
-        raise InputError(
-            f"--truth={true.path}: its frames begin at {true.first} by steps of {true.step} in {true.dimensions} "
-            f"dimensions, those of {file.path} at {file.first} by {file.step} in {file.dimensions}; give matching files"
-        )
-    if not matched or not len(joints[0]):
-        what = "identity" if not matched else "joint"
-        raise InputError(f"--truth={true.path}: has no {what} of {file.path}; give the truth of these poses")
-    found = {}
-    for when, version in (("before", file.tracks), ("after", tracks)):
-        curves = [error_curves(version[n], track, *joints) for n, track in matched]
-        found[when] = {
-            key: float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
-            for key in curves[0]
-            for values in [np.concatenate([curve[key][1] for curve in curves])]
-        }
-    return {when: finite_or_none(values) for when, values in found.items()}
+def _plain_errors(errors: dict[str, dict[str, float]]) -> dict[str, dict[str, float | None]]:
+    return {part: finite_or_none(values) for part, values in errors.items()}
 
 
 def _draw(
-    file: PoseFile, tracks: tuple[Track, ...], true: PoseFile | None, fps: float | None, stage: pathlib.Path
+    file: PoseFile, tracks: tuple[Track, ...], truth: Truth | None, fps: float | None, stage: pathlib.Path
 ) -> None:
     n = _longest(file.tracks)
     before, after = file.tracks[n], tracks[n]
     panels: dict[str, dict] = {}
-    if true is not None and (matched := dict(_matched(file, true)).get(n)) is not None:
-        curves = [error_curves(track, matched, *pairs(file, true)) for track in (before, after)]
+    if truth is not None and (matched := dict(truth.tracks).get(n)) is not None:
+        curves = [error_curves(track, matched, truth.joints, truth.of_truth) for track in (before, after)]
         for key, title in (("error", "error"), ("acceleration_error", "acceleration error /frame²")):
             panels[title] = {"before": curves[0][key], "after": curves[1][key]}
     panels["acceleration /frame²"] = {"before": acceleration_curve(before), "after": acceleration_curve(after)}
@@ -247,9 +244,18 @@ def _plain(report: TrackReport) -> dict:
 
 
 def _said_errors(errors: dict | None) -> str:
-    if errors is None or errors["before"]["error"] is None or errors["after"]["error"] is None:
+    """The errors as parts of a last line, and over what they are where that is not all."""
+    if errors is None:
         return ""
-    return f"; error {errors['before']['error']:.4g} → {errors['after']['error']:.4g}"
+    if errors["before"]["error"] is None:
+        text = "; the truth knows no joint that the file has: no error to measure"
+    else:
+        text = f"; error {errors['before']['error']:.4g} → {errors['after']['error']:.4g}"
+        if errors["compared"]["frames"] < errors["compared"]["poses"]:
+            text += f" of the {errors['compared']['frames']} poses that the truth has"
+    if errors["filled"]["joints"]:
+        text += f"; error of {errors['filled']['joints']} filled joints {errors['filled']['error']:.4g}"
+    return text
 
 
 if __name__ == "__main__":

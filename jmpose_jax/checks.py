@@ -125,6 +125,8 @@ def typed(value: Any, kind: type, where: str) -> Any:
     if kind is object or (kind in (dict, list, str) and isinstance(value, kind)):
         return value
     name = "a finite number" if kind is float and isinstance(value, (int, float)) else _NAMES[kind]
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        name = "an integer of at most 63 bits"
     raise InputError(f"{where} must be {name}, found {_short(value)}")
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jmpose_jax.body_model.skinning import BodyModel
-from jmpose_jax.checks import read_bytes
+from jmpose_jax.checks import LIMIT, read_bytes
 from jmpose_jax.errors import InputError
 from jmpose_jax.npz import read_npz
 
@@ -51,9 +51,9 @@ def read_body_model(path: str | os.PathLike) -> BodyModel:
         array = arrays[name]
         kinds = "iu" if name == "f" else "fiu"
         fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape))
-        if not fits or array.dtype.kind not in kinds or not np.isfinite(array).all():
+        if not fits or array.dtype.kind not in kinds or not (np.abs(array.astype(np.float64)) < LIMIT).all():
             wanted = ", ".join("any" if want is None else str(want) for want in shape)
-            raise InputError(f"{path}: {name} is {array.dtype} {list(array.shape)}, expected finite numbers [{wanted}]")
+            raise InputError(f"{path}: {name} is {array.dtype} {list(array.shape)}, expected float32s [{wanted}]")
     faces = arrays["f"].astype(np.int64)
     if faces.size and (faces.min() < 0 or faces.max() >= vertices):
         raise InputError(f"{path}: f names a vertex that there is not; the file is damaged")

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+PARALLEL = 1e-5  # sine of the angle between columns, below which float32 knows no direction across them
+
 
 def to_six(matrices: jax.Array) -> jax.Array:
     """The first two columns of rotation matrices (Zhou et al., CVPR 2019), row by row as SPIN stores them.
@@ -23,16 +25,19 @@ def from_six(six: jax.Array) -> jax.Array:
       six: float [..., 6] as `to_six` gives them, of any length; filtered or estimated ones need not be rotations.
 
     Returns:
-      float [..., 3, 3], rotations; the unit matrix's columns stand in for columns of length 0.
+      float [..., 3, 3], rotations; the unit matrix's columns stand in for columns of length 0, and any axis across the
+      first for a second that is parallel to it.
     """
     columns = six.reshape(*six.shape[:-1], 3, 2)
-    first, second = columns[..., 0], columns[..., 1]
-    x = _unit(first, jnp.array([1.0, 0.0, 0.0], six.dtype))
-    y = second - jnp.sum(x * second, axis=-1, keepdims=True) * x
-    # Two parallel columns leave the turn about them open: any axis across them will do.
+    x = _unit(columns[..., 0], jnp.array([1.0, 0.0, 0.0], six.dtype))
+    second = _unit(columns[..., 1], jnp.zeros(3, six.dtype))
     across = jnp.where(jnp.abs(x[..., :1]) < 0.9, jnp.array([1.0, 0, 0], six.dtype), jnp.array([0, 1.0, 0], six.dtype))
-    across = across - jnp.sum(x * across, axis=-1, keepdims=True) * x
-    y = _unit(y, across / jnp.linalg.norm(across, axis=-1, keepdims=True))
+    across = _unit(_across(across, x), across)
+    rest = _across(second, x)
+    parallel = jnp.sum(rest * rest, axis=-1, keepdims=True) < PARALLEL**2
+    y = _unit(jnp.where(parallel, across, rest), across)
+    # What is left of a nearly parallel column is short: its rounding errors have grown by the division, once more.
+    y = _unit(_across(y, x), across)
     return jnp.stack([x, y, jnp.cross(x, y)], axis=-1)
 
 
@@ -88,8 +93,15 @@ def to_axis_angle(matrices: jax.Array) -> jax.Array:
     return vector * jnp.where(near, 2.0, 2 * jnp.arctan2(sine, quaternion[..., :1]) / sine)
 
 
+def _across(vectors: jax.Array, axis: jax.Array) -> jax.Array:
+    """The part of vectors [..., 3] that is normal to an axis [..., 3] of length 1."""
+    return vectors - jnp.sum(axis * vectors, axis=-1, keepdims=True) * axis
+
+
 def _unit(vectors: jax.Array, instead: jax.Array) -> jax.Array:
-    """Vectors [..., 3] of length 1; `instead` of those that are too short to have a direction."""
-    square = jnp.sum(vectors * vectors, axis=-1, keepdims=True)
-    short = square < 1e-12
-    return jnp.where(short, instead, vectors / jnp.sqrt(jnp.where(short, 1.0, square)))
+    """Vectors [..., 3] of length 1, whatever their length; `instead` of those of length 0."""
+    # The largest entry first, so that no square is too large or small for a float; it cancels, and so does its slope.
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(vectors), axis=-1, keepdims=True))
+    none = largest < jnp.finfo(vectors.dtype).tiny
+    scaled = jnp.where(none, 1.0, vectors / jnp.where(none, 1.0, largest))
+    return jnp.where(none, instead, scaled / jnp.sqrt(jnp.sum(scaled * scaled, axis=-1, keepdims=True)))

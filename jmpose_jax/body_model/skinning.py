@@ -44,7 +44,7 @@ def pose_body(
       model: the body.
       rotations: float32 [..., J, 3, 3], of each joint relative to its parent, the root's first.
       shape: float32 [..., S'], the first S' ≤ S coefficients; None is the mean shape. One for all poses will do.
-      translation: float32 [..., 3], metres; None is none.
+      translation: float32 [..., 3], metres; None is none. One for all poses will do.
 
     Returns:
       (vertices [..., V, 3], joints [..., J, 3]), metres.
@@ -52,19 +52,24 @@ def pose_body(
     Raises:
       ValueError: shapes that do not fit the model.
     """
-    batch = rotations.shape[:-3]
+    rotations = jnp.asarray(rotations, jnp.float32)
     if rotations.shape[-3:] != (model.num_joints, 3, 3):
         raise ValueError(f"rotations are {rotations.shape}, expected [..., {model.num_joints}, 3, 3]")
-    coefficients = jnp.zeros((0,), jnp.float32) if shape is None else jnp.asarray(shape, jnp.float32)
-    if coefficients.shape[-1] > model.shape_directions.shape[-1]:
+    batch = rotations.shape[:-3]
+    coefficients = jnp.asarray([] if shape is None else shape, jnp.float32)
+    most = model.shape_directions.shape[-1]
+    if not coefficients.ndim or coefficients.shape[-1] > most or not _fits(coefficients.shape[:-1], batch):
         raise ValueError(
-            f"shape has {coefficients.shape[-1]} coefficients, the model {model.shape_directions.shape[-1]}"
+            f"shape is {coefficients.shape}, expected at most {most} coefficients, [S'] or [..., S'] for {batch} poses"
         )
+    if translation is not None:
+        translation = jnp.asarray(translation, jnp.float32)
+        if translation.shape[-1:] != (3,) or not _fits(translation.shape[:-1], batch):
+            raise ValueError(f"translation is {translation.shape}, expected [3] or [..., 3] for {batch} poses")
     directions = model.shape_directions[..., : coefficients.shape[-1]]
     rest = model.template + jnp.einsum("vds,...s->...vd", directions, coefficients, precision=HIGHEST)
     joints = jnp.einsum("jv,...vd->...jd", model.joint_regressor, rest, precision=HIGHEST)
 
-    rotations = jnp.asarray(rotations, jnp.float32)
     bend = (rotations[..., 1:, :, :] - jnp.eye(3)).reshape(*batch, -1)
     rest = rest + jnp.einsum("vdp,...p->...vd", model.pose_directions, bend, precision=HIGHEST)
 
@@ -75,9 +80,15 @@ def pose_body(
     offset = jnp.einsum("vj,...ja->...va", model.weights, offsets, precision=HIGHEST)
     vertices = jnp.einsum("...vab,...vb->...va", turn, rest, precision=HIGHEST) + offset
     if translation is not None:
-        move = jnp.asarray(translation, jnp.float32)[..., None, :]
+        move = translation[..., None, :]
         vertices, places = vertices + move, places + move
     return vertices, places
+
+
+def _fits(given: tuple[int, ...], batch: tuple[int, ...]) -> bool:
+    """Whether values of so many poses go with a batch of them: each has its own, or some share one."""
+    behind = batch[len(batch) - len(given) :]
+    return len(given) <= len(batch) and all(n in (1, of) for n, of in zip(given, behind))
 
 
 def _chain(parents: tuple[int, ...], rotations: jax.Array, joints: jax.Array) -> tuple[jax.Array, jax.Array]:

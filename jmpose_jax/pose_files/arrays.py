@@ -11,7 +11,7 @@
 | `fps` | frames a second |
 | `joints` | K names |
 
-Other arrays are kept. Python objects (pickles) are refused.
+Other arrays are kept, and so are the numbers of what was not changed. Python objects (pickles) are refused.
 """
 
 import os
@@ -21,11 +21,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.npz import read_npz
+from jmpose_jax.npz import read_npz, write_npz
 from jmpose_jax.pose_files.records import PoseFile, Track, make_track
+from jmpose_jax.refinement.gaps import filled
 
 NAMES = ("poses", "keypoints", "joints_2d", "joints_3d", "rotations", "pose")
 SIX = 6  # numbers of a rotation
+TURN = 2 * np.pi
 
 
 def read_arrays(path: pathlib.Path) -> PoseFile:
@@ -52,12 +54,17 @@ def read_arrays(path: pathlib.Path) -> PoseFile:
         raise InputError(f"{path}: {key} is {list(poses.shape)}, expected {wanted}")
     stacked = (poses if poses.ndim == 4 else poses[None]).astype(np.float64)
     shape = poses.shape[:-1]
-    valid = _beside(path, arrays, "valid", shape, np.ones(shape, bool)).astype(bool).reshape(stacked.shape[:-1])
+    valid = _beside(path, arrays, "valid", shape, np.ones(shape, bool))
+    if not np.isfinite(valid).all():
+        raise InputError(f"{path}: valid holds what is not finite; save true and false")
+    valid = valid.astype(bool).reshape(stacked.shape[:-1])
     scores = _beside(path, arrays, "scores", shape, np.full(shape, np.nan)).astype(np.float64)
     scores = scores.reshape(stacked.shape[:-1])
     lengths = arrays.get("lengths", np.full(len(stacked), stacked.shape[1]))
-    if lengths.shape != (len(stacked),) or not ((lengths >= 0) & (lengths <= stacked.shape[1])).all():
-        raise InputError(f"{path}: lengths must be {len(stacked)} numbers from 0 to {stacked.shape[1]}; correct them")
+    numbers = lengths.shape == (len(stacked),) and lengths.dtype.kind in "iuf"
+    if not (numbers and ((lengths >= 0) & (lengths <= stacked.shape[1]) & (lengths == np.floor(lengths))).all()):
+        wanted = f"{len(stacked)} whole numbers from 0 to {stacked.shape[1]}"
+        raise InputError(f"{path}: lengths must be {wanted}; correct them")
     tracks = []
     for n, length in enumerate(lengths.astype(int).tolist()):
         points = np.where(valid[n, :length, :, None], stacked[n, :length], np.nan)
@@ -75,34 +82,36 @@ def read_arrays(path: pathlib.Path) -> PoseFile:
 
 
 def write_arrays(file: PoseFile, tracks: Sequence[Track], path: str | os.PathLike) -> None:
-    """The arrays with other poses, in the type that they had (whole numbers become float32).
+    """The arrays with other poses, in the type that they had (whole numbers become float64).
+
+    A joint whose pose is that of the file keeps its numbers; rotations are written anew where they were changed alone.
 
     Args: as `json_forms.write_json_form`.
     """
     arrays, key = dict(file.content[0]), file.content[1]
-    poses = _six_numbers(arrays[key]) if key == "pose" else arrays[key]
-    of_type = arrays[key].dtype if np.issubdtype(arrays[key].dtype, np.floating) else np.dtype(np.float32)
-    changed = {key: poses.astype(of_type)}
-    changed |= {name: arrays[name].copy() for name in ("valid", "scores") if name in arrays}
-    several = poses.ndim == 4
-    for n, track in enumerate(tracks):
+    before = arrays[key]
+    of_type = before.dtype if np.issubdtype(before.dtype, np.floating) else np.dtype(np.float64)
+    poses = before.astype(of_type)
+    if key == "pose":
+        poses = poses.reshape(*poses.shape[:-1], -1, 3)
+    changed = {name: arrays[name].copy() for name in ("valid", "scores") if name in arrays}
+    for n, (old, track) in enumerate(zip(file.tracks, tracks)):
         known = track.valid
-        place = (n, track.frames) if several else (track.frames,)
-        changed[key][place] = np.where(known[..., None], track.poses, changed[key][place])
+        other = known & ~(old.poses == track.poses).all(axis=-1)
+        place = (n, track.frames) if poses.ndim == 4 else (track.frames,)
+        found = track.poses if file.dimensions != SIX else np.zeros((*other.shape, poses.shape[-1]))
+        if file.dimensions == SIX and other.any():
+            found[other] = _rotations(track.poses[other], key == "pose")
+            if key == "pose":
+                near = filled(np.where(old.valid[..., None], poses[place], np.nan), old.valid)
+                found[other] = _near(found[other], near[other])
+        poses[place] = np.where(other[..., None], found, poses[place])
         if "valid" in changed:
-            changed["valid"][place] |= known.astype(changed["valid"].dtype)
+            flags = changed["valid"][place]
+            changed["valid"][place] = np.where(known & (flags == 0), 1, flags)
         if "scores" in changed:
             changed["scores"][place] = np.where(known, track.scores, changed["scores"][place])
-    if file.dimensions == SIX:
-        changed[key] = _rotations(changed[key], as_vectors=key == "pose")
-    path = pathlib.Path(path)
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    try:
-        with open(temporary, "wb") as out:
-            np.savez(out, **(arrays | changed))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_npz(path, arrays | changed | {key: poses.reshape(before.shape)})
 
 
 def _six_numbers(vectors: np.ndarray) -> np.ndarray:
@@ -116,14 +125,23 @@ def _six_numbers(vectors: np.ndarray) -> np.ndarray:
 
 
 def _rotations(six: np.ndarray, as_vectors: bool) -> np.ndarray:
-    """Six numbers [..., J, 6] of true rotations, or these as axis times angle [..., 3 J], in the type that came in."""
+    """Six finite numbers [N, 6] of true rotations, or these as axis times angle [N, 3]; float64."""
     from jmpose_jax.body_model.rotations import from_six, to_axis_angle, to_six
 
-    finite = np.isfinite(six).all(axis=-1)
-    matrices = from_six(np.where(finite[..., None], six, 0).astype(np.float32))
-    found = np.asarray(to_axis_angle(matrices) if as_vectors else to_six(matrices))
-    found = np.where(finite[..., None], found, np.nan).astype(six.dtype)
-    return found.reshape(*six.shape[:-2], -1) if as_vectors else found
+    matrices = from_six(six.astype(np.float32))
+    return np.asarray(to_axis_angle(matrices) if as_vectors else to_six(matrices), np.float64)
+
+
+def _near(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Axis times angle [N, 3], by as many whole turns more as bring it nearest to others; float64."""
+    angle = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    length = np.linalg.norm(others, axis=-1, keepdims=True)
+    # No turn at all has any axis, that of the other too.
+    own = np.divide(vectors, angle, out=np.zeros_like(vectors), where=angle > 1e-6)
+    theirs = np.divide(others, length, out=np.zeros_like(vectors), where=length > 0)
+    axis = np.where(angle > 1e-6, own, theirs)
+    turns = np.round(((others * axis).sum(axis=-1, keepdims=True) - (vectors * axis).sum(-1, keepdims=True)) / TURN)
+    return vectors + TURN * turns * axis
 
 
 def _beside(

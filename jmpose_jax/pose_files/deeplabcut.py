@@ -4,15 +4,15 @@ import csv
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from jmpose_jax.boxes.values import plain
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import atomic_text
 from jmpose_jax.pose_files.hdf5 import read_table, write_table
 from jmpose_jax.pose_files.records import ALONE, PoseFile, Track, frame_grid, make_track
+from jmpose_jax.pose_files.row_labels import Label, read_labels
 from jmpose_jax.pose_files.values import cell, cell_number
 
 AXES = ("x", "y", "z")
@@ -41,7 +41,7 @@ def read_dlc_csv(path: pathlib.Path, rows: list[list[str]]) -> PoseFile:
     count = heads.index("coords") + 1
     levels = {head: row for head, row in zip(heads, rows[:count])}
     # Frames that are pictures have their path in one column, or in three.
-    width = next((i for i, value in enumerate(levels["coords"]) if value.strip().lower() in AXES), 1)
+    width = next((i for i, value in enumerate(levels["coords"]) if i and value.strip()), 1)
     for line, row in enumerate(rows, start=1):
         if len(row) != len(rows[0]):
             raise InputError(f"{path}: line {line} has {len(row)} cells, the first {len(rows[0])}; correct the line")
@@ -57,8 +57,7 @@ def read_dlc_csv(path: pathlib.Path, rows: list[list[str]]) -> PoseFile:
         ]
     ).reshape(len(body), len(keys))
     columns = _columns(path, keys)
-    index = [plain(row[0]) for row in body]
-    return _pose_file(path, "dlc_csv", columns, values, index if width == 1 else None, (rows, count, width))
+    return _pose_file(path, "dlc_csv", columns, values, [tuple(row[:width]) for row in body], (rows, count, width))
 
 
 def write_dlc_csv(file: PoseFile, tracks: Sequence[Track], path: str | os.PathLike) -> None:
@@ -67,18 +66,20 @@ def write_dlc_csv(file: PoseFile, tracks: Sequence[Track], path: str | os.PathLi
     Args: as `json_forms.write_json_form`.
     """
     (rows, count, width), columns = file.content[-1], file.content[0]
+    labels = file.content[2]
     row_of = {frame: [*row] for frame, row in zip(_frames(file), rows[count:])}
     for track in tracks:
         for t, frame in enumerate(track.frames.tolist()):
             if frame not in row_of:
-                row_of[frame] = [str(file.first + file.step * frame), *[""] * (len(rows[0]) - 1)]
+                label = labels.of(file.first + file.step * frame)
+                row_of[frame] = [*map(str, label), *[""] * (len(rows[0]) - width)]
             row = row_of[frame]
             for place, value in _cells(columns[track.name], file.joints, track, t):
                 row[width + place] = cell(value, row[width + place])
     with atomic_text(path) as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerows(rows[:count])
-        writer.writerows(row for _, row in sorted(row_of.items()))
+        writer.writerows(row_of[frame] for frame in _ordered(_frames(file), row_of))
 
 
 def read_dlc_h5(path: pathlib.Path) -> PoseFile:
@@ -98,7 +99,7 @@ def read_dlc_h5(path: pathlib.Path) -> PoseFile:
         values = table.to_numpy(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: holds cells that are no numbers ({error}); correct them") from error
-    index = None if table.index.nlevels > 1 else [plain(v) for v in table.index.tolist()]
+    index = [label if isinstance(label, tuple) else (label,) for label in table.index.tolist()]
     return _pose_file(path, "dlc_h5", columns, values, index, (key, table))
 
 
@@ -106,7 +107,7 @@ def write_dlc_h5(file: PoseFile, tracks: Sequence[Track], path: str | os.PathLik
     """As `write_dlc_csv`, as HDF5 under the key that the file had."""
     (key, table), columns = file.content[-1], file.content[0]
     frames = _frames(file)
-    wanted = sorted({*frames, *(frame for track in tracks for frame in track.frames.tolist())})
+    labels, wanted = file.content[2], _ordered(frames, {f for track in tracks for f in track.frames.tolist()})
     place = {frame: i for i, frame in enumerate(wanted)}
     values = np.full((len(wanted), table.shape[1]), np.nan)
     values[[place[frame] for frame in frames]] = table.to_numpy(np.float64)
@@ -116,25 +117,25 @@ def write_dlc_h5(file: PoseFile, tracks: Sequence[Track], path: str | os.PathLik
                 if not math.isnan(value):
                     values[place[frame], column] = value
     label = dict(zip(frames, table.index))
-    index = [label.get(frame, file.first + file.step * frame) for frame in wanted]
+    index = [label[frame] if frame in label else labels.of(file.first + file.step * frame) for frame in wanted]
+    index = [each[0] if isinstance(each, tuple) and table.index.nlevels == 1 else each for each in index]
     write_table(path, key, values, table, index)
 
 
 def _pose_file(
-    path: pathlib.Path, form: str, columns: Columns, values: np.ndarray, index: list | None, content: tuple
+    path: pathlib.Path, form: str, columns: Columns, values: np.ndarray, index: list[Label], content: tuple
 ) -> PoseFile:
     """The tracks of a table; an animal is in a frame where one of its joints is."""
     if not len(values) or not columns:
         raise InputError(f"{path}: holds no pose; give a table with rows and columns")
     joints = tuple(dict.fromkeys(joint for animal in columns.values() for joint in animal))
     dimensions = max(sum(axis in joint for axis in AXES) for animal in columns.values() for joint in animal.values())
-    first, step, frames = 0, 1, np.arange(len(values))
-    if index and all(isinstance(v, int) for v in index):  # else paths of pictures, in the order of time
-        if not 0 <= min(index) <= max(index) < 2**62:
-            raise InputError(f"{path}: its rows are numbered {min(index)} to {max(index)}, expected frames from 0")
-        frames, first, step = frame_grid(np.array(index))
-        if len(np.unique(frames)) < len(frames):
-            raise InputError(f"{path}: has two rows for one frame; remove one")
+    for animal in columns.values():
+        flat = [joint for joint, letters in animal.items() if sum(axis in letters for axis in AXES) < dimensions]
+        if flat:
+            raise InputError(f"{path}: joint {flat[0]} has no column z, and others have; add it, or remove theirs")
+    labels = read_labels(path, index)
+    frames, first, step = frame_grid(labels.numbers)
     tracks = []
     for name, animal in columns.items():
         points = np.full((len(values), len(joints), dimensions), np.nan)
@@ -148,8 +149,8 @@ def _pose_file(
                 scores[:, k] = values[:, found[SURE]]
         rows = np.flatnonzero(np.isfinite(points).all(axis=-1).any(axis=1))
         tracks.append(make_track(path, name, frames[rows], points[rows], scores[rows], rows))
-    content = (columns, frames.tolist(), content)
-    return PoseFile(path, form, joints, dimensions, tuple(tracks), first, step, None, content)
+    content = (columns, frames.tolist(), labels, content)
+    return PoseFile(path, form, joints, dimensions, tuple(tracks), first, step, None, content, labels.notes)
 
 
 def _columns(path: pathlib.Path, keys: Sequence[tuple[str, str, str]]) -> Columns:
@@ -165,6 +166,12 @@ def _columns(path: pathlib.Path, keys: Sequence[tuple[str, str, str]]) -> Column
             if not {"x", "y"} <= of_joint.keys():
                 raise InputError(f"{path}: joint {joint} of {animal} has no column x, y; give a table of coordinates")
     return found
+
+
+def _ordered(frames: list[int], wanted: Iterable[int]) -> list[int]:
+    """The rows to write: those of the file as they stand; new ones where they belong if it is in order, else last."""
+    added = sorted(set(wanted) - set(frames))
+    return sorted([*frames, *added]) if frames == sorted(frames) else [*frames, *added]
 
 
 def _frames(file: PoseFile) -> list[int]:

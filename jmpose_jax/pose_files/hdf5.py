@@ -27,6 +27,8 @@ HARMLESS = {
     ("numpy", "ndarray"),
 }
 
+DATED = ("pandas._libs.tslibs", "pandas.tseries")  # what a frequency of dates is, which pandas keeps as a pickle
+
 
 class _Data(pickle.Unpickler):
     """Refuses every name that is not `HARMLESS`."""
@@ -64,6 +66,10 @@ def _data_only(path: pathlib.Path) -> Iterator[None]:
     finally:
         for module, own in zip(modules, before):
             module.pickle = own
+    if any(name.startswith(DATED) for name in refused):
+        raise InputError(
+            f"{path}: its rows are labelled by dates with a frequency; number them by frames, or give the CSV"
+        )
     if refused:
         raise InputError(
             f"{path}: holds a pickle that calls {ascii(refused[0])}, refused; save the table alone, as CSV"
@@ -107,7 +113,7 @@ def read_table(path: pathlib.Path) -> tuple[str, Any]:
 
 
 def write_table(path: str | os.PathLike, key: str, values: np.ndarray, like: Any, index: Sequence[Any]) -> None:
-    """Write a table atomically.
+    """Write a table atomically, in the types that its columns had; whole numbers that are whole no longer are float64.
 
     Args:
       path: of the file.
@@ -121,8 +127,11 @@ def write_table(path: str | os.PathLike, key: str, values: np.ndarray, like: Any
     if like.index.nlevels > 1:
         index = pandas.MultiIndex.from_tuples(index, names=like.index.names)
     else:
-        index = pandas.Index(index, name=like.index.name)
-    frame = pandas.DataFrame(values, index=index, columns=like.columns)
+        kind = like.index.dtype if like.index.dtype.kind in "iuf" else None
+        index = pandas.Index(index, name=like.index.name, dtype=kind)
+    columns = [values[:, i].astype(_kind(values[:, i], kind)) for i, kind in enumerate(like.dtypes)]
+    frame = pandas.DataFrame(dict(enumerate(columns)), index=index)
+    frame.columns = like.columns
     path = pathlib.Path(path)
     temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     try:
@@ -132,3 +141,11 @@ def write_table(path: str | os.PathLike, key: str, values: np.ndarray, like: Any
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _kind(values: np.ndarray, before: Any) -> Any:
+    """The type for a column: that which it had, where that holds the values."""
+    kind = np.dtype(before) if isinstance(before, np.dtype) else np.dtype(np.float64)
+    whole = kind.kind in "iu" and np.isfinite(values).all() and (values == np.round(values)).all()
+    fits = whole and np.iinfo(kind).min <= values.min() and values.max() <= np.iinfo(kind).max
+    return kind if kind.kind == "f" or fits else np.dtype(np.float64)

@@ -1,10 +1,12 @@
 """The JSON forms: `images` and `annotations` (PoseTrack18, our poses.json), and a list of COCO results."""
 
 import copy
+import dataclasses
+import itertools
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,7 @@ from jmpose_jax.boxes.values import absent, plain
 from jmpose_jax.checks import field
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
-from jmpose_jax.inference.outputs.finite import numbers
-from jmpose_jax.pose_files.records import ADDED, ALONE, PoseFile, Track, frame_grid, make_track
+from jmpose_jax.pose_files.records import ADDED, ALONE, LARGEST, PoseFile, Track, frame_grid, make_track
 from jmpose_jax.pose_files.values import number_list, triples
 from jmpose_jax.skeletons import COCO17, POSETRACK17
 
@@ -49,7 +50,8 @@ def read_annotations(path: pathlib.Path, content: dict[str, Any]) -> PoseFile:
     steps = np.unique(np.diff(known))
     numbered = len(steps) < 2 and 0 <= known[0] < LARGEST_FRAME if len(known) else False
     first, step = (int(known[0]), int(steps[0]) if len(steps) else 1) if numbered else (0, 1)
-    return _pose_file(path, "annotations", content, entries, frames, joints, scored=False, first=first, step=step)
+    file = _pose_file(path, "annotations", content, entries, frames, joints, scored=False, first=first, step=step)
+    return file if numbered else dataclasses.replace(file, ids=known)
 
 
 def field_list(path: pathlib.Path, content: dict[str, Any]) -> list[Any]:
@@ -79,7 +81,7 @@ def write_json_form(file: PoseFile, tracks: Sequence[Track], path: str | os.Path
     results = file.form == "results"
     entries: list[Any] = list(file.content if results else file.content["annotations"])
     ids = None if results else sorted(image["id"] for image in file.content["images"])
-    latest = max((entry["id"] for entry in entries if isinstance(entry.get("id"), int)), default=0)
+    new_id = _new_ids(entries)
     for before, track in zip(file.tracks, tracks):
         own = track.entries[track.entries != ADDED]
         at = {int(frame): t for t, frame in enumerate(before.frames)}
@@ -95,8 +97,7 @@ def write_json_form(file: PoseFile, tracks: Sequence[Track], path: str | os.Path
             share = (frame - before.frames[behind - 1]) / (before.frames[behind] - before.frames[behind - 1])
             neighbours = [entries[before.entries[behind - 1]], entries[before.entries[behind]]]
             image_id = file.first + file.step * frame if results else ids[frame]
-            latest += 1
-            entries.append(_added(neighbours, share, image_id, latest, track, t, results))
+            entries.append(_added(neighbours, share, image_id, new_id, track, t, results))
         assert len(own) == len(before.entries)  # no pose is lost
     whole = entries if results else {**file.content, "annotations": entries}
     try:
@@ -186,6 +187,8 @@ def _category_joints(path: pathlib.Path, content: dict[str, Any]) -> tuple[str, 
 def _track_name(entry: dict[str, Any], where: str) -> Any:
     """The identity that an entry gives, None where it gives none (null, or -1)."""
     name = plain(entry.get("track_id"))
+    if isinstance(name, float) and name.is_integer():
+        name = int(name)
     if absent(name) or name == -1:
         return None
     if isinstance(name, bool) or not isinstance(name, (int, str)):
@@ -202,16 +205,46 @@ def _changed(entry: dict[str, Any], track: Track, t: int, was_missing: np.ndarra
     triple[new, 2] = track.scores[t][new] if results else 1
     broken = ~np.isfinite(triple).all(axis=-1)  # no JSON holds a half of a joint
     triple[broken] = 0
-    changed = {**entry, "keypoints": numbers(triple.ravel())}
+    changed = {**entry, "keypoints": _kept(entry["keypoints"], triple.ravel())}
     if not results and not absent(entry.get("scores")):
         sure = number_list(entry["scores"], "")
         sure[new], sure[broken] = track.scores[t][new], 0
-        changed["scores"] = numbers(np.nan_to_num(sure, nan=0.0, posinf=0.0, neginf=0.0))
+        changed["scores"] = _kept(entry["scores"], np.nan_to_num(sure, nan=0.0, posinf=0.0, neginf=0.0))
     return changed
 
 
+def _kept(before: list[Any], values: np.ndarray) -> list[Any]:
+    """Numbers for JSON: each as it stood where it is the same, and whole where it was and is."""
+    found = []
+    for old, new in zip(before, values.tolist()):
+        same = old == new
+        found.append(old if same else int(new) if isinstance(old, int) and new.is_integer() else new)
+    return found
+
+
+def _new_ids(entries: list[dict[str, Any]]) -> Callable[[Any], Any]:
+    """What gives an id that no entry has, of the kind (number or text) of another's."""
+    used = {entry["id"] for entry in entries if isinstance(entry.get("id"), (int, float, str))}
+    whole = (n for n in used if isinstance(n, int) or (isinstance(n, float) and n.is_integer()))
+    numbers = itertools.count(int(max(whole, default=0)) + 1)
+
+    def new(like: Any) -> Any:
+        names = (f"{like}_added_{n}" for n in itertools.count(1)) if isinstance(like, str) else numbers
+        found = next(name for name in names if name not in used)
+        used.add(found)
+        return found
+
+    return new
+
+
 def _added(
-    neighbours: list[dict[str, Any]], share: float, image_id: int, identity: int, track: Track, t: int, results: bool
+    neighbours: list[dict[str, Any]],
+    share: float,
+    image_id: int,
+    new_id: Callable[[Any], Any],
+    track: Track,
+    t: int,
+    results: bool,
 ) -> dict[str, Any]:
     """An entry of a frame in which the person was not: its numbers lie between those of the entries beside it."""
     earlier, later = neighbours
@@ -219,15 +252,12 @@ def _added(
     entry = {name: copy.deepcopy(earlier[name]) for name in kept if name in earlier}
     entry |= {"image_id": image_id, "interpolated": True}
     if "id" in earlier:
-        entry["id"] = identity
+        entry["id"] = new_id(earlier["id"])
     for name in ("bbox", "score"):
         sides = [np.array(plain(side.get(name)), object) for side in neighbours]
-        if (
-            all(isinstance(v, (int, float)) for side in sides for v in side.ravel())
-            and sides[0].shape == sides[1].shape
-        ):
-            between = (1 - share) * sides[0].astype(np.float64) + share * sides[1].astype(np.float64)
-            entry[name] = numbers(between) if between.ndim else numbers(between[None])[0]
+        numbers = all(type(v) in (int, float) and abs(v) < LARGEST for side in sides for v in side.ravel())
+        if numbers and sides[0].shape == sides[1].shape:  # else the entry goes without
+            entry[name] = ((1 - share) * sides[0].astype(np.float64) + share * sides[1].astype(np.float64)).tolist()
     empty = {"keypoints": [0] * (3 * len(track.poses[t]))}
     if not results and not absent(earlier.get("scores")):
         empty["scores"] = [0] * len(track.poses[t])

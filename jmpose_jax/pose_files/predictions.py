@@ -1,6 +1,7 @@
 """Between tracks and `records.Predictions`: what `predict` refines, and what result files of other forms hold."""
 
 import dataclasses
+import re
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from jmpose_jax.pose_files.records import ADDED, PoseFile, Track, make_track
 from jmpose_jax.records import Predictions
 from jmpose_jax.skeletons import SKELETONS, Skeleton
 
+IDENTITY = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)  # names that are numbers, each of which has one
 FULL_LISTS = 1_000_000  # frames up to which those without anybody are listed too
 
 
@@ -102,7 +104,7 @@ def to_predictions(file: PoseFile, tracks: tuple[Track, ...], fps: float | None 
         listed = sorted(file.content["images"], key=lambda image: image["id"])
         images, numbers, frames = listed, [file.first + file.step * i for i in range(len(listed))], range(len(listed))
     place = {frame: i for i, frame in enumerate(frames)}
-    digits = all(track.name.isdigit() and len(track.name) < 10 for track in tracks)
+    digits = all(IDENTITY.fullmatch(track.name) for track in tracks)
     rows = [
         (place[frame], n, t, int(track.name) if digits else n)
         for n, track in enumerate(tracks)

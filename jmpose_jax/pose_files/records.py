@@ -51,6 +51,7 @@ class PoseFile:
       fps: frames of the grid a second, None where the file does not say.
       content: what the form's writer needs.
       notes: what was left as it is, with its count, for the user.
+      ids: int64, ascending: of images whose ids are no numbers of frames, by frame of the grid; None of other files.
     """
 
     path: pathlib.Path
@@ -63,6 +64,12 @@ class PoseFile:
     fps: float | None = None
     content: Any = None
     notes: tuple[str, ...] = ()
+    ids: np.ndarray | None = None
+
+    def numbers(self, frames: np.ndarray) -> np.ndarray:
+        """The numbers (ids of images) that the file gives to frames of its grid; int64, as `frames`."""
+        frames = np.asarray(frames, np.int64)
+        return self.first + self.step * frames if self.ids is None else self.ids[frames]
 
 
 def make_track(

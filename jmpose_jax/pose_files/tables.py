@@ -1,6 +1,7 @@
 """Tables of text that hold poses: our tidy poses.csv (a row a joint), and SLEAP's analysis CSV (a row a person)."""
 
 import csv
+import math
 import os
 import pathlib
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jmpose_jax.boxes.values import absent, whole
+from jmpose_jax.boxes.values import absent, plain, whole
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import atomic_text
 from jmpose_jax.pose_files.records import ADDED, ALONE, PoseFile, Track, frame_grid, make_track
@@ -25,6 +26,8 @@ TIDY = {
     "score": ("score", "likelihood", "confidence"),
 }
 SLEAP = {"frame": ("frame_idx",), "track": ("track",)}
+SAME_TIME = 1e-3  # seconds that rows of one frame may differ by
+UNEVEN = 0.5  # of a period, by which one may differ from their median before it is said
 Rows = list[list[str]]
 
 
@@ -55,19 +58,22 @@ def read_tidy(path: pathlib.Path, rows: Rows) -> PoseFile:
     if not joints:
         raise InputError(f"{path}: holds no pose; give a table with rows")
     order = {joint: k for k, joint in enumerate(joints)}
+    frame_of = [whole(row[places["frame"]], f"{path}: line {n}: the frame") for n, row in enumerate(rows[1:], 2)]
+    by_name, notes = _by_identity(path, rows, places)
     of_track: dict[str, dict[int, np.ndarray]] = {}
-    for line, row in enumerate(rows[1:], start=1):
-        number = whole(row[places["frame"]], f"{path}: line {line + 1}: the frame")
-        name = row[places["track"]] if "track" in places else ALONE
-        poses = of_track.setdefault(ALONE if absent(name) else name, {})
-        lines = poses.setdefault(number, np.full(len(joints), ADDED, np.int64))
-        k = order[row[places["joint"]]]
-        if lines[k] != ADDED:
-            raise InputError(
-                f"{path}: line {line + 1}: joint {joints[k]} of identity {name or 'none'} occurs twice in frame "
-                f"{number}; give each person an identity of its own"
-            )
-        lines[k] = line
+    for name, lines_of in by_name.items():
+        poses = of_track.setdefault(name, {})
+        for line in lines_of:
+            row = rows[line]
+            number = frame_of[line - 1]
+            lines = poses.setdefault(number, np.full(len(joints), ADDED, np.int64))
+            k = order[row[places["joint"]]]
+            if lines[k] != ADDED:
+                raise InputError(
+                    f"{path}: line {line + 1}: joint {joints[k]} of identity {_called(row, places)} occurs twice in "
+                    f"frame {number}; give each person an identity of its own"
+                )
+            lines[k] = line
     numbers = [number for poses in of_track.values() for number in poses]
     _, first, step = frame_grid(np.array(numbers))
 
@@ -83,8 +89,9 @@ def read_tidy(path: pathlib.Path, rows: Rows) -> PoseFile:
         entries = len(pose_lines) + np.arange(len(lines))
         pose_lines.extend(lines)
         tracks.append(make_track(path, name, frames, points, scores, entries))
-    fps = _rate(path, rows, places, step)
-    return PoseFile(path, "tidy", joints, len(axes), tuple(tracks), first, step, fps, (rows, pose_lines))
+    fps, uneven = _rate(path, rows, places, step)
+    notes += uneven
+    return PoseFile(path, "tidy", joints, len(axes), tuple(tracks), first, step, fps, (rows, pose_lines), notes)
 
 
 def write_tidy(file: PoseFile, tracks: Sequence[Track], path: str | os.PathLike) -> None:
@@ -96,8 +103,9 @@ def write_tidy(file: PoseFile, tracks: Sequence[Track], path: str | os.PathLike)
     places = header_places(rows[0], TIDY)
     axes = [places[axis] for axis in ("x", "y", "z") if axis in places]
     changed, added = [list(row) for row in rows], []
-    times = _times(rows, places)
+    times = _times(file.path, rows, places)
     for track in tracks:
+        own = rows[max(pose_lines[track.entries.max()])]  # any of its rows, for what all of them say
         for t, (frame, entry) in enumerate(zip(track.frames.tolist(), track.entries.tolist())):
             lines = pose_lines[entry] if entry != ADDED else np.full(len(file.joints), ADDED)
             number = file.first + file.step * frame
@@ -111,7 +119,7 @@ def write_tidy(file: PoseFile, tracks: Sequence[Track], path: str | os.PathLike)
                     if "time" in places and len(times):
                         row[places["time"]] = f"{np.interp(number, *times):.6f}"
                     if "track" in places:
-                        row[places["track"]] = track.name
+                        row[places["track"]] = own[places["track"]]
                     added.append((number, row))
                 else:
                     row = changed[line]
@@ -130,10 +138,7 @@ def read_sleap(path: pathlib.Path, rows: Rows) -> PoseFile:
     places, nodes = header_places(rows[0], SLEAP), _nodes(rows[0])
     if len(rows) < 2:
         raise InputError(f"{path}: holds no pose; give a table with rows")
-    of_track: dict[str, list[int]] = {}
-    for n, row in enumerate(rows[1:], start=1):
-        name = row[places["track"]] if "track" in places else ""
-        of_track.setdefault(ALONE if absent(name) else name, []).append(n)
+    of_track, notes = _by_identity(path, rows, places)
     numbers = [whole(row[places["frame"]], f"{path}: line {n}: 'frame_idx'") for n, row in enumerate(rows[1:], 2)]
     frames, first, step = frame_grid(np.array(numbers))
     tracks = []
@@ -146,7 +151,7 @@ def read_sleap(path: pathlib.Path, rows: Rows) -> PoseFile:
         )
         at = frames[np.array(lines) - 1]
         tracks.append(make_track(path, name, at, values[..., :2], values[..., 2], np.array(lines)))
-    return PoseFile(path, "sleap", tuple(nodes), 2, tuple(tracks), first, step, None, rows)
+    return PoseFile(path, "sleap", tuple(nodes), 2, tuple(tracks), first, step, None, rows, notes)
 
 
 def write_sleap(file: PoseFile, tracks: Sequence[Track], path: str | os.PathLike) -> None:
@@ -164,7 +169,7 @@ def write_sleap(file: PoseFile, tracks: Sequence[Track], path: str | os.PathLike
                 row = [""] * len(rows[0])
                 row[places["frame"]] = str(number)
                 if "track" in places:
-                    row[places["track"]] = track.name
+                    row[places["track"]] = rows[track.entries.max()][places["track"]]
                 added.append((number, row))
             else:
                 row = changed[line]
@@ -192,27 +197,56 @@ def _check_widths(path: Any, rows: Rows) -> None:
             raise InputError(f"{path}: line {line} has {len(row)} cells, the header {len(rows[0])}; correct the line")
 
 
-def _times(rows: Rows, places: dict[str, int]) -> tuple[np.ndarray, np.ndarray] | tuple[()]:
+def _by_identity(path: Any, rows: Rows, places: dict[str, int]) -> tuple[dict[str, list[int]], tuple[str, ...]]:
+    """The rows of each identity. Those without one are one track where no row has one, and else left alone."""
+    if "track" not in places:
+        return {ALONE: list(range(1, len(rows)))}, ()
+    found: dict[str, list[int]] = {}
+    loose = []
+    for line, row in enumerate(rows[1:], start=1):
+        name = row[places["track"]]
+        if absent(name) or plain(name) == -1:  # -1 as in JSON and MOT
+            loose.append(line)
+        else:
+            found.setdefault(name, []).append(line)
+    if not found:
+        return {ALONE: loose}, ()
+    return found, (f"{len(loose)} rows without an identity are left as they are",) if loose else ()
+
+
+def _called(row: list[str], places: dict[str, int]) -> str:
+    return (row[places["track"]] if "track" in places else "") or "none"
+
+
+def _times(path: Any, rows: Rows, places: dict[str, int]) -> tuple[np.ndarray, np.ndarray] | tuple[()]:
     """(numbers, seconds) of the frames whose time is given, ascending; () where fewer than two are."""
     if "time" not in places:
         return ()
-    cells = {row[places["frame"]]: row[places["time"]] for row in rows[1:] if not absent(row[places["time"]])}
-    pairs = sorted((float(frame), float(time)) for frame, time in cells.items())
-    return tuple(np.array(pairs).T) if len(pairs) > 1 else ()
+    found: dict[float, float] = {}
+    for line, row in enumerate(rows[1:], start=1):
+        time = _number(path, rows, line, places["time"])
+        if not math.isfinite(time):
+            continue
+        before = found.setdefault(float(row[places["frame"]]), time)
+        if abs(before - time) > SAME_TIME:
+            raise InputError(
+                f"{path}: line {line + 1}: frame {row[places['frame']]} is at {time:g} s, and at {before:g} s in a row "
+                "above; correct the time"
+            )
+    return tuple(np.array(sorted(found.items())).T) if len(found) > 1 else ()
 
 
-def _rate(path: Any, rows: Rows, places: dict[str, int], step: int) -> float | None:
-    """Frames of the grid a second, by the times of the rows."""
-    if "time" not in places:
-        return None
-    for line in range(1, len(rows)):
-        _number(path, rows, line, places["time"])
-    times = _times(rows, places)
+def _rate(path: Any, rows: Rows, places: dict[str, int], step: int) -> tuple[float | None, tuple[str, ...]]:
+    """Frames of the grid a second, by the times of the rows, and a note where these are uneven."""
+    times = _times(path, rows, places)
     if not times:
-        return None
+        return None, ()
     steps = np.diff(times[1]) / np.diff(times[0])
     period = float(np.median(steps)) * step
-    return 1 / period if period > 0 else None
+    if period <= 0:
+        return None, ()
+    uneven = np.abs(steps * step / period - 1).max() > UNEVEN
+    return 1 / period, (f"times are uneven, taken for {1 / period:.4g} frames a second",) if uneven else ()
 
 
 def _put(row: list[str], axes: Sequence[int], point: np.ndarray) -> None:

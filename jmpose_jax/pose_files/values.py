@@ -56,7 +56,7 @@ def cell(value: float, before: str = "") -> str:
     """A number for a cell: what stood there before where the number is missing, or the same."""
     if math.isnan(value) or (before and cell_number(before, "") == value):
         return before
-    return str(np.float32(value))
+    return repr(float(value))
 
 
 def header_places(header: Sequence[str], wanted: Mapping[str, Sequence[str]]) -> dict[str, int]:

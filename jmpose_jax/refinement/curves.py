@@ -30,7 +30,7 @@ def acceleration_curve(track: Track) -> Curve:
 
 
 def error_curves(track: Track, truth: Track, joints: np.ndarray, of_truth: np.ndarray) -> dict[str, Curve]:
-    """The distance to the truth, and that of the second differences, in the frames that both have.
+    """The distance to the truth, and that of the second differences, in the frames that `spread` shows of the track.
 
     Args:
       track: estimated poses.
@@ -41,12 +41,10 @@ def error_curves(track: Track, truth: Track, joints: np.ndarray, of_truth: np.nd
       {"error": MPJPE of each frame, "acceleration_error": idem of accelerations}, in the unit of the poses.
     """
     poses, first = spread(track)
-    true, since = spread(truth)
-    start, stop = max(first, since), min(first + len(poses), since + len(true))
-    poses, true = poses[start - first : stop - first][:, joints], true[start - since : stop - since][:, of_truth]
-    frames = np.arange(start, max(stop, start))
-    if not len(frames):
-        return {"error": (frames, np.zeros(0)), "acceleration_error": (frames, np.zeros(0))}
+    there = (truth.frames >= first) & (truth.frames < first + len(poses))
+    true = np.full((len(poses), *truth.poses.shape[1:]), np.nan)
+    true[truth.frames[there] - first] = truth.poses[there]
+    poses, true, frames = poses[:, joints], true[:, of_truth], first + np.arange(len(poses))
     move = poses - true
     return {
         "error": (frames, mean_of_joints(np.linalg.norm(move, axis=-1))),

@@ -5,17 +5,19 @@ interface of everything that refines poses. A joint's stretches between gaps are
 """
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import savgol_filter
+from scipy.ndimage import correlate1d, gaussian_filter1d
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.refinement.coordinates import body_size
 from jmpose_jax.refinement.runs import in_blocks, runs
 
 USUAL_FPS = 30.0  # where the rate is not known, widths in seconds are those of this one
+MOST_ORDER = 20  # of a polynomial; more follows every frame
+MOST_SIGMA = 1000.0  # frames; more is a mean over all
 TRUNCATE = 4.0  # standard deviations at which the Gaussian ends
 
 
@@ -23,8 +25,10 @@ TRUNCATE = 4.0  # standard deviations at which the Gaussian ends
 class OneEuro:
     """The 1€ filter (Casiez, Roussel and Vogel, CHI 2012, Algorithms 1 and 2): a low-pass that opens with speed.
 
-    It reads no later frame, so that it can run live, and it lags behind what is fast. Speed is a joint's, over all its
-    dimensions, in body sizes a second (`body_size`), so that the parameters hold for pixels and metres alike.
+    It lags behind what is fast. Speed is a joint's, over all its dimensions, in body sizes a second, so that the
+    parameters hold for pixels and metres alike. The size is that of the whole sequence (`body_size`), later frames
+    included; nothing else is read of them. A single joint has no size: its speed is in units of the poses, in which
+    pixels are hardly filtered unless `beta` is lowered.
 
     Attributes:
       min_cutoff: hertz, of what stands still; lower is steadier.
@@ -83,7 +87,7 @@ class SavitzkyGolay:
     Attributes:
       window: frames, odd; None takes those of `SECONDS`, and at least as many as smooth. A shorter stretch takes the
         largest odd window that fits, one of `order` frames or fewer is left as it is.
-      order: of the polynomial.
+      order: of the polynomial, at most `MOST_ORDER`.
     """
 
     SECONDS = 0.3
@@ -92,7 +96,7 @@ class SavitzkyGolay:
     needs_fps = False
 
     def __post_init__(self):
-        _check("order", self.order, 0)
+        _check("order", self.order, 0, most=MOST_ORDER)
         if self.window is not None and (self.window % 2 == 0 or self.window <= self.order):
             raise InputError(
                 f"window={self.window}: must be odd and larger than order={self.order}; give another window"
@@ -107,7 +111,7 @@ class SavitzkyGolay:
             window = min(widest, length - 1 + length % 2)
 
             def fit(part: np.ndarray, window: int = window) -> np.ndarray:
-                return savgol_filter(part, window, self.order, axis=0) if window > self.order else part
+                return _fitted(part, window, self.order) if window > max(self.order, 1) else part
 
             in_blocks(poses, result, frames, joints, widest, fit)
         return result
@@ -125,7 +129,7 @@ class Gaussian:
     """A mean over the frames around, weighted by a Gaussian; at its ends a stretch goes on as its point reflection.
 
     Attributes:
-      sigma: standard deviation in frames; None takes those of `SECONDS`.
+      sigma: standard deviation in frames, at most `MOST_SIGMA`; None takes those of `SECONDS`.
     """
 
     SECONDS = 0.05
@@ -134,17 +138,22 @@ class Gaussian:
 
     def __post_init__(self):
         if self.sigma is not None:
-            _check("sigma", self.sigma, 0, exclusive=True)
+            _check("sigma", self.sigma, 0, exclusive=True, most=MOST_SIGMA)
 
     def __call__(self, poses: np.ndarray, valid: np.ndarray, fps: float | None = None) -> np.ndarray:
         """Refine poses; arguments and result as `OneEuro`, and the frame rate may be NaN or None."""
         result = np.full(poses.shape, np.nan)
         sigma = self.SECONDS * _rate(fps) if self.sigma is None else self.sigma
+        if sigma > MOST_SIGMA:
+            raise InputError(
+                f"sigma={sigma:g} frames, {self.SECONDS} s at {fps:g} a second: must be at most {MOST_SIGMA:g}; "
+                "give sigma"
+            )
         reach = int(TRUNCATE * sigma + 0.5)
 
         def smooth(part: np.ndarray) -> np.ndarray:
             # The reflection about the end point keeps a steady motion steady; every other edge bends it.
-            if len(part) < 2:
+            if len(part) < 2 or not reach:
                 return part
             padded = np.pad(part, ((reach, reach), (0, 0), (0, 0)), "reflect", reflect_type="odd")
             found = gaussian_filter1d(padded, sigma, axis=0, truncate=TRUNCATE)
@@ -187,6 +196,33 @@ def _weight(cutoff: float | np.ndarray, fps: float) -> float | np.ndarray:
     return 1 / (1 + fps / (2 * math.pi * cutoff))
 
 
-def _check(name: str, value: float, least: float, exclusive: bool = False) -> None:
+def _fitted(part: np.ndarray, window: int, order: int) -> np.ndarray:
+    """Values of the polynomials fitted by least squares to the frames around, at either end to the last window.
+
+    The polynomials are orthonormal on the window: those of powers of the frame, which SciPy's filter solves for, lose
+    all digits in wide windows and at high orders.
+
+    Args:
+      part: float64 [m, J, D], m at least the window.
+      window: frames, odd, larger than `order`.
+      order: of the polynomials.
+    """
+    basis = _polynomials(window, order)
+    half, flat = window // 2, part.reshape(len(part), -1)
+    found = correlate1d(flat, basis @ basis[half], axis=0)
+    found[:half] = basis[:half] @ (basis.T @ flat[:window])
+    found[-half:] = basis[-half:] @ (basis.T @ flat[-window:])
+    return found.reshape(part.shape)
+
+
+@functools.lru_cache(maxsize=8)
+def _polynomials(window: int, order: int) -> np.ndarray:
+    """float64 [window, order + 1], columns orthonormal: column n is a polynomial of degree n."""
+    return np.linalg.qr(np.polynomial.legendre.legvander(np.linspace(-1, 1, window), order))[0]
+
+
+def _check(name: str, value: float, least: float, exclusive: bool = False, most: float = math.inf) -> None:
     if not math.isfinite(value) or value < least or (exclusive and value == least):
         raise InputError(f"{name}={value}: must be {'above' if exclusive else 'at least'} {least}; give another value")
+    if value > most:
+        raise InputError(f"{name}={value}: must be at most {most:g}; give another value")

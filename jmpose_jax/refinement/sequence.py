@@ -9,6 +9,9 @@ import numpy as np
 from jmpose_jax.errors import InputError
 from jmpose_jax.refinement.gaps import fill_gaps
 
+RATES = (1e-6, 1e6)  # frames a second that there are
+LONGEST_GAP = 1000  # frames; a straight line over more is no motion, and each of them takes memory
+
 
 class Refiner(Protocol):
     """What refines poses: a filter, or a trained network (`refinement.network`).
@@ -37,7 +40,7 @@ class Options:
     """What holds for every method.
 
     Attributes:
-      max_gap: longest gap, in frames, that is filled.
+      max_gap: longest gap, in frames, that is filled; at most `LONGEST_GAP`.
       max_move: farthest that a joint which the input has may be moved, in the input's unit; None sets no bound.
       min_score: joints of a smaller score are taken for missing; 0 takes all that are there.
     """
@@ -47,8 +50,8 @@ class Options:
     min_score: float = 0.0
 
     def __post_init__(self):
-        if self.max_gap < 0:
-            raise InputError(f"max_gap={self.max_gap}: must be at least 0 frames; 0 fills no gap")
+        if not 0 <= self.max_gap <= LONGEST_GAP:
+            raise InputError(f"max_gap={self.max_gap}: must be from 0 to {LONGEST_GAP} frames; 0 fills no gap")
         if self.max_move is not None and not (math.isfinite(self.max_move) and self.max_move >= 0):
             raise InputError(f"max_move={self.max_move}: must be a distance from 0; leave it out for no bound")
         if not math.isfinite(self.min_score):
@@ -83,8 +86,8 @@ def check_fps(refiner: Refiner, fps: float | None) -> float:
         if refiner.needs_fps:
             raise InputError("the frame rate is not known, and this method needs it; give fps")
         return math.nan
-    if not (math.isfinite(fps) and fps > 0):
-        raise InputError(f"fps={fps}: must be above 0 frames a second; correct it")
+    if not RATES[0] <= fps <= RATES[1]:
+        raise InputError(f"fps={fps}: must be from {RATES[0]:g} to {RATES[1]:g} frames a second; correct it")
     return float(fps)
 
 

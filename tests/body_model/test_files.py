@@ -1,6 +1,7 @@
 """Body model files: shapes, trees, pickles."""
 
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -45,6 +46,8 @@ def test_pickles_are_refused_and_not_run(arrays, tmp_path):
         ("posedirs", np.zeros((40, 3, 9)), "posedirs"),
         ("J_regressor", np.full((5, 40), np.nan), "J_regressor"),
         ("weights", np.ones((40, 5)), "weights"),
+        ("v_template", np.full((40, 3), 1e300), "v_template"),
+        ("shapedirs", np.full((40, 3, 3), -np.inf), "shapedirs"),
         ("f", np.full((2, 3), 40), "f names"),
         ("f", np.zeros((2, 3)), "f is float64"),
         ("kintree_table", np.zeros((2, 5)), "kintree_table"),
@@ -58,6 +61,15 @@ def test_faults(arrays, tmp_path, name, value, culprit):
     with pytest.raises(InputError, match=culprit) as caught:
         read_body_model(tmp_path / "b.npz")
     assert "b.npz" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ("f", "v_template", "kintree_table"))
+def test_members_that_are_no_arrays(arrays, tmp_path, name):
+    np.savez(tmp_path / "b.npz", **{key: each for key, each in arrays.items() if key != name})
+    with zipfile.ZipFile(tmp_path / "b.npz", "a") as archive:
+        archive.writestr(name, b"x")
+    with pytest.raises(InputError, match=f"b.npz: {name} is no array"):
+        read_body_model(tmp_path / "b.npz")
 
 
 def test_no_file(tmp_path):

@@ -27,6 +27,23 @@ def test_what_is_no_rotation_becomes_one():
     np.testing.assert_allclose(np.linalg.det(found), 1, atol=1e-5)
 
 
+def test_parallel_and_nearly_parallel_columns():
+    rng = np.random.default_rng(2)
+    first = rng.normal(size=(600, 3))
+    second = first * (100 * rng.normal(size=(600, 1)))
+    second[300:] = first[300:] + 10.0 ** -rng.uniform(2, 8, (300, 1)) * rng.normal(size=(300, 3))
+    six = np.concatenate([np.stack([first, second], axis=-1).reshape(600, 6), [[1, 10, 2, 20, 3, 30]]])
+    found = np.asarray(jax.jit(from_six)(jnp.asarray(six, jnp.float32)), np.float64)
+    np.testing.assert_allclose(found @ found.swapaxes(1, 2), np.tile(np.eye(3), (601, 1, 1)), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.det(found), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", (1e-30, 1e-7, 1e10, 1e20, 1e37))
+def test_columns_of_any_length(scale):
+    found = jax.jit(from_six)(to_six(jnp.asarray(TURNS)) * np.float32(scale))
+    np.testing.assert_allclose(found, TURNS, atol=1e-5)
+
+
 @jax.jit
 def there_and_back(vectors):
     matrices = from_axis_angle(vectors)

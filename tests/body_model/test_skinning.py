@@ -82,5 +82,22 @@ def test_shapes_at_fault(body_file):
     model = read_body_model(body_file)
     with pytest.raises(ValueError, match="expected"):
         pose_body(model, turns(4))
-    with pytest.raises(ValueError, match="coefficients"):
-        pose_body(model, turns(5), np.zeros(9))
+    several = turns(6, 5)
+    for shape in (np.zeros(9), np.zeros((4, 3)), 3.0, np.zeros((2, 6, 3))):
+        with pytest.raises(ValueError, match="coefficients"):
+            pose_body(model, several, shape)
+    for translation in ([1.0], 1.0, np.zeros((6, 2)), np.zeros((5, 3)), np.zeros((2, 6, 3))):
+        with pytest.raises(ValueError, match="translation"):
+            pose_body(model, several, None, translation)
+    with pytest.raises(ValueError, match="translation"):
+        pose_body(model, turns(5), None, np.zeros((6, 3)))
+
+
+def test_one_shape_and_translation_for_all_poses(body_file):
+    model = read_body_model(body_file)
+    several, shape, move = turns(2, 3, 5), np.ones(3, np.float32), np.array([1.0, 2, 3], np.float32)
+    posed = jax.jit(pose_body)
+    found, _ = posed(model, several, shape, move)
+    same, _ = posed(model, several, np.tile(shape, (3, 1)), np.tile(move, (2, 1, 1)))
+    assert found.shape == (2, 3, 40, 3)
+    np.testing.assert_allclose(found, same, atol=1e-5)

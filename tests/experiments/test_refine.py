@@ -57,6 +57,17 @@ def test_jitter_falls_errors_are_told_and_pictures_are_drawn(walk):
     assert "jitter" in ended.out and "error" in ended.out and ended.out.count("\n") == 1
 
 
+def test_a_truth_of_some_frames_is_said_so(walk):
+    with open(walk.parent / "truth.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    write_rows(walk.parent / "some.csv", [rows[0], *rows[21:61]])  # 20 frames from the tenth
+    out = walk.parent / "out"
+    ended = run("refine", "--poses", walk, "--output", out, "--truth", walk.parent / "some.csv", "--nopictures")
+    assert ended.status == 0 and "of the 20 poses that the truth has" in ended.out, ended.err
+    report = json.loads((out / "refine.json").read_text())["errors"]
+    assert report["compared"] == {"joints": 40, "frames": 20, "poses": 60} and report["filled"]["error"] is None
+
+
 def test_an_overlay_and_other_forms(walk):
     with VideoWriter(walk.parent / "walk.mp4", 30, (128, 64)) as writer:
         for _ in range(60):
@@ -84,6 +95,28 @@ def test_earlier_results_stay_unless_asked(walk):
     assert onto.status == 2 and "would replace" in onto.fault
 
 
+def test_replacing_takes_nothing_of_others(walk):
+    out = walk.parent / "out"
+    out.mkdir()
+    others = ("overlay.mp4", "poses.coco.json", "poses.mot.txt", "curves.png")
+    for name in others:
+        (out / name).write_text("precious")
+    options = ("--poses", walk, "--output", out, "--nopictures", "--if_exists", "replace")
+    assert run("refine", *options).status == 0
+    assert all((out / name).read_text() == "precious" for name in others)
+    (out / "refine.json").unlink()
+    assert run("refine", *options).status == 0 and (out / "poses.mot.txt").read_text() == "precious"
+    assert run("refine", *options, "--formats", "mot").status == 0
+    (out / "poses.mot.txt").rename(out / "mine.txt")
+    (walk.parent / "truth.csv").rename(out / "poses.mot.txt")
+    ended = run("refine", *options, "--truth", out / "poses.mot.txt")
+    assert ended.status == 0 and (out / "poses.mot.txt").exists() and "error" in ended.out, ended.err
+    assert run("refine", *options).status == 0 and (out / "poses.mot.txt").exists()  # the report lists it no more
+    report = json.loads((out / "refine.json").read_text())
+    (out / "refine.json").write_text(json.dumps({**report, "files": ["../walk.csv", 3, "mine.txt"]}))
+    assert run("refine", *options).status == 0 and (out / "mine.txt").exists() and walk.exists()
+
+
 def test_moves_are_bounded_and_gaps_too(walk):
     out = walk.parent / "out"
     method = ("--method", "savgol", "--window", "15", "--order", "3")
@@ -93,6 +126,27 @@ def test_moves_are_bounded_and_gaps_too(walk):
     assert ended.status == 0 and "held to --max_move" in ended.out
     report = json.loads((out / "refine.json").read_text())
     assert report["all"]["largest_move"] <= 0.5 + 1e-9 and report["parameters"] == {"window": 15, "order": 3}
+
+
+def test_one_euro_of_a_single_joint_says_its_unit(tmp_path):
+    write_rows(tmp_path / "a.csv", [["frame", "joint", "x", "y"], *([f, "a", f * f, 2] for f in range(5))])
+    options = ("--method", "one_euro", "--fps", "30", "--nopictures")
+    ended = run("refine", "--poses", tmp_path / "a.csv", "--output", tmp_path / "out", *options)
+    assert ended.status == 0 and "a single joint has no size" in ended.out
+
+
+def test_a_rate_at_fault_is_the_files(tmp_path):
+    np.savez(tmp_path / "a.npz", poses=np.zeros((5, 2, 2)), fps=1e300)
+    ended = run("refine", "--poses", tmp_path / "a.npz", "--output", tmp_path / "out")
+    assert ended.status == 2 and "a.npz: fps=1e+300" in ended.fault
+
+
+def test_signals_no_longer_count_once_the_last_line_is_said(walk, monkeypatch):
+    order = []
+    monkeypatch.setattr("jmpose_jax.stopping.finished", lambda: order.append("finished"))
+    monkeypatch.setattr("experiments.refine.print", lambda *_, **__: order.append("line"), raising=False)
+    assert run("refine", "--poses", walk, "--nopictures").status == 0
+    assert order[:2] == ["finished", "line"]
 
 
 def test_one_frame_passes_unchanged(tmp_path):

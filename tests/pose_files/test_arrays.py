@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.npz import write_npz
 from jmpose_jax.pose_files.reader import read_poses, write_poses
 from jmpose_jax.refinement.filters import Gaussian
+from jmpose_jax.refinement.sequence import DEFAULTS, Options
 from jmpose_jax.refinement.tracks import refine_tracks
 
 
@@ -28,12 +30,13 @@ def test_padding_and_masks_and_types(tmp_path):
 
 
 def test_one_sequence_of_whole_numbers(tmp_path):
-    np.savez(tmp_path / "a.npz", poses=np.arange(40).reshape(5, 4, 2))
+    np.savez(tmp_path / "a.npz", poses=16777217 + np.arange(40).reshape(5, 4, 2))
     file = read_poses(tmp_path / "a.npz")
     assert file.joints == ("joint_0", "joint_1", "joint_2", "joint_3")
     write_poses(file, file.tracks, tmp_path / "b.npz")
     with np.load(tmp_path / "b.npz") as out:
-        assert out["poses"].dtype == np.float32 and out["poses"].shape == (5, 4, 2)
+        assert out["poses"].dtype == np.float64 and out["poses"].shape == (5, 4, 2)
+        assert out["poses"].ravel().tolist() == list(range(16777217, 16777257))
 
 
 @pytest.mark.parametrize("key", ("rotations", "pose"))
@@ -60,6 +63,52 @@ def test_rotations_stay_rotations(tmp_path, key):
     else:
         near = found - way.reshape(12, 12)
     assert 0 < np.abs(near).max() < 0.15
+
+
+def written(tmp_path, options=DEFAULTS, **arrays):
+    """What is written of arrays, refined."""
+    np.savez(tmp_path / "a.npz", **arrays)
+    file = read_poses(tmp_path / "a.npz")
+    write_poses(file, refine_tracks(file.tracks, None, Gaussian(), options)[0], tmp_path / "b.npz")
+    with np.load(tmp_path / "b.npz") as out:
+        return dict(out)
+
+
+def test_rotations_that_are_not_refined_keep_their_numbers(tmp_path):
+    rng = np.random.default_rng(0)
+    one = np.array([[4.0, 0, 0, 0, 9, 0.1]])
+    assert np.array_equal(written(tmp_path, pose=one)["pose"], one)
+    several = 3 * rng.normal(size=(10, 6))
+    assert np.array_equal(written(tmp_path, pose=several, valid=np.zeros((10, 2), bool))["pose"], several)
+    assert np.array_equal(written(tmp_path, Options(max_move=0.0), pose=several)["pose"], several)
+    six = rng.normal(size=(2, 8, 2, 6))
+    found = written(tmp_path, rotations=six, lengths=np.array([1, 8]))["rotations"]
+    assert np.array_equal(found[0], six[0]) and not np.allclose(found[1], six[1])
+
+
+def test_a_spin_goes_on_over_half_a_turn(tmp_path):
+    angles = np.linspace(2.5, 3.8 + 4 * np.pi, 200)
+    spin = np.stack([0 * angles, angles, 0 * angles], axis=1)
+    broken = spin.copy()
+    broken[40:43] = np.nan
+    found = written(tmp_path, pose=broken)["pose"]
+    np.testing.assert_allclose(found, spin, atol=0.02)
+
+
+@pytest.mark.parametrize("kind", (float, np.uint8, bool))
+def test_flags_of_any_type(tmp_path, kind):
+    valid = np.ones((9, 2), kind)
+    valid[4, 0] = 0
+    found = written(tmp_path, poses=np.arange(36.0).reshape(9, 2, 2), valid=valid)
+    assert found["valid"].dtype == kind and (found["valid"] == 1).all()
+
+
+def test_arrays_of_any_name_are_kept(tmp_path):
+    write_npz(tmp_path / "a.npz", {"poses": ZEROS, "file": np.arange(3), "allow_pickle": np.arange(4)})
+    file = read_poses(tmp_path / "a.npz")
+    write_poses(file, file.tracks, tmp_path / "b.npz")
+    with np.load(tmp_path / "b.npz") as out:
+        assert sorted(out) == ["allow_pickle", "file", "poses"] and out["allow_pickle"].tolist() == [0, 1, 2, 3]
 
 
 class Hostile:
@@ -94,6 +143,10 @@ ZEROS = np.zeros((5, 4, 2))
         ({"poses": ZEROS, "valid": np.ones((5, 3))}, "valid"),
         ({"poses": ZEROS, "scores": np.full((5, 4), "a")}, "scores"),
         ({"poses": ZEROS, "lengths": [9]}, "lengths"),
+        ({"poses": ZEROS[None], "lengths": ["5"]}, "lengths"),
+        ({"poses": ZEROS[None], "lengths": [4.5]}, "lengths"),
+        ({"poses": ZEROS[None], "lengths": [5j]}, "lengths"),
+        ({"poses": ZEROS, "valid": np.full((5, 4), np.nan)}, "valid"),
         ({"poses": ZEROS, "fps": 0.0}, "fps"),
         ({"poses": ZEROS, "fps": [25, 30]}, "fps"),
         ({"poses": ZEROS, "joints": ["a", "b"]}, "joints"),

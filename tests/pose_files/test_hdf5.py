@@ -7,7 +7,7 @@ import pytest
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.pose_files.hdf5 import read_table, write_table
-from jmpose_jax.pose_files.reader import read_poses
+from jmpose_jax.pose_files.reader import read_poses, write_poses
 from tests.pose_files.conftest import write_dlc_h5
 
 pandas = pytest.importorskip("pandas")
@@ -46,6 +46,21 @@ def test_tables_of_both_formats_are_read(tmp_path):
         assert key == "/k" and table.equals(frame)
     write_table(tmp_path / "out.h5", key, frame.to_numpy() + 1, frame, list(range(4)))
     assert read_table(tmp_path / "out.h5")[1].equals(frame + 1)
+
+
+def test_rows_of_dates(tmp_path, people):
+    write_dlc_h5(tmp_path / "a.h5", people)
+    table = pandas.read_hdf(tmp_path / "a.h5")
+    table.index = pandas.date_range("2020", periods=len(table))
+    table.to_hdf(tmp_path / "b.h5", key="k", mode="w")
+    with pytest.raises(InputError, match="b.h5: its rows are labelled by dates"):
+        read_poses(tmp_path / "b.h5")
+    table.index = pandas.DatetimeIndex(table.index.tolist())
+    table.to_hdf(tmp_path / "c.h5", key="k", mode="w")
+    file = read_poses(tmp_path / "c.h5")
+    assert "taken for consecutive frames" in file.notes[0]
+    write_poses(file, file.tracks, tmp_path / "d.h5")
+    assert pandas.read_hdf(tmp_path / "d.h5").index.equals(table.index)
 
 
 def test_faults(tmp_path, people, monkeypatch):

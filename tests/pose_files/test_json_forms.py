@@ -99,6 +99,64 @@ def test_changing_identities_are_tracks_of_their_own(path):
     }  # fmt: skip
 
 
+def gap(path, **values):
+    """Without person 0's frame 2; `values` in all of its entries."""
+
+    def change(content):
+        content["annotations"] = [{**e, **values} for e in content["annotations"] if e["track_id"] == 0]
+        del content["annotations"][2]
+        for entry in content["annotations"]:
+            entry["id"] = f"e{entry['id']}"
+
+    return changed(path, change)
+
+
+def rewritten(path, out):
+    file = read_poses(path)
+    write_poses(file, refine_tracks(file.tracks, None, Gaussian(), Options(max_move=0.0))[0], out)
+    return json.loads(out.read_text())["annotations"]
+
+
+def test_what_was_not_moved_keeps_its_digits(path, tmp_path):
+    def change(content):
+        for entry in content["annotations"]:
+            entry["keypoints"] = [10.123456789012, 20.1, 1, 30, 40, 1, 0, 0, 0]
+            entry["scores"] = [0.123456789012, 1, 0]
+        content["annotations"][2]["keypoints"][3:6] = [None, None, 1]
+
+    after = rewritten(changed(path, change), tmp_path / "out.json")[2]
+    assert after["keypoints"] == [10.123456789012, 20.1, 1, 30, 40, 1, 0, 0, 0]
+    assert after["scores"] == [0.123456789012, 1, 0]
+    assert [type(value) for value in after["keypoints"][5:]] == [int] * 4
+
+
+def test_moved_joints_are_written_with_all_their_digits(path, tmp_path):
+    file = read_poses(path)
+    tracks, _ = refine_tracks(file.tracks, None, Gaussian())
+    write_poses(file, tracks, tmp_path / "out.json")
+    np.testing.assert_array_equal(read_poses(tmp_path / "out.json").tracks[0].poses, tracks[0].poses)
+
+
+@pytest.mark.parametrize("bbox", ([10**400] * 4, [float("nan")] * 4, [1e308] * 4, [True] * 4, "a", None))
+def test_an_added_entry_has_no_box_where_there_is_none_between(path, tmp_path, bbox):
+    added = [e for e in rewritten(gap(path, bbox=bbox), tmp_path / "out.json") if e.get("interpolated")]
+    assert len(added) == 1 and "bbox" not in added[0]
+
+
+def test_ids_of_added_entries_are_of_the_files_kind(path, tmp_path):
+    entries = rewritten(gap(path), tmp_path / "out.json")
+    ids = [entry["id"] for entry in entries]
+    assert len(set(ids)) == len(ids) and all(isinstance(each, str) for each in ids)
+
+
+def test_whole_numbers_name_a_track_in_any_form(path):
+    def change(content):
+        for n, entry in enumerate(content["annotations"]):
+            entry["track_id"] = (1.0, 1, "1")[n % 3] if entry["track_id"] else 0
+
+    assert [track.name for track in read_poses(changed(path, change)).tracks] == ["0", "1"]
+
+
 def remove(key):
     return lambda content: content["annotations"][0].pop(key)
 
@@ -117,6 +175,8 @@ def remove(key):
         (lambda c: [e.pop("track_id") for e in c["annotations"]], "no 'track_id'"),
         (lambda c: c["images"].append(c["images"][0]), "unique"),
         (lambda c: c["images"].append("x"), "id"),
+        (lambda c: c["images"].append({"id": 2**63}), "63 bits"),
+        (lambda c: c.update(categories=5), "categories"),
         (lambda c: [i.update(vid_id=n % 2) for n, i in enumerate(c["images"])], "2 videos"),
         (lambda c: c.update(annotations=[]), "no pose"),
         (lambda c: c.update(annotations=[3]), r"annotations\[0\]"),

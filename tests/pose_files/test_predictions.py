@@ -14,6 +14,7 @@ from jmpose_jax.records import Predictions
 from jmpose_jax.refinement.filters import Gaussian
 from jmpose_jax.refinement.tracks import refine_tracks
 from jmpose_jax.skeletons import POSETRACK15
+from tests.pose_files.conftest import write_rows
 
 
 @pytest.fixture
@@ -72,6 +73,16 @@ def test_other_forms_hold_what_a_file_held(pose_file, people, tmp_path):
         known = before.valid[before.valid.any(axis=1)]
         points = before.poses[before.valid.any(axis=1)]
         np.testing.assert_allclose(track.poses[known], points[known], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "names, ids", [(("1", "01"), [0, 1]), (("1", "²"), [0, 1]), (("7", "-3"), [0, 1]), (("12", "7"), [7, 12])]
+)
+def test_identities_stay_apart(tmp_path, names, ids):
+    rows = [[f, name, "a", f, 1] for name in names for f in range(3)]
+    write_rows(tmp_path / "a.csv", [["frame", "track_id", "joint", "x", "y"], *rows])
+    file = read_poses(tmp_path / "a.csv")
+    assert np.unique(to_predictions(file, file.tracks).track_id).tolist() == ids
 
 
 def test_known_joints_are_known_and_three_dimensions_refused(tmp_path):

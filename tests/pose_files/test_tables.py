@@ -64,6 +64,41 @@ def test_what_stays_missing_keeps_its_cells(tmp_path):
     assert (found[0]["x"], found[0]["y"], found[0]["z"]) == ("", "nan", "")
 
 
+TIDY_HEADER = ["frame", "track_id", "joint", "x", "y"]
+
+
+@pytest.mark.parametrize("empty", ("", "nan", "-1"))
+def test_rows_without_identity_are_left_alone_beside_others(tmp_path, empty):
+    named = [[f, 0, "a", 900 + f * f, 5] for f in range(9)]
+    loose = [[f, empty, "a", 100 + 7 * f * f, "5.10"] for f in range(9) for _ in range(2)]  # two in a frame
+    write_rows(tmp_path / "a.csv", [TIDY_HEADER, *named, *loose])
+    file = read_poses(tmp_path / "a.csv")
+    assert [(t.name, len(t.frames)) for t in file.tracks] == [("0", 9)] and "18 rows without" in file.notes[0]
+    after = refined(tmp_path / "a.csv", tmp_path / "b.csv")
+    assert [list(row.values()) for row in after if row["track_id"] == empty] == [list(map(str, row)) for row in loose]
+
+
+@pytest.mark.parametrize("write", ("tidy", "sleap"))
+def test_alone_without_identity_stays_without(tmp_path, write):
+    tidy = [TIDY_HEADER, *([f, "", "a", f, 5] for f in range(6) if f != 2)]
+    sleap = [["track", "frame_idx", "a.x", "a.y"], *(["", f, f, 5] for f in range(6) if f != 2)]
+    write_rows(tmp_path / "a.csv", tidy if write == "tidy" else sleap)
+    rows = refined(tmp_path / "a.csv", tmp_path / "b.csv")
+    assert len(rows) == 6 and {row.get("track_id", row.get("track")) for row in rows} == {""}
+
+
+def test_uneven_times_are_noted_and_two_of_a_frame_refused(tmp_path):
+    rows = [[f, f / 30 if f < 6 else f, "a", f, 5] for f in range(12)]
+    header = ["frame", "time_s", "joint", "x", "y"]
+    write_rows(tmp_path / "a.csv", [header, *rows])
+    assert "uneven" in read_poses(tmp_path / "a.csv").notes[0]
+    write_rows(tmp_path / "b.csv", [header, *rows[:6]])
+    assert read_poses(tmp_path / "b.csv").notes == ()
+    write_rows(tmp_path / "c.csv", [header, *rows, ["2.0", 9.0, "b", 1, 1]])
+    with pytest.raises(InputError, match="line 14: frame 2.0 is at 9 s"):
+        read_poses(tmp_path / "c.csv")
+
+
 @pytest.mark.parametrize(
     "rows, culprit",
     [

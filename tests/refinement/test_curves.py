@@ -26,10 +26,17 @@ def test_frames_that_both_have():
     poses = np.zeros((4, 1, 2))
     curves = error_curves(track([3, 4, 6, 7], poses), track([4, 5, 6, 7], poses + 3), np.array([0]), np.array([0]))
     frames, values = curves["error"]
-    assert frames.tolist() == [4, 5, 6, 7]
-    np.testing.assert_allclose(values, [np.sqrt(18), np.nan, np.sqrt(18), np.sqrt(18)])
+    assert frames.tolist() == [3, 4, 5, 6, 7]
+    np.testing.assert_allclose(values, [np.nan, np.sqrt(18), np.nan, np.sqrt(18), np.sqrt(18)])
     away = error_curves(track([0], poses[:1]), track([9], poses[:1]), np.array([0]), np.array([0]))
-    assert not len(away["error"][0])
+    assert np.isnan(away["error"][1]).all()
+
+
+def test_the_truth_is_that_of_the_part_that_is_shown():
+    parts = [0, 1, 2 * GAP, 2 * GAP + 1, 2 * GAP + 2]
+    true = track([*range(9), *parts[2:]], np.zeros((12, 1, 2)))
+    curve = error_curves(track(parts, np.ones((5, 1, 2))), true, np.array([0]), np.array([0]))["error"]
+    assert curve[0].tolist() == parts[2:] and np.allclose(curve[1], np.sqrt(2))
 
 
 def test_the_longest_part_is_shown():

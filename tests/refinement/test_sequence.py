@@ -58,12 +58,18 @@ def test_faults(poses):
     every = np.ones((30, 3), bool)
     with pytest.raises(InputError, match="fps"):
         refine_sequence(poses, every, None, OneEuro())
-    for fps in (0.0, -1.0, math.inf, math.nan):
+    for fps in (0.0, -1.0, 1e-300, 1e12, math.inf, math.nan):
         with pytest.raises(InputError, match="fps="):
             check_fps(OneEuro(), fps)
     with pytest.raises(InputError, match=r"\[30, 2\]"):
         refine_sequence(poses, every[:, :2], 25.0, OneEuro())
-    for options in ({"min_score": math.nan}, {"max_gap": -1}, {"max_move": -1.0}, {"max_move": math.nan}):
+    for options in (
+        {"min_score": math.nan},
+        {"max_gap": -1},
+        {"max_gap": 10**13},
+        {"max_move": -1.0},
+        {"max_move": math.nan},
+    ):
         with pytest.raises(InputError, match=next(iter(options))):
             Options(**options)
 

@@ -27,7 +27,7 @@ from jmpose_jax.pose_files.reader import FORMS, read_poses, write_poses
 from jmpose_jax.pose_files.records import PoseFile, Track
 from jmpose_jax.progress import ProgressBar
 from jmpose_jax.refinement.curves import acceleration_curve, error_curves, mean_of_joints, spread
-from jmpose_jax.refinement.filters import METHODS, OneEuro
+from jmpose_jax.refinement.filters import METHODS, Gaussian, OneEuro, SavitzkyGolay
 from jmpose_jax.refinement.jitter import accelerations
 from jmpose_jax.refinement.sequence import Refiner, check_fps
 from jmpose_jax.refinement.tracks import TrackReport, refine_tracks, total
@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> None:
                     "files": made,
                     "form": file.form,
                     "method": name,
-                    "parameters": {} if checkpoint.value else dataclasses.asdict(refiner),
+                    "parameters": {} if checkpoint.value else _parameters(refiner, rate),
                     "options": dataclasses.asdict(how.options),
                     "fps": rate,
                     "seconds": round(seconds, 4),
@@ -235,6 +235,12 @@ def _overlay(
         write_comparison(source, before, after, stage / OVERLAY, shown=folder / OVERLAY, report=lambda: bar.update())
     finally:
         bar.close()
+
+
+def _parameters(refiner: Refiner, rate: float | None) -> dict:
+    """Of a filter, as they were at the frame rate."""
+    width = {SavitzkyGolay: "window", Gaussian: "sigma"}.get(type(refiner))
+    return dataclasses.asdict(refiner) | ({width: refiner.frames(rate)} if width else {})
 
 
 def _plain(report: TrackReport) -> dict:

@@ -5,18 +5,17 @@ interface of everything that refines poses. A joint's stretches between gaps are
 """
 
 import dataclasses
-import functools
 import math
 
 import numpy as np
-from scipy.ndimage import correlate1d, gaussian_filter1d
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.refinement.coordinates import body_size
 from jmpose_jax.refinement.runs import in_blocks, runs
 
 USUAL_FPS = 30.0  # where the rate is not known, widths in seconds are those of this one
-MOST_ORDER = 20  # of a polynomial; more follows every frame
+# Savitzky-Golay's; wider and higher, the powers of the frame that SciPy solves for lose their digits.
+MOST_ORDER, MOST_WINDOW = 5, 301
 MOST_SIGMA = 1000.0  # frames; more is a mean over all
 TRUNCATE = 4.0  # standard deviations at which the Gaussian ends
 
@@ -87,6 +86,7 @@ class SavitzkyGolay:
     Attributes:
       window: frames, odd; None takes those of `SECONDS`, and at least as many as smooth. A shorter stretch takes the
         largest odd window that fits, one of `order` frames or fewer is left as it is.
+        At most `MOST_WINDOW`.
       order: of the polynomial, at most `MOST_ORDER`.
     """
 
@@ -101,9 +101,13 @@ class SavitzkyGolay:
             raise InputError(
                 f"window={self.window}: must be odd and larger than order={self.order}; give another window"
             )
+        if self.window is not None and self.window > MOST_WINDOW:
+            raise InputError(f"window={self.window}: must be at most {MOST_WINDOW} frames; give another window")
 
     def __call__(self, poses: np.ndarray, valid: np.ndarray, fps: float | None = None) -> np.ndarray:
         """Refine poses; arguments and result as `OneEuro`, and the frame rate may be NaN or None."""
+        from scipy.signal import savgol_filter  # slow to load, and commands name the methods in their flags
+
         result = np.full(poses.shape, np.nan)
         widest = self.frames(fps)
         for frames, joints in runs(valid):
@@ -111,17 +115,27 @@ class SavitzkyGolay:
             window = min(widest, length - 1 + length % 2)
 
             def fit(part: np.ndarray, window: int = window) -> np.ndarray:
-                return _fitted(part, window, self.order) if window > max(self.order, 1) else part
+                return savgol_filter(part, window, self.order, axis=0) if window > self.order else part
 
             in_blocks(poses, result, frames, joints, widest, fit)
         return result
 
     def frames(self, fps: float | None) -> int:
-        """The window at a frame rate."""
+        """The window at a frame rate.
+
+        Raises:
+          InputError: it would be wider than `MOST_WINDOW`.
+        """
         if self.window is not None:
             return self.window
         smoothing = self.order + 2 + (self.order + 1) % 2  # one of order + 1 frames goes through all of them
-        return max(2 * round((self.SECONDS * _rate(fps) - 1) / 2) + 1, smoothing)
+        window = max(2 * round((self.SECONDS * _rate(fps) - 1) / 2) + 1, smoothing)
+        if window > MOST_WINDOW:
+            raise InputError(
+                f"window={window} frames, {self.SECONDS} s at {fps:g} a second: must be at most {MOST_WINDOW}; "
+                "give window"
+            )
+        return window
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,13 +156,10 @@ class Gaussian:
 
     def __call__(self, poses: np.ndarray, valid: np.ndarray, fps: float | None = None) -> np.ndarray:
         """Refine poses; arguments and result as `OneEuro`, and the frame rate may be NaN or None."""
+        from scipy.ndimage import gaussian_filter1d  # see above
+
         result = np.full(poses.shape, np.nan)
-        sigma = self.SECONDS * _rate(fps) if self.sigma is None else self.sigma
-        if sigma > MOST_SIGMA:
-            raise InputError(
-                f"sigma={sigma:g} frames, {self.SECONDS} s at {fps:g} a second: must be at most {MOST_SIGMA:g}; "
-                "give sigma"
-            )
+        sigma = self.frames(fps)
         reach = int(TRUNCATE * sigma + 0.5)
 
         def smooth(part: np.ndarray) -> np.ndarray:
@@ -162,6 +173,20 @@ class Gaussian:
         for frames, joints in runs(valid):
             in_blocks(poses, result, frames, joints, 2 * reach, smooth)
         return result
+
+    def frames(self, fps: float | None) -> float:
+        """The standard deviation at a frame rate.
+
+        Raises:
+          InputError: it would be wider than `MOST_SIGMA`.
+        """
+        sigma = self.SECONDS * _rate(fps) if self.sigma is None else self.sigma
+        if sigma > MOST_SIGMA:
+            raise InputError(
+                f"sigma={sigma:g} frames, {self.SECONDS} s at {fps:g} a second: must be at most {MOST_SIGMA:g}; "
+                "give sigma"
+            )
+        return sigma
 
 
 METHODS = {"one_euro": OneEuro, "savgol": SavitzkyGolay, "gaussian": Gaussian}
@@ -194,31 +219,6 @@ def _rate(fps: float | None) -> float:
 def _weight(cutoff: float | np.ndarray, fps: float) -> float | np.ndarray:
     """The weight of a new value in a low-pass of that cutoff, in hertz."""
     return 1 / (1 + fps / (2 * math.pi * cutoff))
-
-
-def _fitted(part: np.ndarray, window: int, order: int) -> np.ndarray:
-    """Values of the polynomials fitted by least squares to the frames around, at either end to the last window.
-
-    The polynomials are orthonormal on the window: those of powers of the frame, which SciPy's filter solves for, lose
-    all digits in wide windows and at high orders.
-
-    Args:
-      part: float64 [m, J, D], m at least the window.
-      window: frames, odd, larger than `order`.
-      order: of the polynomials.
-    """
-    basis = _polynomials(window, order)
-    half, flat = window // 2, part.reshape(len(part), -1)
-    found = correlate1d(flat, basis @ basis[half], axis=0)
-    found[:half] = basis[:half] @ (basis.T @ flat[:window])
-    found[-half:] = basis[-half:] @ (basis.T @ flat[-window:])
-    return found.reshape(part.shape)
-
-
-@functools.lru_cache(maxsize=8)
-def _polynomials(window: int, order: int) -> np.ndarray:
-    """float64 [window, order + 1], columns orthonormal: column n is a polynomial of degree n."""
-    return np.linalg.qr(np.polynomial.legendre.legvander(np.linspace(-1, 1, window), order))[0]
 
 
 def _check(name: str, value: float, least: float, exclusive: bool = False, most: float = math.inf) -> None:

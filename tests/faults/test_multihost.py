@@ -103,7 +103,7 @@ def test_ctrl_c_in_one_process_stops_both_at_one_step(tmp_path):
 
 def line_of(errors, words):
     """The one line of ours that has the words. gRPC's threads may still write of the lost connection behind it."""
-    (line,) = (line for line in errors.splitlines() if line.startswith("jmpose ") and words in line)
+    (line,) = (line for line in errors.splitlines() if line.startswith(("jmpose ", "jmpose:")) and words in line)
     return line
 
 

@@ -34,7 +34,8 @@ def test_no_joint_moves_farther_than_allowed(poses):
     assert move.max() <= 2 + 1e-9
     np.testing.assert_array_equal(found.held, far)
     np.testing.assert_array_equal(found.poses[~far], free.poses[~far])
-    np.testing.assert_allclose(np.cross(found.poses - poses, free.poses - poses), 0, atol=1e-9)  # the same way
+    held, move = found.poses - poses, free.poses - poses
+    np.testing.assert_allclose(held[..., 0] * move[..., 1], held[..., 1] * move[..., 0], atol=1e-9)  # the same way
 
 
 def test_filled_joints_have_no_place_to_be_held_to(poses):

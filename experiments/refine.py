@@ -26,9 +26,9 @@ from jmpose_jax.pose_files.predictions import to_predictions
 from jmpose_jax.pose_files.reader import FORMS, read_poses, write_poses
 from jmpose_jax.pose_files.records import PoseFile, Track
 from jmpose_jax.progress import ProgressBar
-from jmpose_jax.refinement.curves import acceleration_curve, error_curves, mean_of_joints, spread
+from jmpose_jax.refinement.curves import acceleration_curve, error_curves, spread
 from jmpose_jax.refinement.filters import METHODS, Gaussian, OneEuro, SavitzkyGolay
-from jmpose_jax.refinement.jitter import accelerations
+from jmpose_jax.refinement.jitter import accelerations, mean_of_joints
 from jmpose_jax.refinement.sequence import Refiner, check_fps
 from jmpose_jax.refinement.tracks import TrackReport, refine_tracks, total
 from jmpose_jax.refinement.truth import Truth, match_truth, truth_errors

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jmpose_jax.pose_files.records import PoseFile, Track
-from jmpose_jax.refinement.jitter import accelerations
+from jmpose_jax.refinement.jitter import accelerations, mean_of_joints
 
 GAP = 1000  # absent frames behind which a curve ends
 Curve = tuple[np.ndarray, np.ndarray]  # frames int64 [n], values float64 [n]; NaN is a gap
@@ -50,13 +50,6 @@ def error_curves(track: Track, truth: Track, joints: np.ndarray, of_truth: np.nd
         "error": (frames, mean_of_joints(np.linalg.norm(move, axis=-1))),
         "acceleration_error": (frames, mean_of_joints(accelerations(move, np.isfinite(move).all(axis=-1)))),
     }
-
-
-def mean_of_joints(values: np.ndarray) -> np.ndarray:
-    """float64 [T] of [T, K], without what is NaN; NaN where all is."""
-    known = np.isfinite(values)
-    count = known.sum(axis=1)
-    return np.divide(np.where(known, values, 0).sum(axis=1), count, out=np.full(len(values), np.nan), where=count > 0)
 
 
 def pairs(file: PoseFile, truth: PoseFile) -> tuple[np.ndarray, np.ndarray]:

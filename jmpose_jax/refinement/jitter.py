@@ -19,3 +19,10 @@ def accelerations(poses: np.ndarray, valid: np.ndarray) -> np.ndarray:
         length = np.linalg.norm(points[:-2] - 2 * points[1:-1] + points[2:], axis=-1)
         found[1:-1] = np.where(valid[:-2] & valid[1:-1] & valid[2:], length, np.nan)
     return found
+
+
+def mean_of_joints(values: np.ndarray) -> np.ndarray:
+    """float64 [T] of [T, K], without what is NaN; NaN where all is."""
+    known = np.isfinite(values)
+    count = known.sum(axis=1)
+    return np.divide(np.where(known, values, 0).sum(axis=1), count, out=np.full(len(values), np.nan), where=count > 0)

@@ -6,7 +6,8 @@ import numpy as np
 
 from jmpose_jax.metrics.kinematics import acceleration_error, mpjpe
 from jmpose_jax.pose_files.records import Track
-from jmpose_jax.refinement.curves import GAP, acceleration_curve, error_curves, mean_of_joints, pairs, spread
+from jmpose_jax.refinement.curves import GAP, acceleration_curve, error_curves, pairs, spread
+from jmpose_jax.refinement.jitter import mean_of_joints
 
 
 def track(frames, poses):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from jmpose_jax.records import Predictions
+from jmpose_jax.refinement.jitter import accelerations, mean_of_joints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +52,7 @@ def track_statistics(predictions: Predictions, threshold: float) -> list[TrackSt
 
 def _acceleration(frames: np.ndarray, points: np.ndarray, sure: np.ndarray) -> np.ndarray:
     """float64 [n] of points [n, K, 2], NaN where it is not defined."""
-    mean = np.full(len(frames), np.nan)
-    if len(frames) < 3:
-        return mean
-    length = np.linalg.norm(points[:-2] - 2 * points[1:-1] + points[2:], axis=-1)
-    used = sure[:-2] & sure[1:-1] & sure[2:]
-    used &= ((np.diff(frames)[:-1] == 1) & (np.diff(frames)[1:] == 1))[:, None]
-    count = used.sum(axis=1)
-    np.divide((length * used).sum(axis=1), count, out=mean[1:-1], where=count > 0)
-    return mean
+    found = accelerations(points, sure)
+    follow = np.diff(frames, prepend=frames[:1]) == 1  # the frame before
+    found[~(follow & np.append(follow[1:], False))] = np.nan
+    return mean_of_joints(found)

@@ -12,6 +12,7 @@ turns, and the processor's time stands beside that of the clock.
 import argparse
 import concurrent.futures
 import contextlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -28,7 +29,6 @@ import cv2
 import jax
 import numpy as np
 
-from benchmarks.looped import Looped
 from benchmarks.measure import REPOSITORY, machine, publish
 from jmpose_jax.inference.movenet import DETECTOR, MoveNetDetector, pose_predictor, weights
 from jmpose_jax.inference.pipeline import predict_video
@@ -166,9 +166,10 @@ def start(video: pathlib.Path, runs: int) -> list[dict[str, float]]:
 
 
 def memory(video: pathlib.Path, frames: int, every: int) -> list[tuple[int, float]]:
-    """(frames done, resident megabytes) of a prediction that reads the video again and again.
+    """(frames done, resident megabytes) of a prediction of a file that holds the video again and again.
 
-    The smaller network and few looks for people: what a frame leaves behind is the same, and it takes minutes.
+    The smaller network and few looks for people: what a frame leaves behind is the same, and it takes minutes. One
+    file, since each decoder that is opened anew takes memory of its own.
     """
     found = weights(["movenet_lightning", DETECTOR], print)
     predictor = pose_predictor("lightning", found["movenet_lightning"])
@@ -180,9 +181,13 @@ def memory(video: pathlib.Path, frames: int, every: int) -> list[tuple[int, floa
             held.append((poses.index + 1, pages * os.sysconf("SC_PAGE_SIZE") / MEGABYTE))
 
     with tempfile.TemporaryDirectory() as folder:
-        source = Looped(VideoReader(video), frames)
+        long, reader = pathlib.Path(folder) / "long.mp4", VideoReader(video)
+        with VideoWriter(long, reader.rate, reader.size) as writer:
+            images = itertools.chain.from_iterable(iter(reader) for _ in itertools.count())
+            for image in itertools.islice(images, frames):
+                writer.write(image)
         detector = MoveNetDetector(found[DETECTOR])
-        predict_video(predictor, source, pathlib.Path(folder) / "out", detector, detect_every=10, report=note)
+        predict_video(predictor, long, pathlib.Path(folder) / "out", detector, detect_every=10, report=note)
     return held
 
 

@@ -62,7 +62,7 @@ DEFAULTS = Options()
 
 
 @dataclasses.dataclass(frozen=True)
-class Refined:
+class RefinedSequence:
     """A refined sequence of T consecutive frames.
 
     Attributes:
@@ -93,7 +93,7 @@ def check_fps(refiner: Refiner, fps: float | None) -> float:
 
 def refine_sequence(
     poses: np.ndarray, valid: np.ndarray, fps: float | None, refiner: Refiner, options: Options = DEFAULTS
-) -> Refined:
+) -> RefinedSequence:
     """Refine one person's consecutive frames.
 
     Args:
@@ -121,7 +121,7 @@ def refine_sequence(
         if not np.isfinite(found[known]).all():
             raise InputError("the method gave numbers that are not finite; its checkpoint or its options are at fault")
         whole, held = _hold(whole, found, valid, options.max_move)
-    return Refined(whole, filled, held)
+    return RefinedSequence(whole, filled, held)
 
 
 def _hold(

@@ -567,6 +567,10 @@ def test_people_are_looked_for_less_often_where_that_is_asked_for(checkpoint, vi
     status, out, err = run(capsys, output=tmp_path / "out", detect_every=4, **given)
     assert status == 0 and "6 frames, 6 poses, 1 tracks" in out and looked == [0, 4, 5], err
     fresh()
+    looked.clear()
+    status, out, err = run(capsys, output=tmp_path / "sparse", estimate_every=5, refine="gaussian", **given)
+    assert "1 tracks, 2 frames estimated and 4 between, refined by" in out and looked == [0, 5], err
+    fresh()
     fault(capsys, tmp_path / "none", "--detector=whole", **given | {"detector": "whole"}, detect_every=2)
 
 

@@ -1,0 +1,102 @@
+"""Poses that are estimated on every n-th frame alone, and lie on straight lines between those frames (DeciWatch's way).
+
+What is held is the pictures of the frames between, until the next estimated one has its poses.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from jmpose_jax.errors import InputError
+from jmpose_jax.inference.frame_poses import FramePoses
+from jmpose_jax.inference.windows import Window
+
+MOST = 60  # n: longer ways are no straight lines, and their pictures are held
+HELD_BYTES = 256 << 20  # of pictures that wait; above it a batch is run that is not full
+
+
+class Between:
+    """Chooses the frames of one video that are estimated, and gives all of them back.
+
+    Use `chosen` and `filled` once, the first feeding what makes the poses that the second reads.
+    """
+
+    def __init__(self, every: int, lost: Callable[[int], bool] = lambda index: False):
+        """Begin a video.
+
+        Args:
+          every: n; frames 0, n, 2n, … are estimated, and the last one.
+          lost: whether a frame, by its place, has no picture; the next that has one is estimated in its place.
+
+        Raises:
+          InputError: n is not between 1 and `MOST`.
+        """
+        if not 1 <= every <= MOST:
+            raise InputError(f"estimate_every={every}: must be from 1 to {MOST} frames; give another number")
+        self._every, self._lost = every, lost
+        self._skipped: collections.deque[tuple[int, np.ndarray]] = collections.deque()
+        self._ended = False
+
+    @property
+    def full(self) -> bool:
+        """Whether so much is held that no more should wait."""
+        return sum(image.nbytes for _, image in self._skipped) > HELD_BYTES
+
+    def chosen(self, windows: Iterable[Window]) -> Iterator[Window]:
+        """The windows whose key frames are estimated; nothing lies behind the last of them but lost frames."""
+        due, last = 0, None
+        for window in windows:
+            if window.index >= due and (self._every == 1 or not self._lost(window.index)):
+                due, last = (window.index // self._every + 1) * self._every, None
+                yield window
+                continue
+            self._skipped.append((window.index, window.key_frame))
+            last = last if self._lost(window.index) else window
+        if last is not None:
+            self._skipped = collections.deque(frame for frame in self._skipped if frame[0] != last.index)
+            yield last
+        self._ended = True
+
+    def filled(self, estimated: Iterable[FramePoses]) -> Iterator[FramePoses]:
+        """All frames in order, those between two estimated ones with the poses of `straight`.
+
+        Args:
+          estimated: the chosen frames in their order, with identities. Where it ends before they do, so does this.
+        """
+        before = None
+        for now in estimated:
+            while self._skipped and self._skipped[0][0] < now.index:
+                index, image = self._skipped.popleft()
+                yield straight(before, now, index, image) if before else _nobody(now, index, image)
+            yield now
+            before = now
+        for index, image in self._skipped if self._ended and before is not None else ():
+            yield _nobody(before, index, image)
+
+
+def straight(before: FramePoses, after: FramePoses, index: int, image: np.ndarray) -> FramePoses:
+    """The people of a frame between two others: those who are in both, on straight lines, with the lesser scores.
+
+    Who is in one of the two alone is not there: nobody knows where the way begins or ends.
+
+    Args:
+      before, after: the estimated frames.
+      index: of the frame between; image: its picture.
+    """
+    share = np.float32((index - before.index) / max(after.index - before.index, 1))
+    ids, rows, others = np.intersect1d(before.track_ids, after.track_ids, return_indices=True)
+    order = np.argsort(rows)
+    first, second = before.select(rows[order], ids[order]), after.select(others[order], ids[order])
+    columns = {
+        name: (1 - share) * getattr(first, name) + share * getattr(second, name) for name in ("boxes", "keypoints")
+    }
+    for name in ("scores", "box_scores", "track_scores"):
+        columns[name] = np.minimum(getattr(first, name), getattr(second, name))
+    return dataclasses.replace(first, index=index, image=image, estimated=False, **columns)
+
+
+def _nobody(beside: FramePoses, index: int, image: np.ndarray) -> FramePoses:
+    """A lost frame at an end of the video, beside which there is one frame alone."""
+    return dataclasses.replace(beside.nobody(), index=index, image=image, estimated=False)

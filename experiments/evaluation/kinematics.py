@@ -10,27 +10,27 @@ import numpy as np
 
 from data_pipeline.sequences.loader import Split
 from data_pipeline.sequences.records import METRES, ROTATIONS
-from experiments.command.earlier_results import check_place, publish, staging
 from experiments.command.reported import reported
 from experiments.configuration.trained import check_trained
 from experiments.evaluation.estimates import run_split
+from experiments.evaluation.leaving import FILE, check_leaving, leave_files
 from experiments.evaluation.measure import Measure
-from experiments.evaluation.page import PAGE, write_page
 from experiments.run import sequences
 from experiments.run.few_steps import tell_few_steps
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import check_writable, finite_or_none, write_json
+from jmpose_jax.files import finite_or_none, write_json
 from jmpose_jax.inference.estimate import Variables, run_model
 from jmpose_jax.metrics.pose_sequences import COLUMNS, Scores, score_sequences
-from jmpose_jax.progress import say
 from jmpose_jax.records import SequenceBatch
+from jmpose_jax.refinement.filters import METHODS, USUAL_FPS
+from jmpose_jax.refinement.gaps import filled, known_joints
 from jmpose_jax.train.reading import step_of
 from jmpose_jax.train.trained import find_checkpoint, load_model
 
 # Two seeds of a small HANet on CMU's motions differed by 2.1 mm; the unit is that of the data.
 MEASURE = Measure("MPJPE", "mm or px", "mpjpe", "MPJPE", COLUMNS[1:], 2, -1, 2.0, 0.05, 1.0)
 OPTIONS: tuple[str, ...] = ()  # flags of `jmpose evaluate` beside the common ones
-FILE, INPUT = "evaluation.json", "input"
+INPUT = "input"
 MILLIMETRES = 1000.0
 LENGTHS = COLUMNS[:3]  # in the unit of the poses
 OF_ROTATIONS = ("MPJPE", "Accel")  # distances of six numbers; they have no similarity, and no person's box
@@ -89,11 +89,27 @@ def score(split: Split, refined: list[np.ndarray]) -> Scores:
 
 def inputs(split: Split, refined: list[np.ndarray]) -> list[np.ndarray]:
     """The estimates that were refined, in the frames of the refined sequences; padding is 0, as the truth's."""
-    found = []
+    return [_as_long(split.poses(place), len(poses)) for place, poses in enumerate(refined)]
+
+
+def filtered(split: Split, refined: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """The same estimates by each filter of `jmpose refine`, as strong as it is by default at 30 frames a second.
+
+    Gaps stand on straight lines first, as for a network.
+    """
+    found: dict[str, list[np.ndarray]] = {name: [] for name in METHODS}
     for place, poses in enumerate(refined):
-        given = split.poses(place)[: len(poses)]
-        found.append(np.pad(given, [(0, len(poses) - len(given)), (0, 0), (0, 0)]))
+        given = split.poses(place)
+        whole = filled(given, known_joints(given)).astype(np.float64)
+        for name, made in METHODS.items():
+            smooth = made()(whole, np.ones(whole.shape[:2], bool), USUAL_FPS)
+            found[name].append(_as_long(smooth, len(poses)))
     return found
+
+
+def _as_long(poses: np.ndarray, frames: int) -> np.ndarray:
+    """The first frames, or 0 behind the last one."""
+    return np.pad(poses[:frames], [(0, max(frames - len(poses), 0)), (0, 0), (0, 0)])
 
 
 def columns(scores: Scores, split: Split) -> dict[str, float]:
@@ -142,17 +158,14 @@ def evaluate(
       quiet: no report of the progress.
 
     Returns:
-      The content of `evaluation.json`: under "mpjpe" the columns of "input" and of the network, under "joints" those of
-      each joint; None where nothing is known.
+      The content of `evaluation.json`: under "mpjpe" the columns of "input", of the filters by their names and of the
+      network, under "joints" those of each joint; None where nothing is known.
 
     Raises:
       InputError: data or checkpoint are at fault, or several processes are there.
     """
-    if jax.process_count() > 1:
-        raise InputError("pose sequences are scored by one process; add --distributed=off and start one")
     checkpoint = checkpoint or workdir
-    check_writable(workdir, "--workdir")
-    check_place(workdir, [FILE, PAGE], if_exists, [])
+    check_leaving(workdir, if_exists, "pose sequences are scored")
     check(config)
     scored = find_checkpoint(checkpoint, config["eval"]["checkpoint"] == "best")
     saved, model, variables = load_model(scored, ema=config["eval"]["ema"])
@@ -164,12 +177,9 @@ def evaluate(
     found = run_split(lambda batch: run(variables, batch), batches, len(split))
     result = {"split": config["dataset"]["eval_split"], "checkpoint": str(scored), "step": step_of(scored)}
     result |= _result(config, split, found, f"checkpoint {checkpoint}")
-    with staging(workdir) as stage:
-        write_json(stage / FILE, result)
-        caption = f"errors in {result['unit']}, accelerations a frame², PCK in percent, on split {result['split']}"
-        write_page(stage / PAGE, caption, result[MEASURE.field], list(COLUMNS), MEASURE.digits, notes(result), result)
-        for kept in publish(stage, workdir, [FILE, PAGE], if_exists):
-            say(f"the earlier evaluation is kept as {kept}")
+    caption = f"errors in {result['unit']}, accelerations a frame², PCK in percent, on split {result['split']}"
+    rows = result[MEASURE.field]
+    leave_files(workdir, if_exists, result, caption, rows, list(COLUMNS), MEASURE.digits, notes(result))
     if not quiet:
         tell_few_steps(scored)
     return result
@@ -179,7 +189,9 @@ def _result(config: Mapping[str, Any], split: Split, found: np.ndarray, source: 
     if not np.isfinite(found).all():
         raise InputError(f"{source} gives poses that are not finite; its weights are damaged, use another one")
     refined = split.way_back(found)
-    rows = {INPUT: score(split, inputs(split, refined)), config["model"]["name"]: score(split, refined)}
+    rows = {INPUT: score(split, inputs(split, refined))}
+    rows |= {name: score(split, poses) for name, poses in filtered(split, refined).items()}
+    rows[config["model"]["name"]] = score(split, refined)
     return {
         "unit": unit(split),
         "sequences": len(split.data.sequences),
@@ -200,19 +212,22 @@ def _result(config: Mapping[str, Any], split: Split, found: np.ndarray, source: 
 
 def notes(result: Mapping[str, Any]) -> list[str]:
     """What must be known of the figures."""
-    found = [f"{result['sequences']} sequences, {result['scored_frames']} frames with a known joint"]
+    found = [
+        f"{result['sequences']} sequences, {result['scored_frames']} frames with a known joint",
+        f"{', '.join(METHODS)}: the filters of `jmpose refine`, as they are at {USUAL_FPS:g} frames a second",
+    ]
     if result["unscored_tail"]:
         found.append(f"{result['unscored_tail']} frames behind the last whole step are not scored (dataset.tail=drop)")
     if result["frames"] != result["scored_frames"]:
         found.append(
             f"the input's figures are of the {result['frames']} frames in which the estimator gave a joint; "
-            "the network fills gaps"
+            "filters and network fill gaps"
         )
     return [*found, *(f"left out: {count} {what}" for what, count in result["skipped"].items())]
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """The figures as a table of input and network."""
+    """The figures as a table of input, filters and network."""
     lines = [f"unit {result['unit']}".ljust(12) + "".join(column.rjust(10) for column in COLUMNS)]
     for name, values in result[MEASURE.field].items():
         shown = ("–" if values[column] is None else f"{values[column]:.{MEASURE.digits}f}" for column in COLUMNS)

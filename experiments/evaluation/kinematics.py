@@ -12,6 +12,7 @@ from data_pipeline.sequences.loader import Split
 from data_pipeline.sequences.records import METRES, ROTATIONS
 from experiments.command.reported import reported
 from experiments.configuration.trained import check_trained
+from experiments.evaluation.body import BodyJoints
 from experiments.evaluation.estimates import run_split
 from experiments.evaluation.leaving import FILE, check_leaving, leave_files
 from experiments.evaluation.measure import Measure
@@ -29,7 +30,7 @@ from jmpose_jax.train.trained import find_checkpoint, load_model
 
 # Two seeds of a small HANet on CMU's motions differed by 2.1 mm; the unit is that of the data.
 MEASURE = Measure("MPJPE", "mm or px", "mpjpe", "MPJPE", COLUMNS[1:], 2, -1, 2.0, 0.05, 1.0)
-OPTIONS: tuple[str, ...] = ()  # flags of `jmpose evaluate` beside the common ones
+OPTIONS = ("body_model",)  # flags of `jmpose evaluate` beside the common ones
 INPUT = "input"
 MILLIMETRES = 1000.0
 LENGTHS = COLUMNS[:3]  # in the unit of the poses
@@ -70,12 +71,13 @@ def scorer(config: Mapping[str, Any]) -> Callable[[Any], dict[str, float]]:
     return total
 
 
-def score(split: Split, refined: list[np.ndarray]) -> Scores:
+def score(split: Split, refined: list[np.ndarray], body: BodyJoints | None = None) -> Scores:
     """The figures of refined sequences, as `Split.way_back` or a filter gives them.
 
     Args:
       split: holds the truth.
       refined: one float [T', K, D] a sequence, of its first T' frames; T' beyond its end is padding that counts.
+      body: of rotations, makes joints of them, which are then scored in metres, relative to the root.
     """
     truth, scales = [], []
     for sequence, poses in zip(split.data.sequences, refined):
@@ -84,6 +86,8 @@ def score(split: Split, refined: list[np.ndarray]) -> Scores:
         truth.append(np.pad(sequence.target[:frames], [(0, missing), (0, 0), (0, 0)]))
         scale = sequence.scale
         scales.append(None if scale is None else np.pad(scale[:frames], (0, missing)))
+    if body is not None:
+        return score_sequences(body(refined), body(truth), None, body.roots)
     return score_sequences(refined, truth, scales, split.data.roots)
 
 
@@ -112,21 +116,21 @@ def _as_long(poses: np.ndarray, frames: int) -> np.ndarray:
     return np.pad(poses[:frames], [(0, max(frames - len(poses), 0)), (0, 0), (0, 0)])
 
 
-def columns(scores: Scores, split: Split) -> dict[str, float]:
+def columns(scores: Scores, split: Split, body: BodyJoints | None = None) -> dict[str, float]:
     """The columns for people: lengths of poses in metres are in millimetres; NaN of what rotations do not have."""
-    return {name: value * _factor(name, split) for name, value in scores.mean.items()}
+    return {name: value * _factor(name, split, body) for name, value in scores.mean.items()}
 
 
-def _factor(column: str, split: Split) -> float:
+def _factor(column: str, split: Split, body: BodyJoints | None) -> float:
     """What a figure is multiplied by; NaN where rotations as six numbers have no such figure."""
-    if split.data.unit == ROTATIONS:
+    if split.data.unit == ROTATIONS and body is None:
         return 1.0 if column in OF_ROTATIONS else float("nan")
-    return MILLIMETRES if split.data.unit == METRES and column in LENGTHS else 1.0
+    return MILLIMETRES if unit(split, body) == "mm" and column in LENGTHS else 1.0
 
 
-def unit(split: Split) -> str:
+def unit(split: Split, body: BodyJoints | None = None) -> str:
     """Of the columns that are lengths."""
-    return "mm" if split.data.unit == METRES else split.data.unit
+    return "mm" if split.data.unit == METRES or body is not None else split.data.unit
 
 
 def evaluate_run(config: Any, folder: pathlib.Path) -> dict[str, float | None]:
@@ -145,6 +149,7 @@ def evaluate(
     config: Mapping[str, Any],
     workdir: pathlib.Path,
     checkpoint: str | pathlib.Path | None = None,
+    body_model: str | pathlib.Path | None = None,
     if_exists: str = "number",
     quiet: bool = True,
 ) -> dict[str, Any]:
@@ -154,6 +159,7 @@ def evaluate(
       config: of the model; says which data, split and windows.
       workdir: gets `evaluation.json` and `evaluation.html`.
       checkpoint: workdir, `checkpoints/` or one step, trained or converted; the workdir's own by default.
+      body_model: of rotations, the user's file of the body, with which errors are those of joints in millimetres.
       if_exists: what becomes of an earlier evaluation, see `earlier_results.publish`.
       quiet: no report of the progress.
 
@@ -167,6 +173,7 @@ def evaluate(
     checkpoint = checkpoint or workdir
     check_leaving(workdir, if_exists, "pose sequences are scored")
     check(config)
+    body = _body(config, body_model)
     scored = find_checkpoint(checkpoint, config["eval"]["checkpoint"] == "best")
     saved, model, variables = load_model(scored, ema=config["eval"]["ema"])
     check_trained(config, saved, checkpoint)
@@ -176,7 +183,9 @@ def evaluate(
     batches = reported(loader, "evaluate", enabled=not quiet)
     found = run_split(lambda batch: run(variables, batch), batches, len(split))
     result = {"split": config["dataset"]["eval_split"], "checkpoint": str(scored), "step": step_of(scored)}
-    result |= _result(config, split, found, f"checkpoint {checkpoint}")
+    if body_model is not None:
+        result["body_model"] = str(body_model)
+    result |= _result(config, split, found, f"checkpoint {checkpoint}", body)
     caption = f"errors in {result['unit']}, accelerations a frame², PCK in percent, on split {result['split']}"
     rows = result[MEASURE.field]
     leave_files(workdir, if_exists, result, caption, rows, list(COLUMNS), MEASURE.digits, notes(result))
@@ -185,24 +194,34 @@ def evaluate(
     return result
 
 
-def _result(config: Mapping[str, Any], split: Split, found: np.ndarray, source: str) -> dict[str, Any]:
+def _body(config: Mapping[str, Any], path: str | pathlib.Path | None) -> BodyJoints | None:
+    if path is None:
+        return None
+    if config["dataset"]["representation"] != "rotations":
+        raise InputError(f"--body_model={path} is for rotations, and these data are joints; leave it out")
+    return BodyJoints(path, config["dataset"]["joints"])
+
+
+def _result(
+    config: Mapping[str, Any], split: Split, found: np.ndarray, source: str, body: BodyJoints | None = None
+) -> dict[str, Any]:
     if not np.isfinite(found).all():
         raise InputError(f"{source} gives poses that are not finite; its weights are damaged, use another one")
     refined = split.way_back(found)
-    rows = {INPUT: score(split, inputs(split, refined))}
-    rows |= {name: score(split, poses) for name, poses in filtered(split, refined).items()}
-    rows[config["model"]["name"]] = score(split, refined)
+    rows = {INPUT: score(split, inputs(split, refined), body)}
+    rows |= {name: score(split, poses, body) for name, poses in filtered(split, refined).items()}
+    rows[config["model"]["name"]] = score(split, refined, body)
     return {
-        "unit": unit(split),
+        "unit": unit(split, body),
         "sequences": len(split.data.sequences),
         "frames": rows[INPUT].frames,
         "scored_frames": rows[config["model"]["name"]].frames,
         "unscored_tail": int(sum(max(len(s) - len(r), 0) for s, r in zip(split.data.sequences, refined))),
         "skipped": {what: count for what, count in split.data.skipped.items() if count},
-        MEASURE.field: {name: finite_or_none(columns(scores, split)) for name, scores in rows.items()},
+        MEASURE.field: {name: finite_or_none(columns(scores, split, body)) for name, scores in rows.items()},
         "joints": {
             name: {
-                column: finite_or_none(dict(zip(split.data.joints, (values * _factor(column, split)).tolist())))
+                column: finite_or_none(dict(zip(split.data.joints, (values * _factor(column, split, body)).tolist())))
                 for column, values in scores.joints.items()
             }
             for name, scores in rows.items()
@@ -216,6 +235,8 @@ def notes(result: Mapping[str, Any]) -> list[str]:
         f"{result['sequences']} sequences, {result['scored_frames']} frames with a known joint",
         f"{', '.join(METHODS)}: the filters of `jmpose refine`, as they are at {USUAL_FPS:g} frames a second",
     ]
+    if "body_model" in result:
+        found.append("joints are those of the body model in its mean shape, relative to the root")
     if result["unscored_tail"]:
         found.append(f"{result['unscored_tail']} frames behind the last whole step are not scored (dataset.tail=drop)")
     if result["frames"] != result["scored_frames"]:

@@ -77,6 +77,7 @@ def test_trained_evaluated_and_scored_again(tmp_path):
     for flag, culprit in (
         ("--config.dataset.joints=17", "config.dataset.joints=17"),
         ("--config.model.hidden=24", "config.model.hidden is 24, its own 16"),
+        ("--body_model=x", "--body_model=x is for rotations"),
         ("--predictions=x", "--predictions is not for what is measured here: MPJPE"),
     ):
         refused = run("evaluate", f"--workdir={tmp_path}", flag)

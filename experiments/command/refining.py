@@ -55,6 +55,12 @@ def define_refining() -> Callable[[str], Refining]:
     min_score = flags.DEFINE_float(
         "min_score", 0.0, "Joints of a smaller score are taken for missing; those that cannot be filled stay."
     )
+    reject = flags.DEFINE_float(
+        "reject",
+        None,
+        "Joints that jump away from the frames around by more than so many standard deviations (3 is usual) are taken "
+        "for missing; those that cannot be filled stay. None are by default.",
+    )
     values = {
         name: (flags.DEFINE_integer if name in WHOLE else flags.DEFINE_float)(name, None, said)
         for name, said in PARAMETERS.items()
@@ -62,7 +68,7 @@ def define_refining() -> Callable[[str], Refining]:
 
     def read(method: str) -> Refining:
         try:
-            options = Options(max_gap.value, max_move.value, min_score.value)
+            options = Options(max_gap.value, max_move.value, min_score.value, reject.value)
             refiner = make_filter(method, **{name: flag.value for name, flag in values.items()})
         except InputError as fault:
             raise InputError(f"--{fault}") from None
@@ -133,6 +139,8 @@ def said(report: TrackReport) -> str:
         text = f"; jitter {report.jitter_before:.3g} → {report.jitter_after:.3g} per frame² ({100 * change:+.0f} %)"
     if report.moved_joints:
         text += f"; joints moved by {report.mean_move:.3g} on average, {report.largest_move:.3g} at most"
+    if report.rejected_joints:
+        text += f"; {report.rejected_joints} outliers rejected"
     if report.filled_joints:
         text += f"; {report.filled_joints} joints filled, {report.added_frames} poses added"
     if report.missing_joints:

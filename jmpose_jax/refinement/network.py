@@ -100,6 +100,12 @@ def from_checkpoint(path: str | os.PathLike, joints: int, dimensions: int) -> Ne
             f"dimensions ({joints * dimensions}); train one for them, or give --method"
         )
     dataset = config.get("dataset") if isinstance(config.get("dataset"), Mapping) else {}
+    trained = dataset.get("joints", joints), dataset.get("dimensions", dimensions)
+    if trained != (joints, dimensions):  # SmoothNet would run: each coordinate alone, of another scale and other roots
+        raise InputError(
+            f"{path}: its {name} was trained for {trained[0]} joints in {trained[1]} dimensions, these poses have "
+            f"{joints} in {dimensions}; train one for them, or give --method"
+        )
     interval = getattr(model, "interval", 1)
     window = getattr(model, "window", None) or dataset.get("window") or 2 * interval + 1
     if not isinstance(window, int) or window < 1 or (window - 1) % interval and name != "smoothnet":

@@ -23,19 +23,25 @@ class Between:
     Use `chosen` and `filled` once, the first feeding what makes the poses that the second reads.
     """
 
-    def __init__(self, every: int, lost: Callable[[int], bool] = lambda index: False):
+    def __init__(
+        self,
+        every: int,
+        lost: Callable[[int], bool] = lambda index: False,
+        stop: Callable[[], bool] = lambda: False,
+    ):
         """Begin a video.
 
         Args:
           every: n; frames 0, n, 2n, … are estimated, and the last one.
           lost: whether a frame, by its place, has no picture; the next that has one is estimated in its place.
+          stop: asked at the frames between; where it says so, the video ends with the last estimated frame.
 
         Raises:
           InputError: n is not between 1 and `MOST`.
         """
         if not 1 <= every <= MOST:
             raise InputError(f"estimate_every={every}: must be from 1 to {MOST} frames; give another number")
-        self._every, self._lost = every, lost
+        self._every, self._lost, self._stop = every, lost, stop
         self._skipped: collections.deque[tuple[int, np.ndarray]] = collections.deque()
         self._ended = False
 
@@ -52,6 +58,8 @@ class Between:
                 due, last = (window.index // self._every + 1) * self._every, None
                 yield window
                 continue
+            if self._stop():
+                return
             self._skipped.append((window.index, window.key_frame))
             last = last if self._lost(window.index) else window
         if last is not None:

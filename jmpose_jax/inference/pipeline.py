@@ -132,7 +132,7 @@ def estimate_poses(
         alone = detected(_alone(frames, predictor.delta), detector, 1, stop)
         return _tracked_poses(alone, predictor, stop, tracking, None, name)
     tracker = Tracker(tracking, predictor.skeleton)
-    between, all_windows = Between(estimate_every, lost), windows(frames, predictor.delta)
+    between, all_windows = Between(estimate_every, lost, stop), windows(frames, predictor.delta)
     seen = detected(between.chosen(all_windows), detector, detect_every, stop)
     poses = _tracked_poses(seen, predictor, stop, tracking, tracker, name, lambda: between.full)
     return between.filled(lasting_people(poses, tracker))

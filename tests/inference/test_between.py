@@ -56,6 +56,9 @@ def test_a_stop_leaves_the_frames_behind_the_last_estimated_one_out(monkeypatch)
     assert next(frames).index == 1 and not chooser.full  # two frames of 12 bytes are held
     monkeypatch.setattr(between, "HELD_BYTES", 20)
     assert chooser.full
+    asked = iter([False] * 5 + [True])  # frames 1 to 3, 5 and 6
+    seen = [window.index for window in Between(4, stop=lambda: next(asked)).chosen(windows([first.image] * 11, 0))]
+    assert seen == [0, 4]
     stopped = Between(4)
     few = stopped.chosen(windows((np.zeros((2, 2, 3), np.uint8) for _ in range(11)), 0))
     taken = [people(next(few).index, {}) for _ in range(2)]

@@ -20,7 +20,8 @@ HELD_BYTES = 256 << 20  # of pictures that wait; above it a batch is run that is
 class Between:
     """Chooses the frames of one video that are estimated, and gives all of them back.
 
-    Use `chosen` and `filled` once, the first feeding what makes the poses that the second reads.
+    Use `chosen` and `filled` once, the first feeding what makes the poses that the second reads; each may run in a
+    thread of its own.
     """
 
     def __init__(
@@ -42,30 +43,42 @@ class Between:
         if not 1 <= every <= MOST:
             raise InputError(f"estimate_every={every}: must be from 1 to {MOST} frames; give another number")
         self._every, self._lost, self._stop = every, lost, stop
+        # Appended to by `chosen` alone, taken from by `filled` alone; what either did to the bytes is its own count.
         self._skipped: collections.deque[tuple[int, np.ndarray]] = collections.deque()
+        self._added = self._taken = 0
         self._ended = False
 
     @property
     def full(self) -> bool:
         """Whether so much is held that no more should wait."""
-        return sum(image.nbytes for _, image in self._skipped) > HELD_BYTES
+        return self._added - self._taken > HELD_BYTES
 
     def chosen(self, windows: Iterable[Window]) -> Iterator[Window]:
         """The windows whose key frames are estimated; nothing lies behind the last of them but lost frames."""
-        due, last = 0, None
+        due, last = 0, []  # the last frame that may have to be estimated as the end, and lost ones behind it
         for window in windows:
-            if window.index >= due and (self._every == 1 or not self._lost(window.index)):
-                due, last = (window.index // self._every + 1) * self._every, None
+            lost = self._every > 1 and self._lost(window.index)
+            if window.index >= due and not lost:
+                self._skip(last)
+                due, last = (window.index // self._every + 1) * self._every, []
                 yield window
                 continue
             if self._stop():
                 return
-            self._skipped.append((window.index, window.key_frame))
-            last = last if self._lost(window.index) else window
-        if last is not None:
-            self._skipped = collections.deque(frame for frame in self._skipped if frame[0] != last.index)
-            yield last
+            if lost:
+                last.append(window)
+            else:
+                self._skip(last)
+                last = [window]
+        if last and not self._lost(last[0].index):
+            yield last.pop(0)
+        self._skip(last)
         self._ended = True
+
+    def _skip(self, windows: Iterable[Window]) -> None:
+        for window in windows:
+            self._added += window.key_frame.nbytes
+            self._skipped.append((window.index, window.key_frame))
 
     def filled(self, estimated: Iterable[FramePoses]) -> Iterator[FramePoses]:
         """All frames in order, those between two estimated ones with the poses of `straight`.
@@ -77,6 +90,7 @@ class Between:
         for now in estimated:
             while self._skipped and self._skipped[0][0] < now.index:
                 index, image = self._skipped.popleft()
+                self._taken += image.nbytes
                 yield straight(before, now, index, image) if before else _nobody(now, index, image)
             yield now
             before = now

@@ -2,54 +2,56 @@
 
   python -m benchmarks.refinement --root MOCAP_CMU --workdir runs/refinement --steps 1000 \
     --output benchmarks/results/refinement.json
+  python -m benchmarks.refinement --root MOCAP_CMU --filters_only --output benchmarks/results/refinement.json
 
 Every network is trained by `configs/hanet.py:embedded_3d`, a seed a run, and scored on the test split, whose estimates
-are the same for all. The filters are SciPy's, each at the strength that is best on the training split.
+are the same for all. The filters are those of `jmpose refine`, each at the strength that is best on the training split;
+`--filters_only` measures them anew and leaves the networks' rows of the file as they are.
 """
 
 import argparse
+import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import savgol_filter
 
 from benchmarks.measure import machine
 from configs import hanet
 from data_pipeline.sequences.loader import Split
+from data_pipeline.sequences.motions import FPS
 from experiments.evaluation import kinematics
 from experiments.run import sequences
 from experiments.train import train
+from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
+from jmpose_jax.refinement.filters import Gaussian, OneEuro, SavitzkyGolay
 from jmpose_jax.refinement.gaps import filled, known_joints
+from jmpose_jax.refinement.sequence import Refiner
 
 NETWORKS = {"HANet": "", "M-HANet": ",masked", "DeciWatch": ",deciwatch", "SmoothNet": ",smoothnet"}
 SIGMAS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)  # frames
-LENGTHS = (5, 9, 13, 17, 25)  # frames
+LENGTHS = (5, 9, 13, 17, 25, 33, 45)  # frames
+CUTOFFS, BETAS = (0.1, 0.25, 0.5, 1.0), (0.1, 0.5, 2.0, 5.0, 15.0)  # Hz; Hz a body size per second
 
 
-def filters() -> dict[str, list[tuple[str, Callable[[np.ndarray], np.ndarray]]]]:
-    """Each filter at its strengths: name -> (strength, function of poses float [T, K, D])."""
-
-    def savgol(length: int) -> Callable[[np.ndarray], np.ndarray]:
-        def smoothed(poses: np.ndarray) -> np.ndarray:
-            window = min(length, len(poses) - 1 + len(poses) % 2)
-            return savgol_filter(poses, window, 2, axis=0) if window > 2 else poses
-
-        return smoothed
-
+def filters() -> dict[str, list[tuple[str, Refiner]]]:
+    """Each filter at its strengths: name -> (strength, filter)."""
     return {
-        "Gaussian": [(f"sigma {s:g}", lambda poses, s=s: gaussian_filter1d(poses, s, axis=0)) for s in SIGMAS],
-        "Savitzky-Golay": [(f"{n} frames, degree 2", savgol(n)) for n in LENGTHS],
+        "Gaussian": [(f"sigma {s:g}", Gaussian(s)) for s in SIGMAS],
+        "Savitzky-Golay": [(f"{n} frames, degree 2", SavitzkyGolay(n)) for n in LENGTHS],
+        "One-Euro": [(f"{c:g} Hz, beta {b:g}", OneEuro(c, b)) for c in CUTOFFS for b in BETAS],
     }
 
 
-def filtered(split: Split, function: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
+def filtered(split: Split, refiner: Refiner) -> dict[str, float]:
     """The columns of all sequences of a split, filtered; gaps stand on straight lines first, as for a network."""
-    given = [split.poses(place) for place in range(len(split.data.sequences))]
-    refined = [function(filled(poses, known_joints(poses))) for poses in given]
+    refined = []
+    for place in range(len(split.data.sequences)):
+        given = split.poses(place)
+        whole = filled(given, known_joints(given)).astype(np.float64)
+        refined.append(refiner(whole, np.ones(whole.shape[:2], bool), FPS))
     return kinematics.columns(kinematics.score(split, refined), split)
 
 
@@ -68,18 +70,8 @@ def measure(
     tell: Callable[[dict[str, Any]], None] = lambda result: None,
 ) -> dict[str, Any]:
     """Train and score everything; `tell` gets what is there after each run. See the module."""
-    base = _config("", root, steps, 0)
-    tried, split = (sequences.evaluated(base, name) for name in ("train", "test"))
-    rows: dict[str, Any] = {"input": {"mean": unfiltered(split)}}
-    for name, strengths in filters().items():
-        best = min(strengths, key=lambda strength: filtered(tried, strength[1])["MPJPE"])
-        rows[name] = {"strength": best[0], "mean": filtered(split, best[1])}
-    result = {
-        "steps": steps,
-        "noise": dict(base.dataset.noise),
-        "sequences": {"train": len(tried.data.sequences), "test": len(split.data.sequences)},
-        "rows": rows,
-    }
+    result = {"steps": steps} | filters_alone(root)
+    rows = result["rows"]
     runs: dict[str, dict[int, dict[str, float]]] = {name: {} for name in networks}
     for seed in seeds:
         for name in networks:
@@ -91,6 +83,31 @@ def measure(
             rows[name] = _over_seeds(runs[name])
             tell(result)
     return result
+
+
+def filters_alone(root: str) -> dict[str, Any]:
+    """What needs no training: the noise, how many sequences there are, and the rows of the input and the filters."""
+    base = _config("", root, 1, 0)
+    tried, split = (sequences.evaluated(base, name) for name in ("train", "test"))
+    rows: dict[str, Any] = {"input": {"mean": unfiltered(split)}}
+    for name, strengths in filters().items():
+        best = min(strengths, key=lambda strength: filtered(tried, strength[1])["MPJPE"])
+        rows[name] = {"strength": best[0], "mean": filtered(split, best[1])}
+    counts = {"train": len(tried.data.sequences), "test": len(split.data.sequences)}
+    return {"noise": dict(base.dataset.noise), "sequences": counts, "rows": rows}
+
+
+def with_filters(earlier: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """An earlier result with the rows of `filters_alone` in place of its own; the networks' stay, behind them.
+
+    Raises:
+      InputError: it is of other data or another noise, with which these rows cannot stand beside its networks'.
+    """
+    for name in ("noise", "sequences"):
+        if earlier.get(name) != found[name]:
+            raise InputError(f"--output: its {name} is {earlier.get(name)}, here {found[name]}; give another file")
+    networks = {name: row for name, row in earlier["rows"].items() if name in NETWORKS}
+    return earlier | {"rows": found["rows"] | networks}
 
 
 def _over_seeds(runs: dict[int, dict[str, float]]) -> dict[str, Any]:
@@ -125,12 +142,20 @@ def table(result: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", default="", help="folder of motion files; motions are made without it")
-    parser.add_argument("--workdir", required=True, help="runs that are there already go on")
+    parser.add_argument("--workdir", help="of the trainings; runs that are there already go on")
+    parser.add_argument("--filters_only", action="store_true", help="train nothing: the rows of filters in --output")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--output", required=True)
     given = parser.parse_args()
+    if given.filters_only:
+        kept = with_filters(json.loads(pathlib.Path(given.output).read_text()), filters_alone(given.root))
+        write_json(given.output, kept)
+        print(table(kept))
+        return
+    if not given.workdir:
+        parser.error("--workdir is needed for trainings; give it, or --filters_only")
     about = {"motions": pathlib.Path(given.root).name or "made", "machine": machine("flax", "optax")}
 
     def tell(result: dict[str, Any]) -> None:

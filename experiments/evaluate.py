@@ -39,6 +39,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     oks_nms = flags.DEFINE_float("oks_nms", None, "Keep one of poses that are more alike than this; off by default.")
     crowd = flags.DEFINE_float("crowd_index", None, "Score also the frames of at least this CrowdIndex, and list them.")
+    body_model = flags.DEFINE_string(
+        "body_model", None, "Your SMPL file as .npz: errors of a network of rotations are those of joints, in mm."
+    )
     if_exists = define_if_exists(
         default="number",
         number="keep them under the next free number (evaluation-2.json), and give the new ones the fixed names",
@@ -47,7 +50,9 @@ def main(argv: list[str] | None = None) -> None:
     def run() -> None:
         if truth.value is not None:
             required(truth, predictions)
-            refuse((config, checkpoint, oks_nms), "does not go with --ground_truth, which scores files alone")
+            refuse(
+                (config, checkpoint, oks_nms, body_model), "does not go with --ground_truth, which scores files alone"
+            )
         else:
             required_config(config, workdir)
             check_sizes(config.value)
@@ -56,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
         join()
         folder = None if not workdir.value else pathlib.Path(workdir.value)
         measured_by = poses if truth.value is not None else evaluation_of(config.value)
-        given = {"predictions": predictions, "oks_nms": oks_nms, "crowd_index": crowd}
+        given = {"predictions": predictions, "oks_nms": oks_nms, "crowd_index": crowd, "body_model": body_model}
         refuse(
             [flag for name, flag in given.items() if name not in measured_by.OPTIONS],
             f"is not for what is measured here: {measured_by.MEASURE.name}",

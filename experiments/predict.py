@@ -11,11 +11,12 @@ from absl import flags
 from experiments.command.launch import launch
 from experiments.command.outputs import define_if_exists, place_folder
 from experiments.command.part import define_part
-from experiments.command.refining import Refined
+from experiments.command.refining import RefinedVideo, check_refine, refiner_of
 from experiments.command.result_files import RESULT_FILES, define_result_files
 from experiments.command.tracking import define_tracking
 from experiments.run.few_steps import few_steps
 from jmpose_jax.errors import InputError
+from jmpose_jax.inference.between import MOST
 from jmpose_jax.inference.box_files import FORMS, BoxFile, boxes_from_file
 from jmpose_jax.inference.detectors import DETECTORS, Detector, make_detector
 from jmpose_jax.inference.movenet import DETECTOR as MOVENET_WEIGHTS
@@ -64,6 +65,14 @@ def main(argv: list[str] | None = None) -> None:
         "Look for people on every n-th frame; between them their boxes lie on straight lines.",
         lower_bound=1,
     )
+    estimate_every = flags.DEFINE_integer(
+        "estimate_every",
+        1,
+        "Look for people and estimate their poses on every n-th frame and the last; between them poses lie on straight "
+        "lines, or where --refine puts them.",
+        lower_bound=1,
+        upper_bound=MOST,
+    )
     pictures = flags.DEFINE_enum(
         "pictures",
         "auto",
@@ -75,11 +84,11 @@ def main(argv: list[str] | None = None) -> None:
         "flip_test", None, "Average with the mirrored clip; the checkpoint's config decides by default."
     )
     batch_size = flags.DEFINE_integer("batch_size", 8, "Persons estimated at once.", lower_bound=1)
-    refine = flags.DEFINE_enum(
+    refine = flags.DEFINE_string(
         "refine",
         None,
-        list(METHODS),
-        "Make the poses steadier over time; `jmpose refine` on poses.json has more options.",
+        f"Make the poses steadier over time: {', '.join(METHODS)}, or the workdir of a training of hanet, deciwatch or "
+        "smoothnet. `jmpose refine` on poses.json has more options.",
     )
     part = define_part()
     results = define_result_files()
@@ -108,6 +117,8 @@ def main(argv: list[str] | None = None) -> None:
             raise InputError(
                 f"--detect_every={detect_every.value} is of detectors, and {boxed} knows every frame's boxes"
             )
+        if refine.value:
+            check_refine(refine.value)
         wanted = results()
         tracking_flags.check()
         cut = part()
@@ -125,6 +136,7 @@ def main(argv: list[str] | None = None) -> None:
                 f"--boxes={boxes.value} is of one video, and {len(sources)} are named; give them one by one"
             )
         _check_refined(refine.value, sources, wanted.options["overlay"])
+        _check_sparse(estimate_every.value, sources)
         file = None
         if boxes.value:
             (source,) = sources
@@ -159,11 +171,14 @@ def main(argv: list[str] | None = None) -> None:
             if variant:
                 predictor = pose_predictor(variant, found[names[0]], batch_size.value)
             find = find or MoveNetDetector(found[MOVENET_WEIGHTS], threshold=tracking.weakest)
+            steadier = None
+            if refine.value:
+                steadier = refiner_of(refine.value, predictor.skeleton.num_joints, estimate_every.value)
             predictor.before_compiling = lambda: _say("compiling the model for its first batch")
             if step and (few := few_steps(step)):
                 _say(few)
             for source, folder in zip(sources, folders):
-                start, refined = time.monotonic(), Refined(refine.value) if refine.value else None
+                start, refined = time.monotonic(), RefinedVideo(*steadier) if steadier else None
                 total = min(filter(None, (source.expected_frames, max_frames.value)), default=None)
                 bar = ProgressBar(total, "predict" if len(sources) == 1 else f"predict {source.name}")
                 try:
@@ -178,6 +193,7 @@ def main(argv: list[str] | None = None) -> None:
                         box_source=boxes.value or detector.value,
                         tracking=tracking,
                         detect_every=detect_every.value,
+                        estimate_every=estimate_every.value,
                         refine=refined,
                         report=lambda _, bar=bar: bar.update(),
                         stop=notice.reached,
@@ -190,6 +206,8 @@ def main(argv: list[str] | None = None) -> None:
                 left_out = _left_out(file, summary) if file else ""
                 done = f"{folder}: {summary.frames} frames, {summary.persons} poses"
                 done += f", {summary.tracks} tracks" if source.related else ""
+                if estimate_every.value > 1:
+                    done += f", {summary.estimated} frames estimated and {summary.frames - summary.estimated} between"
                 done += refined.remark if refined else ""
                 done += f" in {time.monotonic() - start:.1f} s{left_out}{_remarks(summary, source)}{wanted.remark}"
                 if notice.reached():
@@ -219,6 +237,16 @@ def _check_refined(method: str | None, sources: Sequence[Source], overlay: bool)
             raise InputError(
                 f"--refine={method}: the overlay is drawn from a second reading, and {source.name} is read once; give "
                 "--no_overlay, or record it first"
+            )
+
+
+def _check_sparse(every: int, sources: Sequence[Source]) -> None:
+    """Raises InputError for a source whose frames have nothing between them."""
+    for source in sources if every > 1 else ():
+        if not source.related:
+            raise InputError(
+                f"--estimate_every={every}: {source.name} is no video, whose frames follow each other; leave it out, "
+                "or give --pictures=video with several pictures of one"
             )
 
 

@@ -249,6 +249,8 @@ class Predictions:
       times: float64 [frames], seconds since the first frame of each of `images`, or None where that is not known.
       track_score: float32 [N] in 0..1, how sure it is that the person is the track's; None where nothing tells.
       numbers: int64 [frames], the number of each of `images` in the video; None where that is its place among them.
+      interpolated: bool [N], whether no network gave the pose, and it lies between those of other frames; None where
+        all were estimated.
     """
 
     video: str
@@ -263,6 +265,7 @@ class Predictions:
     times: np.ndarray | None = None
     track_score: np.ndarray | None = None
     numbers: np.ndarray | None = None
+    interpolated: np.ndarray | None = None
 
     @property
     def number(self) -> np.ndarray:

@@ -160,13 +160,13 @@ def _joints(layout: Layout, value: Any) -> np.ndarray:
 
 
 def _rotations(layout: Layout, value: Any) -> np.ndarray:
-    """float32 [T, 24, 6]: the first two columns of each rotation's matrix, one after the other (Zhou et al., 2019)."""
+    """float32 [T, 24, 6]: the first two columns of each rotation's matrix, row by row, as `rotations.to_six`."""
     from scipy.spatial.transform import Rotation
 
     vectors = _rows(value, BODY_JOINTS * 3, "rotations of 24 joints")
     known = np.isfinite(vectors).reshape(-1, 3).all(axis=1)
     matrices = Rotation.from_rotvec(np.nan_to_num(vectors.reshape(-1, 3).astype(np.float64))).as_matrix()
-    columns = np.concatenate([matrices[:, :, 0], matrices[:, :, 1]], axis=1)
+    columns = matrices[:, :, :2].reshape(-1, 6)
     columns[~known] = np.nan
     return columns.reshape(len(vectors), BODY_JOINTS, 6).astype(np.float32)
 

@@ -11,21 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipeline.clips.table import ClipTable
-from experiments.command.earlier_results import check_place, publish, staging
 from experiments.command.reported import reported
 from experiments.configuration.trained import check_kind
 from experiments.evaluation.estimates import run_split
+from experiments.evaluation.leaving import FILE, check_leaving, leave_files
 from experiments.evaluation.measure import Measure
-from experiments.evaluation.page import PAGE, write_page
 from experiments.run import clips, data
 from experiments.run.few_steps import tell_few_steps
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import check_writable, finite_or_none, write_json
+from jmpose_jax.files import finite_or_none, write_json
 from jmpose_jax.inference.estimate import Variables, run_model
 from jmpose_jax.losses.flow import average_cells, endpoint_error, known_flow
 from jmpose_jax.models.registry import create_model
 from jmpose_jax.ops.optical_flow import dis_flow, flow_pair_indices
-from jmpose_jax.progress import say
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.train.reading import step_of
 from jmpose_jax.train.trained import find_checkpoint, load_variables
@@ -114,7 +112,7 @@ def evaluate_run(config: Any, folder: pathlib.Path) -> dict[str, float | None]:
 def leave(config: Any, found: Any, table: ClipTable, folder: pathlib.Path) -> dict[str, float | None]:
     """Leave `evaluation.json` in a run's folder, from the sums of all clips; the measure's columns."""
     columns = finite_or_none(means(found))
-    write_json(folder / "evaluation.json", {"split": config.dataset.eval_split, MEASURE.field: {"network": columns}})
+    write_json(folder / FILE, {"split": config.dataset.eval_split, MEASURE.field: {"network": columns}})
     return columns
 
 
@@ -141,11 +139,8 @@ def evaluate(
     Raises:
       InputError: data set or checkpoint are at fault, or several processes are there.
     """
-    if jax.process_count() > 1:
-        raise InputError("endpoint errors are computed by one process; add --distributed=off and start one")
     dataset, checkpoint = config["dataset"], checkpoint or workdir
-    check_writable(workdir, "--workdir")
-    check_place(workdir, ["evaluation.json", PAGE], if_exists, [])
+    check_leaving(workdir, if_exists, "endpoint errors are computed")
     _check_exact(config)
     scored = find_checkpoint(checkpoint)
     saved, variables = load_variables(scored)
@@ -187,13 +182,9 @@ def evaluate(
     }
     if absent := {part: NO_PIXEL for part, count in pixels.items() if not count}:
         result["absent"] = absent
-    with staging(workdir) as stage:
-        write_json(stage / "evaluation.json", result)
-        caption = f"endpoint error in pixels of the crops, on split {result['split']}"
-        rows, notes = result["endpoint_error"], [f"{part}: {why}" for part, why in result.get("absent", {}).items()]
-        write_page(stage / PAGE, caption, rows, list(pixels), 3, notes, result)
-        for kept in publish(stage, workdir, ["evaluation.json", PAGE], if_exists):
-            say(f"the earlier evaluation is kept as {kept}")
+    caption = f"endpoint error in pixels of the crops, on split {result['split']}"
+    notes = [f"{part}: {why}" for part, why in result.get("absent", {}).items()]
+    leave_files(workdir, if_exists, result, caption, result["endpoint_error"], list(pixels), MEASURE.digits, notes)
     if not quiet:
         tell_few_steps(scored, results="flow")
     return result

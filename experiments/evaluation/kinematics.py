@@ -10,27 +10,28 @@ import numpy as np
 
 from data_pipeline.sequences.loader import Split
 from data_pipeline.sequences.records import METRES, ROTATIONS
-from experiments.command.earlier_results import check_place, publish, staging
 from experiments.command.reported import reported
 from experiments.configuration.trained import check_trained
+from experiments.evaluation.body import BodyJoints
 from experiments.evaluation.estimates import run_split
+from experiments.evaluation.leaving import FILE, check_leaving, leave_files
 from experiments.evaluation.measure import Measure
-from experiments.evaluation.page import PAGE, write_page
 from experiments.run import sequences
 from experiments.run.few_steps import tell_few_steps
 from jmpose_jax.errors import InputError
-from jmpose_jax.files import check_writable, finite_or_none, write_json
+from jmpose_jax.files import finite_or_none, write_json
 from jmpose_jax.inference.estimate import Variables, run_model
 from jmpose_jax.metrics.pose_sequences import COLUMNS, Scores, score_sequences
-from jmpose_jax.progress import say
 from jmpose_jax.records import SequenceBatch
+from jmpose_jax.refinement.filters import METHODS, USUAL_FPS
+from jmpose_jax.refinement.gaps import filled, known_joints
 from jmpose_jax.train.reading import step_of
 from jmpose_jax.train.trained import find_checkpoint, load_model
 
 # Two seeds of a small HANet on CMU's motions differed by 2.1 mm; the unit is that of the data.
 MEASURE = Measure("MPJPE", "mm or px", "mpjpe", "MPJPE", COLUMNS[1:], 2, -1, 2.0, 0.05, 1.0)
-OPTIONS: tuple[str, ...] = ()  # flags of `jmpose evaluate` beside the common ones
-FILE, INPUT = "evaluation.json", "input"
+OPTIONS = ("body_model",)  # flags of `jmpose evaluate` beside the common ones
+INPUT = "input"
 MILLIMETRES = 1000.0
 LENGTHS = COLUMNS[:3]  # in the unit of the poses
 OF_ROTATIONS = ("MPJPE", "Accel")  # distances of six numbers; they have no similarity, and no person's box
@@ -70,12 +71,13 @@ def scorer(config: Mapping[str, Any]) -> Callable[[Any], dict[str, float]]:
     return total
 
 
-def score(split: Split, refined: list[np.ndarray]) -> Scores:
+def score(split: Split, refined: list[np.ndarray], body: BodyJoints | None = None) -> Scores:
     """The figures of refined sequences, as `Split.way_back` or a filter gives them.
 
     Args:
       split: holds the truth.
       refined: one float [T', K, D] a sequence, of its first T' frames; T' beyond its end is padding that counts.
+      body: of rotations, makes joints of them, which are then scored in metres, relative to the root.
     """
     truth, scales = [], []
     for sequence, poses in zip(split.data.sequences, refined):
@@ -84,33 +86,51 @@ def score(split: Split, refined: list[np.ndarray]) -> Scores:
         truth.append(np.pad(sequence.target[:frames], [(0, missing), (0, 0), (0, 0)]))
         scale = sequence.scale
         scales.append(None if scale is None else np.pad(scale[:frames], (0, missing)))
+    if body is not None:
+        return score_sequences(body(refined), body(truth), None, body.roots)
     return score_sequences(refined, truth, scales, split.data.roots)
 
 
 def inputs(split: Split, refined: list[np.ndarray]) -> list[np.ndarray]:
     """The estimates that were refined, in the frames of the refined sequences; padding is 0, as the truth's."""
-    found = []
+    return [_as_long(split.poses(place), len(poses)) for place, poses in enumerate(refined)]
+
+
+def filtered(split: Split, refined: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """The same estimates by each filter of `jmpose refine`, as strong as it is by default at 30 frames a second.
+
+    Gaps stand on straight lines first, as for a network.
+    """
+    found: dict[str, list[np.ndarray]] = {name: [] for name in METHODS}
     for place, poses in enumerate(refined):
-        given = split.poses(place)[: len(poses)]
-        found.append(np.pad(given, [(0, len(poses) - len(given)), (0, 0), (0, 0)]))
+        given = split.poses(place)
+        whole = filled(given, known_joints(given)).astype(np.float64)
+        for name, made in METHODS.items():
+            smooth = made()(whole, np.ones(whole.shape[:2], bool), USUAL_FPS)
+            found[name].append(_as_long(smooth, len(poses)))
     return found
 
 
-def columns(scores: Scores, split: Split) -> dict[str, float]:
+def _as_long(poses: np.ndarray, frames: int) -> np.ndarray:
+    """The first frames, or 0 behind the last one."""
+    return np.pad(poses[:frames], [(0, max(frames - len(poses), 0)), (0, 0), (0, 0)])
+
+
+def columns(scores: Scores, split: Split, body: BodyJoints | None = None) -> dict[str, float]:
     """The columns for people: lengths of poses in metres are in millimetres; NaN of what rotations do not have."""
-    return {name: value * _factor(name, split) for name, value in scores.mean.items()}
+    return {name: value * _factor(name, split, body) for name, value in scores.mean.items()}
 
 
-def _factor(column: str, split: Split) -> float:
+def _factor(column: str, split: Split, body: BodyJoints | None) -> float:
     """What a figure is multiplied by; NaN where rotations as six numbers have no such figure."""
-    if split.data.unit == ROTATIONS:
+    if split.data.unit == ROTATIONS and body is None:
         return 1.0 if column in OF_ROTATIONS else float("nan")
-    return MILLIMETRES if split.data.unit == METRES and column in LENGTHS else 1.0
+    return MILLIMETRES if unit(split, body) == "mm" and column in LENGTHS else 1.0
 
 
-def unit(split: Split) -> str:
+def unit(split: Split, body: BodyJoints | None = None) -> str:
     """Of the columns that are lengths."""
-    return "mm" if split.data.unit == METRES else split.data.unit
+    return "mm" if split.data.unit == METRES or body is not None else split.data.unit
 
 
 def evaluate_run(config: Any, folder: pathlib.Path) -> dict[str, float | None]:
@@ -129,6 +149,7 @@ def evaluate(
     config: Mapping[str, Any],
     workdir: pathlib.Path,
     checkpoint: str | pathlib.Path | None = None,
+    body_model: str | pathlib.Path | None = None,
     if_exists: str = "number",
     quiet: bool = True,
 ) -> dict[str, Any]:
@@ -138,22 +159,21 @@ def evaluate(
       config: of the model; says which data, split and windows.
       workdir: gets `evaluation.json` and `evaluation.html`.
       checkpoint: workdir, `checkpoints/` or one step, trained or converted; the workdir's own by default.
+      body_model: of rotations, the user's file of the body, with which errors are those of joints in millimetres.
       if_exists: what becomes of an earlier evaluation, see `earlier_results.publish`.
       quiet: no report of the progress.
 
     Returns:
-      The content of `evaluation.json`: under "mpjpe" the columns of "input" and of the network, under "joints" those of
-      each joint; None where nothing is known.
+      The content of `evaluation.json`: under "mpjpe" the columns of "input", of the filters by their names and of the
+      network, under "joints" those of each joint; None where nothing is known.
 
     Raises:
       InputError: data or checkpoint are at fault, or several processes are there.
     """
-    if jax.process_count() > 1:
-        raise InputError("pose sequences are scored by one process; add --distributed=off and start one")
     checkpoint = checkpoint or workdir
-    check_writable(workdir, "--workdir")
-    check_place(workdir, [FILE, PAGE], if_exists, [])
+    check_leaving(workdir, if_exists, "pose sequences are scored")
     check(config)
+    body = _body(config, body_model)
     scored = find_checkpoint(checkpoint, config["eval"]["checkpoint"] == "best")
     saved, model, variables = load_model(scored, ema=config["eval"]["ema"])
     check_trained(config, saved, checkpoint)
@@ -163,34 +183,45 @@ def evaluate(
     batches = reported(loader, "evaluate", enabled=not quiet)
     found = run_split(lambda batch: run(variables, batch), batches, len(split))
     result = {"split": config["dataset"]["eval_split"], "checkpoint": str(scored), "step": step_of(scored)}
-    result |= _result(config, split, found, f"checkpoint {checkpoint}")
-    with staging(workdir) as stage:
-        write_json(stage / FILE, result)
-        caption = f"errors in {result['unit']}, accelerations a frame², PCK in percent, on split {result['split']}"
-        write_page(stage / PAGE, caption, result[MEASURE.field], list(COLUMNS), MEASURE.digits, notes(result), result)
-        for kept in publish(stage, workdir, [FILE, PAGE], if_exists):
-            say(f"the earlier evaluation is kept as {kept}")
+    if body_model is not None:
+        result["body_model"] = str(body_model)
+    result |= _result(config, split, found, f"checkpoint {checkpoint}", body)
+    caption = f"errors in {result['unit']}, accelerations a frame², PCK in percent, on split {result['split']}"
+    rows = result[MEASURE.field]
+    leave_files(workdir, if_exists, result, caption, rows, list(COLUMNS), MEASURE.digits, notes(result))
     if not quiet:
         tell_few_steps(scored)
     return result
 
 
-def _result(config: Mapping[str, Any], split: Split, found: np.ndarray, source: str) -> dict[str, Any]:
+def _body(config: Mapping[str, Any], path: str | pathlib.Path | None) -> BodyJoints | None:
+    if path is None:
+        return None
+    if config["dataset"]["representation"] != "rotations":
+        raise InputError(f"--body_model={path} is for rotations, and these data are joints; leave it out")
+    return BodyJoints(path, config["dataset"]["joints"])
+
+
+def _result(
+    config: Mapping[str, Any], split: Split, found: np.ndarray, source: str, body: BodyJoints | None = None
+) -> dict[str, Any]:
     if not np.isfinite(found).all():
         raise InputError(f"{source} gives poses that are not finite; its weights are damaged, use another one")
     refined = split.way_back(found)
-    rows = {INPUT: score(split, inputs(split, refined)), config["model"]["name"]: score(split, refined)}
+    rows = {INPUT: score(split, inputs(split, refined), body)}
+    rows |= {name: score(split, poses, body) for name, poses in filtered(split, refined).items()}
+    rows[config["model"]["name"]] = score(split, refined, body)
     return {
-        "unit": unit(split),
+        "unit": unit(split, body),
         "sequences": len(split.data.sequences),
         "frames": rows[INPUT].frames,
         "scored_frames": rows[config["model"]["name"]].frames,
         "unscored_tail": int(sum(max(len(s) - len(r), 0) for s, r in zip(split.data.sequences, refined))),
         "skipped": {what: count for what, count in split.data.skipped.items() if count},
-        MEASURE.field: {name: finite_or_none(columns(scores, split)) for name, scores in rows.items()},
+        MEASURE.field: {name: finite_or_none(columns(scores, split, body)) for name, scores in rows.items()},
         "joints": {
             name: {
-                column: finite_or_none(dict(zip(split.data.joints, (values * _factor(column, split)).tolist())))
+                column: finite_or_none(dict(zip(split.data.joints, (values * _factor(column, split, body)).tolist())))
                 for column, values in scores.joints.items()
             }
             for name, scores in rows.items()
@@ -200,19 +231,24 @@ def _result(config: Mapping[str, Any], split: Split, found: np.ndarray, source: 
 
 def notes(result: Mapping[str, Any]) -> list[str]:
     """What must be known of the figures."""
-    found = [f"{result['sequences']} sequences, {result['scored_frames']} frames with a known joint"]
+    found = [
+        f"{result['sequences']} sequences, {result['scored_frames']} frames with a known joint",
+        f"{', '.join(METHODS)}: the filters of `jmpose refine`, as they are at {USUAL_FPS:g} frames a second",
+    ]
+    if "body_model" in result:
+        found.append("joints are those of the body model in its mean shape, relative to the root")
     if result["unscored_tail"]:
         found.append(f"{result['unscored_tail']} frames behind the last whole step are not scored (dataset.tail=drop)")
     if result["frames"] != result["scored_frames"]:
         found.append(
             f"the input's figures are of the {result['frames']} frames in which the estimator gave a joint; "
-            "the network fills gaps"
+            "filters and network fill gaps"
         )
     return [*found, *(f"left out: {count} {what}" for what, count in result["skipped"].items())]
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """The figures as a table of input and network."""
+    """The figures as a table of input, filters and network."""
     lines = [f"unit {result['unit']}".ljust(12) + "".join(column.rjust(10) for column in COLUMNS)]
     for name, values in result[MEASURE.field].items():
         shown = ("–" if values[column] is None else f"{values[column]:.{MEASURE.digits}f}" for column in COLUMNS)

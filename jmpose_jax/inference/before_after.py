@@ -13,12 +13,13 @@ from jmpose_jax.inference.video.reader import VideoWriter
 from jmpose_jax.records import Predictions
 from jmpose_jax.skeletons import Skeleton
 
-GREY = (205, 205, 205)
+GREY, DARK = (205, 205, 205), (40, 40, 40)
+WIDTHS = ((3, DARK), (1, GREY))  # of lines, from below: the dark edge is seen on pale walls
 SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
 def draw_before(image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, skeleton: Skeleton) -> None:
-    """Draw one person's pose in thin grey lines and rings, in place.
+    """Draw one person's pose in thin grey lines and rings with dark edges, in place.
 
     Args:
       image: uint8 RGB [H, W, 3].
@@ -27,11 +28,12 @@ def draw_before(image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, sk
     """
     seen = scores > 0
     points = np.round(np.clip(keypoints, -20_000, 20_000) * (1 << SHIFT)).astype(int).tolist()
-    for a, b in skeleton.limbs:
-        if seen[a] and seen[b]:
-            cv2.line(image, points[a], points[b], GREY, 1, cv2.LINE_AA, SHIFT)
-    for k in np.flatnonzero(seen).tolist():
-        cv2.circle(image, points[k], 3 << SHIFT, GREY, 1, cv2.LINE_AA, SHIFT)
+    for width, colour in WIDTHS:
+        for a, b in skeleton.limbs:
+            if seen[a] and seen[b]:
+                cv2.line(image, points[a], points[b], colour, width, cv2.LINE_AA, SHIFT)
+        for k in np.flatnonzero(seen).tolist():
+            cv2.circle(image, points[k], 3 << SHIFT, colour, width, cv2.LINE_AA, SHIFT)
 
 
 def write_comparison(

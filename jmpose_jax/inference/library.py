@@ -10,6 +10,7 @@ import numpy as np
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.inference.detectors import Detections, Detector, make_detector
+from jmpose_jax.inference.frame_poses import FramePoses
 from jmpose_jax.inference.movenet import (
     DETECTOR,
     ESTIMATORS,
@@ -20,7 +21,7 @@ from jmpose_jax.inference.movenet import (
     pose_predictor,
     weights,
 )
-from jmpose_jax.inference.pipeline import FramePoses, estimate_poses
+from jmpose_jax.inference.pipeline import estimate_poses
 from jmpose_jax.inference.predictor import Predictor, from_checkpoint
 from jmpose_jax.inference.sources.source import Source, open_sources
 from jmpose_jax.inference.tracking.tracker import Tracker, TrackingOptions

@@ -21,8 +21,10 @@ import numpy as np
 from jmpose_jax import files
 from jmpose_jax.boxes.images import frame_images
 from jmpose_jax.errors import InputError
+from jmpose_jax.inference.between import Between
 from jmpose_jax.inference.detectors import BoxTable, Detections, Detector
 from jmpose_jax.inference.distinct import distinct_poses
+from jmpose_jax.inference.frame_poses import FramePoses
 from jmpose_jax.inference.outputs.collector import Collector
 from jmpose_jax.inference.outputs.finite import check_finite
 from jmpose_jax.inference.outputs.formats import write_files
@@ -51,37 +53,6 @@ HELD_BYTES = 128 << 20  # of frames that wait to be drawn, or two frames
 
 
 @dataclasses.dataclass(frozen=True)
-class FramePoses:
-    """The N persons of one frame, with the K joints of the predictor's skeleton.
-
-    Attributes:
-      index: number of the frame, from 0.
-      image: uint8 RGB [H, W, 3].
-      boxes: float32 [N, 4]; box_scores: float32 [N].
-      keypoints: float32 [N, K, 2], image pixels; scores: float32 [N, K].
-      track_ids: int64 [N]; track_scores: float [N] in 0..1, how sure it is that the person is the track's.
-    """
-
-    index: int
-    image: np.ndarray
-    boxes: np.ndarray
-    keypoints: np.ndarray
-    scores: np.ndarray
-    track_ids: np.ndarray
-    box_scores: np.ndarray
-    track_scores: np.ndarray
-
-    def select(self, rows: np.ndarray, track_ids: np.ndarray) -> "FramePoses":
-        """The persons of bool or int `rows`, with the identities int64 [M]."""
-        names = ("boxes", "keypoints", "scores", "box_scores", "track_scores")
-        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in names}, track_ids=track_ids)
-
-    def nobody(self) -> "FramePoses":
-        """The frame without its persons."""
-        return self.select(np.zeros(len(self.boxes), bool), np.zeros(0, np.int64))
-
-
-@dataclasses.dataclass(frozen=True)
 class Summary:
     """What `predict_video` did.
 
@@ -96,6 +67,7 @@ class Summary:
       jumps: (frame, pictures) where time stamps leave out whole pictures before a frame, and nothing tells why.
       complete: whether all that was asked for was done, and not stopped.
       numbers: of the frames in the results, as their source counts them.
+      estimated: how many of them a network saw.
     """
 
     frames: int
@@ -110,6 +82,7 @@ class Summary:
     surplus: int = 0
     complete: bool = True
     numbers: tuple[int, ...] = ()
+    estimated: int = 0
 
 
 @dataclasses.dataclass
@@ -130,6 +103,8 @@ def estimate_poses(
     name: str = "of the frames given",
     related: bool = True,
     detect_every: int = 1,
+    estimate_every: int = 1,
+    lost: Callable[[int], bool] = lambda index: False,
 ) -> Iterator[FramePoses]:
     """The poses of every frame of a stream, in order.
 
@@ -144,6 +119,9 @@ def estimate_poses(
       related: whether the frames follow each other in time; else each is estimated by itself, and identities are its
         own.
       detect_every: people are looked for on every n-th frame, and are on straight lines between; see `sparse`.
+      estimate_every: of frames that follow each other, the detector and the model see every n-th and the last; in the
+        frames between, poses are on straight lines; see `between`.
+      lost: whether a frame, by its place, has no picture, so that another one is estimated for it.
 
     Raises:
       InputError: a pose that is not finite.
@@ -154,8 +132,10 @@ def estimate_poses(
         alone = detected(_alone(frames, predictor.delta), detector, 1, stop)
         return _tracked_poses(alone, predictor, stop, tracking, None, name)
     tracker = Tracker(tracking, predictor.skeleton)
-    seen = detected(windows(frames, predictor.delta), detector, detect_every, stop)
-    return lasting_people(_tracked_poses(seen, predictor, stop, tracking, tracker, name), tracker)
+    between, all_windows = Between(estimate_every, lost, stop), windows(frames, predictor.delta)
+    seen = detected(between.chosen(all_windows), detector, detect_every, stop)
+    poses = _tracked_poses(seen, predictor, stop, tracking, tracker, name, lambda: between.full)
+    return between.filled(lasting_people(poses, tracker))
 
 
 def _alone(frames: Iterable[np.ndarray], delta: int) -> Iterator[Window]:
@@ -171,13 +151,16 @@ def _tracked_poses(
     tracking: TrackingOptions,
     tracker: Tracker | None,
     name: str,
+    full: Callable[[], bool] = lambda: False,
 ) -> Iterator[FramePoses]:
     """As `estimate_poses`, with all tracks, short ones too; without a tracker, each frame has its own."""
     waiting: list[_Waiting] = []
+    before = None  # the frame before
     weak_boxes = WeakBoxes(tracking)
     sigmas = joint_sigmas(predictor.skeleton)
 
     def run() -> Iterator[FramePoses]:
+        nonlocal before
         crops = [crop for frame in waiting for crop in frame.crops]
         transforms = [transform for frame in waiting for transform in frame.transforms]
         box_scores = [float(score) for frame in waiting for score in frame.found.scores]
@@ -198,11 +181,12 @@ def _tracked_poses(
                 doubles = np.ones(len(boxes), bool)
                 doubles[distinct_poses(*found, sigmas)] = False
                 mine = tracker or Tracker(tracking, predictor.skeleton)
-                ids, sure = mine.update(*found, doubles)
+                ids, sure = mine.update(*found, doubles, 1 if before is None else frame.index - before)
                 rows = (ids >= 0) & ~doubles
                 poses = dataclasses.replace(poses, track_scores=sure).select(rows, ids[rows])
             elif tracker:
                 tracker.accept(ids)
+            before = frame.index
             yield poses
         waiting.clear()
 
@@ -213,7 +197,8 @@ def _tracked_poses(
         cut = [predictor.crop(window.frames, box) for box in found.boxes]
         crops, transforms = [c for c, _ in cut], [t for _, t in cut]
         waiting.append(_Waiting(window.index, window.key_frame, found, crops, transforms))
-        if sum(len(w.found) for w in waiting) >= predictor.batch_size or len(waiting) >= MAX_WAITING_FRAMES:
+        many = sum(len(w.found) for w in waiting) >= predictor.batch_size
+        if many or len(waiting) >= MAX_WAITING_FRAMES or full():
             if stop():
                 return
             yield from run()
@@ -237,6 +222,7 @@ def predict_video(
     box_source: str | None = None,
     tracking: TrackingOptions | None = None,
     detect_every: int = 1,
+    estimate_every: int = 1,
     refine: Callable[[Predictions, float], Predictions] | None = None,
     report: Callable[[FramePoses], None] = lambda poses: None,
     stop: Callable[[], bool] = lambda: False,
@@ -263,7 +249,7 @@ def predict_video(
       formats: of `outputs.formats.FORMATS`, further files.
       page: whether to write `report.html`.
       box_source: where the boxes come from, kept in `poses.json`.
-      tracking, detect_every: as for `estimate_poses`.
+      tracking, detect_every, estimate_every: as for `estimate_poses`.
       refine: makes other poses of those of the whole video, given the frames a second. The overlay is then drawn from
         a second reading of the source, which cameras and streams do not allow.
       report: called after each frame, which may yet have to be drawn.
@@ -287,7 +273,7 @@ def predict_video(
             contextlib.closing(ahead(itertools.islice(reader.frames(), max_frames), min(room, READ_AHEAD))) as read,
         ):
             frames = seen.pictures(read)
-            following = reader.related, detect_every
+            following = reader.related, detect_every, estimate_every, seen.lost.__contains__
             for poses in estimate_poses(frames, predictor, seen.boxes, stop, tracking, name, *following):
                 frame, lost = seen.waiting.pop(poses.index), poses.index in seen.lost
                 if lost:  # between two frames that are looked at, people go on
@@ -310,7 +296,9 @@ def predict_video(
                 with _writing(reader, stage, place) as writer:
                     draw_again(reader, predictions, drawing, writer)
         lost = tuple(numbers[index] for index in sorted(seen.lost) if index < count)
-        write_files(predictions, stage, formats, box_source=box_source, lost_frames=lost)
+        estimated = [number for number, looked_at in zip(numbers, found.estimated) if looked_at]
+        told = {"lost_frames": lost, "estimated_frames": estimated if estimate_every > 1 else None}
+        write_files(predictions, stage, formats, box_source=box_source, **told)
         if page and not reader.pictures:
             write_page(
                 predictions,
@@ -332,6 +320,7 @@ def predict_video(
         surplus=reader.surplus,
         complete=seen.ended and count == len(seen.numbers),
         numbers=tuple(numbers),
+        estimated=len(estimated),
     )
 
 

@@ -40,7 +40,9 @@ def with_tracks(predictions: Predictions, tracks: tuple[Track, ...]) -> Predicti
       tracks: those of `tracks_of`, refined.
     """
     keypoints, scores = predictions.keypoints.copy(), predictions.scores.copy()
-    single = ("image_id", "keypoints", "scores", "boxes", "track_id", "box_scores", "track_score")
+    if predictions.interpolated is None:
+        predictions = dataclasses.replace(predictions, interpolated=np.zeros(len(predictions.track_id), bool))
+    single = ("image_id", "keypoints", "scores", "boxes", "track_id", "box_scores", "track_score", "interpolated")
     added: dict[str, list] = {name: [] for name in single}
     places: list[int] = []
     for track in tracks:
@@ -61,6 +63,7 @@ def with_tracks(predictions: Predictions, tracks: tuple[Track, ...]) -> Predicti
                 "scores": sure,
                 "boxes": (1 - share) * predictions.boxes[earlier] + share * predictions.boxes[later],
                 "track_id": predictions.track_id[earlier],
+                "interpolated": True,
             }
             for name in ("box_scores", "track_score"):
                 column = getattr(predictions, name)

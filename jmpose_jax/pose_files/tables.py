@@ -26,6 +26,7 @@ TIDY = {
     "score": ("score", "likelihood", "confidence"),
 }
 SLEAP = {"frame": ("frame_idx",), "track": ("track",)}
+MARK = "interpolated"  # column that is 1 in rows that no estimator gave, where a table has it
 SAME_TIME = 1e-3  # seconds that rows of one frame may differ by
 UNEVEN = 0.5  # of a period, by which one may differ from their median before it is said
 Rows = list[list[str]]
@@ -103,6 +104,7 @@ def write_tidy(file: PoseFile, tracks: Sequence[Track], path: str | os.PathLike)
     places = header_places(rows[0], TIDY)
     axes = [places[axis] for axis in ("x", "y", "z") if axis in places]
     changed, added = [list(row) for row in rows], []
+    mark = rows[0].index(MARK) if MARK in rows[0] else None
     times = _times(file.path, rows, places)
     for track in tracks:
         own = rows[max(pose_lines[track.entries.max()])]  # any of its rows, for what all of them say
@@ -120,6 +122,8 @@ def write_tidy(file: PoseFile, tracks: Sequence[Track], path: str | os.PathLike)
                         row[places["time"]] = f"{np.interp(number, *times):.6f}"
                     if "track" in places:
                         row[places["track"]] = own[places["track"]]
+                    if mark is not None:
+                        row[mark] = "1"
                     added.append((number, row))
                 else:
                     row = changed[line]

@@ -38,6 +38,7 @@ class NetworkRefiner:
       window: W, frames.
       step: frames from the start of a window to that of the next.
       coordinates: what it was trained in.
+      interval: frames from one that HANet or DeciWatch looks at to the next; 1 of SmoothNet, which sees all.
     """
 
     name: str
@@ -45,6 +46,7 @@ class NetworkRefiner:
     window: int
     step: int
     coordinates: Coordinates = Coordinates("person")
+    interval: int = 1
     needs_fps = False
 
     def __call__(self, poses: np.ndarray, valid: np.ndarray, fps: float | None = None) -> np.ndarray:
@@ -98,6 +100,12 @@ def from_checkpoint(path: str | os.PathLike, joints: int, dimensions: int) -> Ne
             f"dimensions ({joints * dimensions}); train one for them, or give --method"
         )
     dataset = config.get("dataset") if isinstance(config.get("dataset"), Mapping) else {}
+    trained = dataset.get("joints", joints), dataset.get("dimensions", dimensions)
+    if trained != (joints, dimensions):  # SmoothNet would run: each coordinate alone, of another scale and other roots
+        raise InputError(
+            f"{path}: its {name} was trained for {trained[0]} joints in {trained[1]} dimensions, these poses have "
+            f"{joints} in {dimensions}; train one for them, or give --method"
+        )
     interval = getattr(model, "interval", 1)
     window = getattr(model, "window", None) or dataset.get("window") or 2 * interval + 1
     if not isinstance(window, int) or window < 1 or (window - 1) % interval and name != "smoothnet":
@@ -117,4 +125,4 @@ def from_checkpoint(path: str | os.PathLike, joints: int, dimensions: int) -> Ne
     step = dataset.get("step") or (max(window // 2, 1) if name == "smoothnet" else interval)
     if not 1 <= step <= window:
         raise InputError(f"{path}: dataset.step={step} is not between 1 and the window's {window} frames")
-    return NetworkRefiner(name, compiled(model, variables), window, step, coordinates)
+    return NetworkRefiner(name, compiled(model, variables), window, step, coordinates, interval)

@@ -8,6 +8,7 @@ import numpy as np
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.refinement.gaps import fill_gaps
+from jmpose_jax.refinement.outliers import outliers
 
 RATES = (1e-6, 1e6)  # frames a second that there are
 LONGEST_GAP = 1000  # frames; a straight line over more is no motion, and each of them takes memory
@@ -43,11 +44,14 @@ class Options:
       max_gap: longest gap, in frames, that is filled; at most `LONGEST_GAP`.
       max_move: farthest that a joint which the input has may be moved, in the input's unit; None sets no bound.
       min_score: joints of a smaller score are taken for missing; 0 takes all that are there.
+      reject: joints that jump away by more than so many standard deviations are taken for missing, see `outliers`; None
+        rejects none.
     """
 
     max_gap: int = 5
     max_move: float | None = None
     min_score: float = 0.0
+    reject: float | None = None
 
     def __post_init__(self):
         if not 0 <= self.max_gap <= LONGEST_GAP:
@@ -56,24 +60,28 @@ class Options:
             raise InputError(f"max_move={self.max_move}: must be a distance from 0; leave it out for no bound")
         if not math.isfinite(self.min_score):
             raise InputError(f"min_score={self.min_score}: must be a score, mostly from 0 to 1")
+        if self.reject is not None and not (math.isfinite(self.reject) and self.reject >= 1):
+            raise InputError(f"reject={self.reject}: must be at least 1 standard deviation; 3 is usual")
 
 
 DEFAULTS = Options()
 
 
 @dataclasses.dataclass(frozen=True)
-class Refined:
+class RefinedSequence:
     """A refined sequence of T consecutive frames.
 
     Attributes:
       poses: float64 [T, K, D]; NaN where a joint is still missing.
       filled: bool [T, K], where a gap was filled.
       held: bool [T, K], where `max_move` held a joint back.
+      rejected: bool [T, K], outliers; they are filled, or missing.
     """
 
     poses: np.ndarray
     filled: np.ndarray
     held: np.ndarray
+    rejected: np.ndarray
 
 
 def check_fps(refiner: Refiner, fps: float | None) -> float:
@@ -93,7 +101,7 @@ def check_fps(refiner: Refiner, fps: float | None) -> float:
 
 def refine_sequence(
     poses: np.ndarray, valid: np.ndarray, fps: float | None, refiner: Refiner, options: Options = DEFAULTS
-) -> Refined:
+) -> RefinedSequence:
     """Refine one person's consecutive frames.
 
     Args:
@@ -113,6 +121,8 @@ def refine_sequence(
         )
     fps = check_fps(refiner, fps)
     valid = valid & np.isfinite(poses).all(axis=-1)
+    rejected = np.zeros_like(valid) if options.reject is None else outliers(poses, valid, options.reject)
+    valid = valid & ~rejected
     whole, filled = fill_gaps(poses, valid, options.max_gap)
     known = valid | filled
     held = np.zeros_like(valid)
@@ -121,7 +131,7 @@ def refine_sequence(
         if not np.isfinite(found[known]).all():
             raise InputError("the method gave numbers that are not finite; its checkpoint or its options are at fault")
         whole, held = _hold(whole, found, valid, options.max_move)
-    return Refined(whole, filled, held)
+    return RefinedSequence(whole, filled, held, rejected)
 
 
 def _hold(

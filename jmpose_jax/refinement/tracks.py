@@ -21,6 +21,7 @@ class TrackReport:
       added_frames: frames in which the person was not, and now is.
       missing_joints: joints of the person's frames that are still missing.
       held_joints: joints that `max_move` held back.
+      rejected_joints: outliers, filled or left where they were.
       jitter_before, jitter_after: mean acceleration of the joints that the file has, per frame²; NaN where no joint has
         three frames in a row.
       accelerations: how many make that mean.
@@ -34,6 +35,7 @@ class TrackReport:
     added_frames: int
     missing_joints: int
     held_joints: int
+    rejected_joints: int
     jitter_before: float
     jitter_after: float
     accelerations: int
@@ -49,16 +51,16 @@ def refine_track(
 
     Where the person is away for longer than `options.max_gap` frames, the track is refined in parts that know nothing
     of each other. A joint that was filled gets the lesser of the scores that it lies between; one that was left out for
-    its score and not filled is where it was.
+    its score, or as an outlier, and not filled is where it was.
 
     Args:
       track: of a file; frames of one part are filled between, so that the refined one may have more of them.
       fps, refiner, options: as for `refine_sequence`.
     """
     if not len(track.frames):
-        return track, _report(track, track, [], [], 0, 0)
+        return track, _report(track, track, [], [], 0, 0, 0)
     cuts = np.flatnonzero(np.diff(track.frames) > options.max_gap + 1) + 1
-    parts, before, after, filled, held = [], [], [], 0, 0
+    parts, before, after, filled, held, rejected = [], [], [], 0, 0, 0
     for rows in np.split(np.arange(len(track.frames)), cuts):
         places = track.frames[rows] - track.frames[rows[0]]
         length = int(places[-1]) + 1
@@ -70,20 +72,22 @@ def refine_track(
         poses[scores < options.min_score] = np.nan
         valid = np.isfinite(poses).all(axis=-1)
         refined = refine_sequence(poses, valid, fps, refiner, options)
-        scores = _filled_scores(scores, valid, refined.filled)
+        weak = np.where(refined.rejected[..., None], poses, weak)
+        scores = _filled_scores(scores, valid & ~refined.rejected, refined.filled)
         kept = (entries != ADDED) | refined.filled.any(axis=1)
         frames = track.frames[rows[0]] + np.arange(length)
         points = np.where(np.isnan(refined.poses), weak, refined.poses)
         parts.append(Track(track.name, frames[kept], points[kept], scores[kept], entries[kept]))
-        before.append((accelerations(poses, valid), accelerations(refined.poses, valid)))
-        after.append(np.linalg.norm(refined.poses - poses, axis=-1)[valid])
+        before.append((accelerations(poses, valid), accelerations(points, valid)))
+        after.append(np.linalg.norm(points - poses, axis=-1)[valid])
         filled += int(refined.filled.sum())
         held += int(refined.held.sum())
+        rejected += int(refined.rejected.sum())
     joined = Track(
         track.name,
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("frames", "poses", "scores", "entries")),
     )
-    return joined, _report(track, joined, before, after, filled, held)
+    return joined, _report(track, joined, before, after, filled, held, rejected)
 
 
 def refine_tracks(
@@ -97,8 +101,9 @@ def refine_tracks(
 def total(reports: Iterable[TrackReport]) -> TrackReport:
     """The reports of several tracks as one: counts add up, means are of all joints."""
     reports = list(reports)
-    summed = ("frames", "filled_joints", "added_frames", "missing_joints", "held_joints", "accelerations")
-    counts = {name: sum(getattr(report, name) for report in reports) for name in (*summed, "moved_joints")}
+    summed = ("frames", "filled_joints", "added_frames", "missing_joints", "held_joints", "rejected_joints")
+    weights = ("accelerations", "moved_joints")
+    counts = {name: sum(getattr(report, name) for report in reports) for name in (*summed, *weights)}
 
     def mean(value: str, weight: str) -> float:
         some = [report for report in reports if getattr(report, weight)]
@@ -133,6 +138,7 @@ def _report(
     moves: list[np.ndarray],
     filled: int,
     held: int,
+    rejected: int,
 ) -> TrackReport:
     before, after = (np.concatenate([pair[side].ravel() for pair in jitters] or [np.zeros(0)]) for side in (0, 1))
     known = np.isfinite(before)
@@ -148,6 +154,7 @@ def _report(
         added_frames=int((refined.entries == ADDED).sum()),
         missing_joints=int((~refined.valid).sum()),
         held_joints=held,
+        rejected_joints=rejected,
         jitter_before=mean(before[known]),
         jitter_after=mean(after[known]),
         accelerations=int(known.sum()),

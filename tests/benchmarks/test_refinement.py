@@ -8,12 +8,13 @@ import pytest
 from benchmarks import refinement
 from data_pipeline.sequences import motions
 from experiments.run import sequences
+from jmpose_jax.errors import InputError
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     monkeypatch.setattr(motions, "MADE", {"train": 3, "val": 2, "test": 2})
-    monkeypatch.setattr(motions, "MADE_FRAMES", 24)
+    monkeypatch.setattr(motions, "MADE_FRAMES", 90)
     sequences._read.cache_clear()
     yield
     sequences._read.cache_clear()
@@ -21,13 +22,10 @@ def few(monkeypatch):
 
 def test_filters_leave_lines_alone():
     line = np.arange(24.0)[:, None, None] * np.array([[[1.0, -2.0, 0.5]]])
-    for strengths in refinement.filters().values():
-        for _, function in strengths[:3]:
-            found = function(line)
-            assert found.shape == line.shape
-            np.testing.assert_allclose(found[11:13], line[11:13], atol=0.2)
-    short = line[:2]
-    assert refinement.filters()["Savitzky-Golay"][-1][1](short).shape == short.shape
+    known = np.ones((24, 1), bool)
+    for name in ("Gaussian", "Savitzky-Golay"):
+        for _, function in refinement.filters()[name]:
+            np.testing.assert_allclose(function(line, known, 30.0), line, atol=1e-9)  # its ends too
 
 
 def test_rows_of_filters_and_their_table(tmp_path):
@@ -35,7 +33,14 @@ def test_rows_of_filters_and_their_table(tmp_path):
     rows = result["rows"]
     assert rows["Gaussian"]["mean"]["Accel"] < rows["input"]["mean"]["Accel"] / 2
     assert rows["Gaussian"]["mean"]["MPJPE"] < rows["input"]["mean"]["MPJPE"]
-    assert json.dumps(result) and refinement.table(result).count("\n") == 4
+    assert rows["One-Euro"]["mean"]["Accel"] < rows["input"]["mean"]["Accel"]
+    assert json.dumps(result) and refinement.table(result).count("\n") == 5
+    # The same file with networks in it keeps them, and one of another noise is refused.
+    old = result | {"rows": {"input": {}, "Gaussian": {"strength": "sigma 99"}, "HANet": {"mean": {"MPJPE": 1.0}}}}
+    new = refinement.with_filters(old, {name: result[name] for name in ("noise", "sequences", "rows")})
+    assert new["rows"] == rows | {"HANet": {"mean": {"MPJPE": 1.0}}} and list(new["rows"])[-1] == "HANet"
+    with pytest.raises(InputError, match="its noise is None"):
+        refinement.with_filters({"rows": {}}, result)
 
 
 @pytest.mark.slow

@@ -6,9 +6,9 @@ import pytest
 PARENTS = (-1, 0, 1, 1, 3)
 
 
-def body_arrays():
+def body_arrays(parents=PARENTS):
     rng = np.random.default_rng(0)
-    joints, vertices = len(PARENTS), 40
+    joints, vertices = len(parents), 40
     weights = rng.random((vertices, joints)) ** 4
     regressor = rng.random((joints, vertices))
     return {
@@ -17,7 +17,7 @@ def body_arrays():
         "posedirs": 0.01 * rng.normal(size=(vertices, 3, 9 * (joints - 1))),
         "J_regressor": regressor / regressor.sum(axis=1, keepdims=True),
         "weights": weights / weights.sum(axis=1, keepdims=True),
-        "kintree_table": np.array([[2**32 - 1, *PARENTS[1:]], range(joints)], np.uint32),
+        "kintree_table": np.array([[2**32 - 1, *parents[1:]], range(joints)], np.uint32),
         "f": rng.integers(0, vertices, (20, 3)).astype(np.uint32),
     }
 

@@ -29,6 +29,7 @@ from jmpose_jax.inference.video.reader import VideoReader, VideoWriter
 from jmpose_jax.metrics.reading import read_sequence
 from jmpose_jax.models import MoveNet
 from jmpose_jax.models.registry import create_model
+from jmpose_jax.models.sequences.smoothnet import SmoothNet
 from jmpose_jax.pose_files.reader import read_poses
 from jmpose_jax.records import ClipBatch
 from jmpose_jax.refinement.filters import Gaussian
@@ -567,6 +568,10 @@ def test_people_are_looked_for_less_often_where_that_is_asked_for(checkpoint, vi
     status, out, err = run(capsys, output=tmp_path / "out", detect_every=4, **given)
     assert status == 0 and "6 frames, 6 poses, 1 tracks" in out and looked == [0, 4, 5], err
     fresh()
+    looked.clear()
+    status, out, err = run(capsys, output=tmp_path / "sparse", estimate_every=5, refine="gaussian", **given)
+    assert "1 tracks, 2 frames estimated and 4 between, refined by" in out and looked == [0, 5], err
+    fresh()
     fault(capsys, tmp_path / "none", "--detector=whole", **given | {"detector": "whole"}, detect_every=2)
 
 
@@ -584,6 +589,26 @@ def test_poses_are_refined_in_all_files_and_the_overlay(checkpoint, video, tmp_p
     assert len(frames[1]) == 6 and any(np.abs(a.astype(int) - b).max() > 60 for a, b in zip(*frames))
     table = read_poses(tmp_path / "refined" / "poses.csv").tracks[0]
     np.testing.assert_allclose(table.frames, after.frames)
+
+
+def test_a_network_of_sequences_refines_what_lies_between(checkpoint, video, tmp_path, capsys):
+    options = {"window": 4, "hidden": 8, "residual_hidden": 4, "blocks": 1}
+    variables = jax.tree.map(
+        lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
+        jax.eval_shape(SmoothNet(**options).init, jax.random.key(0), jnp.zeros((1, 4, 30))),
+    )
+    data = {"joints": 15, "dimensions": 2, "coordinates": "person"}
+    save_variables(tmp_path / "net", variables, {"model": {"name": "smoothnet"} | options, "dataset": data})
+    given = {"video": video, "checkpoint": checkpoint, "detector": "whole", "estimate_every": 4}
+    status, out, err = run(capsys, **given, output=tmp_path / "out", refine=tmp_path / "net")
+    assert status == 0 and "3 frames estimated and 3 between, refined by smoothnet; jitter" in out, err
+    content = json.loads((tmp_path / "out/poses.json").read_text())
+    assert content["estimated_frames"] == [0, 4, 5] and len(content["annotations"]) == 6
+    assert [entry.get("interpolated", False) for entry in content["annotations"]] == [False, *[True] * 3, False, False]
+    fresh()
+    data["joints"] = 17
+    save_variables(tmp_path / "other", variables, {"model": {"name": "smoothnet"} | options, "dataset": data})
+    fault(capsys, tmp_path / "none", "--refine=", **given, refine=tmp_path / "other")
 
 
 def test_what_cannot_be_refined_over_time():

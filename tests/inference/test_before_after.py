@@ -48,6 +48,14 @@ def test_missing_joints_are_not_drawn():
     assert image[34:47, 24:37].max() > 100 and image[60:].max() == 0 and image[:8, :8].max() == 0
 
 
+@pytest.mark.parametrize("wall", [0, 128, 205, 255])
+def test_before_is_seen_on_every_wall(wall):
+    image = np.full((96, 128, 3), wall, np.uint8)
+    draw_before(image, np.array([[30.0, 20], [30, 70]]), np.ones(2), LINE)
+    across = image[45, 24:37, 0].astype(int)
+    assert np.abs(across - wall).max() > 70 and np.ptp(across) > 100
+
+
 def test_another_video_is_refused(video, tmp_path):
     other = dataclasses.replace(poses([50], 30), numbers=np.array([50]))
     with pytest.raises(InputError, match="none of the frames"):

@@ -147,6 +147,30 @@ def test_options_of_tracking(predictor, video, tmp_path):
         assert all(0 < float(row["track_score"]) <= 1 for row in csv.DictReader(file))
 
 
+def test_every_nth_frame_is_estimated_and_the_others_lie_between(predictor, video, tmp_path):
+    seen = []
+
+    def noting(index, image):
+        seen.append(index)
+        return detect(index, image)
+
+    summary = predict_video(predictor, video, tmp_path / "out", noting, estimate_every=4)
+    assert seen == [0, 4, 8, 10] and (summary.frames, summary.estimated, summary.tracks) == (11, 4, 2)
+    # The second person is seen in frame 10 alone of these.
+    content = json.loads((tmp_path / "out/poses.json").read_text())
+    assert content["estimated_frames"] == seen and len(content["annotations"]) == 12
+    for entry in content["annotations"]:
+        assert entry.get("interpolated", False) == (entry["image_id"] not in seen)
+        if entry["track_id"] == 0:
+            x, y = place(entry["image_id"])
+            np.testing.assert_allclose(entry["keypoints"][:2], [x + 10, y + 20], atol=1e-3)
+            np.testing.assert_allclose(entry["bbox"], [x, y, 20, 40], atol=1e-3)
+    with open(tmp_path / "out/poses.csv", newline="") as file:
+        marks = {(row["frame"], row["interpolated"]) for row in csv.DictReader(file)}
+    assert marks == {(str(frame), str(int(frame not in seen))) for frame in range(11)}
+    assert len(list(VideoReader(tmp_path / "out/overlay.mp4"))) == 11
+
+
 def test_files(predictor, video, tmp_path):
     reported = []
     summary = predict_video(

@@ -87,6 +87,7 @@ def test_a_checkpoint_refines_as_its_network(tmp_path):
     "joints, dataset, culprit",
     [
         (5, {}, "6 coordinates"),
+        (3, {"joints": 2, "dimensions": 3}, "trained for 2 joints in 3 dimensions, these poses have 3 in 2"),
         (3, {"window": 10}, "window=10"),
         (3, {"coordinates": "world"}, "world"),
         (3, {"coordinates": "image"}, "size=None"),

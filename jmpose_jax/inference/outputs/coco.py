@@ -12,7 +12,8 @@ from jmpose_jax.skeletons import COCO17, joint_map
 
 
 def to_coco(predictions: Predictions) -> list[dict[str, Any]]:
-    """One entry a pose: image_id, category_id 1, keypoints (17 × x, y, score), score, bbox, track_id, track_score.
+    """One entry a pose: image_id, category_id 1, keypoints (17 × x, y, score), score, bbox, track_id, track_score;
+    and `interpolated`, true, where no network gave the pose.
 
     The joints are COCO's, by name; those that the model does not have are 0, 0, 0. The score of a pose is the mean of
     its joints', of those that the model has.
@@ -27,7 +28,7 @@ def to_coco(predictions: Predictions) -> list[dict[str, Any]]:
     keypoints = np.zeros((len(predictions.image_id), COCO17.num_joints, 3), np.float32)
     keypoints[:, known, :2] = predictions.keypoints[:, stored]
     keypoints[:, known, 2] = predictions.scores[:, stored]
-    sure = predictions.track_score
+    sure, between = predictions.track_score, predictions.interpolated
     scores = predictions.scores.astype(np.float32).mean(axis=1)
     return [
         {
@@ -38,6 +39,7 @@ def to_coco(predictions: Predictions) -> list[dict[str, Any]]:
             "bbox": numbers(predictions.boxes[n]),
             "track_id": int(predictions.track_id[n]),
             **({} if sure is None else {"track_score": numbers(sure[n : n + 1])[0]}),
+            **({"interpolated": True} if between is not None and between[n] else {}),
         }
         for n, image_id in enumerate(predictions.image_id.tolist())
     ]

@@ -13,7 +13,11 @@ COLUMNS = ("boxes", "keypoints", "scores", "track_ids", "box_scores", "track_sco
 
 
 class Collector:
-    """Holds the poses of one video, and nothing of its pictures."""
+    """Holds the poses of one video, and nothing of its pictures.
+
+    Attributes:
+      estimated: of each frame, whether a network saw it.
+    """
 
     def __init__(self, skeleton: Skeleton):
         """Begin with no frame.
@@ -24,6 +28,7 @@ class Collector:
         self._skeleton = skeleton
         self._columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
         self._counts: list[int] = []
+        self.estimated: list[bool] = []
         self._times: list[float] = []
 
     @property
@@ -36,12 +41,13 @@ class Collector:
 
         Args:
           poses: its N people: `boxes` [N, 4], `keypoints` [N, K, 2], `scores` [N, K], `track_ids` [N], `box_scores`
-            [N] and `track_scores` [N], as `pipeline.FramePoses` has them.
+            [N] and `track_scores` [N]; and `estimated`, a bool; as `FramePoses` has them.
           time: seconds since the first frame.
         """
         for name in COLUMNS:
             self._columns[name].append(np.asarray(getattr(poses, name)))
         self._counts.append(len(poses.boxes))
+        self.estimated.append(bool(poses.estimated))
         self._times.append(float(time))
 
     def predictions(
@@ -70,4 +76,5 @@ class Collector:
             times=np.array(self._times) if timed else None,
             numbers=None if numbers is None else np.array(numbers, np.int64),
             track_score=joined["track_scores"].astype(np.float32),
+            interpolated=None if all(self.estimated) else ~np.array(self.estimated)[frame],
         )

@@ -58,6 +58,7 @@ def write_files(
     *,
     box_source: str | None = None,
     lost_frames: Sequence[int] = (),
+    estimated_frames: Sequence[int] | None = None,
 ) -> None:
     """Write `files_of(formats)` into a folder; for all of them or none, give a stage of `files.staged`.
 
@@ -65,12 +66,18 @@ def write_files(
       predictions: the poses of one video.
       folder: where they go.
       formats: of `FORMATS`.
-      box_source, lost_frames: as `to_posetrack18`.
+      box_source, lost_frames, estimated_frames: as `to_posetrack18`.
 
     Raises:
       InputError: a number is not finite, or a form cannot hold the poses.
     """
-    write_posetrack18(predictions, folder / JSON, box_source=box_source, lost_frames=lost_frames)
+    write_posetrack18(
+        predictions,
+        folder / JSON,
+        box_source=box_source,
+        lost_frames=lost_frames,
+        estimated_frames=estimated_frames,
+    )
     write_csv(predictions, folder / CSV)
     writers = {name: write for form in formats for name, write in WRITERS[form].items()}
     for name in files_of(formats):

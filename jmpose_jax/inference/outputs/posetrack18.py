@@ -32,6 +32,7 @@ def to_posetrack18(
     person_index: np.ndarray | None = None,
     box_source: str | None = None,
     lost_frames: Sequence[int] = (),
+    estimated_frames: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """The content of a PoseTrack18 result file.
 
@@ -41,6 +42,7 @@ def to_posetrack18(
         file as `person_index`, which `metrics.posetrack.restrict` reads.
       box_source: where the boxes came from; kept in the file as `box_source`.
       lost_frames: numbers of the frames whose pictures the damaged video does not hold; kept as `lost_frames`.
+      estimated_frames: numbers of those that a network saw, kept as `estimated_frames`; None where it saw all.
 
     Returns:
       `images`, `annotations` with 17 slots (ears 0, 0, 0 where the model has none), `scores` and `track_id`, and
@@ -68,12 +70,16 @@ def to_posetrack18(
             annotation["box_score"] = numbers(predictions.box_scores[n : n + 1])[0]
         if predictions.track_score is not None:
             annotation["track_score"] = numbers(predictions.track_score[n : n + 1])[0]
+        if predictions.interpolated is not None and predictions.interpolated[n]:
+            annotation["interpolated"] = True
         if person_index is not None:
             annotation["person_index"] = int(person_index[n])
         annotations.append(annotation)
     source: dict[str, Any] = {} if box_source is None else {"box_source": box_source}
     if lost_frames:
         source["lost_frames"] = list(lost_frames)
+    if estimated_frames is not None:
+        source["estimated_frames"] = list(estimated_frames)
     return {**source, "images": list(predictions.images), "annotations": annotations, "categories": [category()]}
 
 
@@ -99,6 +105,8 @@ def write_posetrack18(
     person_index: np.ndarray | None = None,
     box_source: str | None = None,
     lost_frames: Sequence[int] = (),
+    estimated_frames: Sequence[int] | None = None,
 ) -> None:
     """Write `to_posetrack18` as JSON."""
-    write_json(path, to_posetrack18(predictions, person_index, box_source, lost_frames), indent=None)
+    content = to_posetrack18(predictions, person_index, box_source, lost_frames, estimated_frames)
+    write_json(path, content, indent=None)

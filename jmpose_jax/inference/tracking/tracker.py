@@ -96,6 +96,7 @@ class Tracker:
         self._tracks: list[Track] = []
         self._next = 0
         self._frames = 0
+        self._patience = self.options.patience
         self.lasting: dict[int, bool] = {}
         self.numbers: dict[int, int] = {}
 
@@ -106,6 +107,7 @@ class Tracker:
         keypoints: np.ndarray,
         scores: np.ndarray,
         hidden: np.ndarray | None = None,
+        step: int = 1,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The identities of the N persons of the next frame.
 
@@ -114,6 +116,7 @@ class Tracker:
           box_scores: float [N], 0..1.
           keypoints: float [N, K, 2]; scores: float [N, K].
           hidden: bool [N], persons whose pose is another's: they go on with a track by their box, and begin none.
+          step: frames since the last call, of which nothing is known but in this one.
 
         Returns:
           Identities int64 [N], -1 for those who belong to no track and begin none, and how sure they are, float64 [N]
@@ -126,14 +129,15 @@ class Tracker:
         keypoints, scores = np.asarray(keypoints, np.float64), np.asarray(scores, np.float64)
         hidden = np.zeros(len(boxes), bool) if hidden is None else np.asarray(hidden, bool)
         scores = np.where(hidden[:, None], 0.0, scores)  # nothing is known of where they have their joints
-        self._frames += 1
+        self._frames += step if self._frames else 1
+        self._patience = max(options.patience, step)  # to have been missed once is to be unseen for this long
         for track in self._tracks:
-            track.age += 1
+            track.age += step
         person_scores = box_scores * scores.mean(axis=1) if len(boxes) else box_scores
         likeness = self._likeness(boxes, keypoints, scores)
         strong = (box_scores >= options.min_box_score) & ~hidden
         weak = ~strong & (box_scores >= options.weakest)
-        recent = np.array([track.age <= options.patience for track in self._tracks], bool)
+        recent = np.array([track.age <= self._patience for track in self._tracks], bool)
         every = np.ones(len(self._tracks), bool)
 
         rounds = [(likeness, strong, every, options.least), (likeness, weak, recent, options.least_weak)]
@@ -186,7 +190,7 @@ class Tracker:
         if not self._full():
             return True
         oldest = max(self._tracks, key=lambda track: track.age)
-        if oldest.age <= self.options.patience:
+        if oldest.age <= self._patience:
             return False
         self.lasting.setdefault(oldest.id, False)
         self._tracks.remove(oldest)
@@ -198,7 +202,7 @@ class Tracker:
         if track.id not in self.lasting:
             if track.length >= options.min_track_length:
                 self.lasting[track.id] = track.evidence >= options.min_person_score * track.persons
-            elif track.age > min(options.patience, options.memory):
+            elif track.age > min(self._patience, options.memory):
                 self.lasting[track.id] = False
         return self.lasting.get(track.id, True) and track.age <= options.memory
 

@@ -5,11 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments.command.refining import Refined, said
+from experiments.command.refining import RefinedVideo, check_refine, refiner_of, said
 from jmpose_jax.errors import InputError
 from jmpose_jax.pose_files.predictions import tracks_of
 from jmpose_jax.records import Predictions
+from jmpose_jax.refinement import network
 from jmpose_jax.refinement.filters import SavitzkyGolay
+from jmpose_jax.refinement.network import NetworkRefiner
 from jmpose_jax.refinement.tracks import refine_track, total
 
 
@@ -25,7 +27,7 @@ def predictions():
 
 
 def test_a_record_is_refined_and_gaps_are_filled(predictions):
-    refined = Refined("savgol")
+    refined = RefinedVideo(*refiner_of("savgol", 15))
     after = refined(predictions, 25.0)
     (track,) = tracks_of(predictions)
     expected, report = refine_track(track, 25.0, SavitzkyGolay())
@@ -46,6 +48,13 @@ def test_only_what_was_done_is_said(predictions):
     assert "(+0 %)" in said(dataclasses.replace(report, jitter_before=0.0, jitter_after=0.0))
 
 
-def test_another_method():
-    with pytest.raises(InputError, match="median"):
-        Refined("median")
+def test_another_method(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="--refine=median: neither one of"):
+        check_refine("median")
+    with pytest.raises(InputError, match="--refine="):
+        refiner_of(str(tmp_path), 15)
+    made = NetworkRefiner("deciwatch", lambda given: given, 21, 10, interval=10)
+    monkeypatch.setattr(network, "from_checkpoint", lambda path, joints, dimensions: made)
+    assert refiner_of(str(tmp_path), 15, 5) == ("deciwatch", made)
+    with pytest.raises(InputError, match="--estimate_every=4: .* every 10th frame"):
+        refiner_of(str(tmp_path), 15, 4)

@@ -16,6 +16,7 @@ from experiments.run import sequences
 from experiments.train import train
 from jmpose_jax.errors import InputError
 from jmpose_jax.metrics.pose_sequences import COLUMNS
+from jmpose_jax.refinement.filters import METHODS
 from jmpose_jax.refinement.network import from_checkpoint
 from jmpose_jax.refinement.sequence import refine_sequence
 from jmpose_jax.train.trained import load_model
@@ -61,7 +62,8 @@ def test_trained_evaluated_and_scored_again(tmp_path):
     result = json.loads((tmp_path / "evaluation.json").read_text())
     assert result["unit"] == "mm" and result["frames"] == 3 * 26 and not result["unscored_tail"]
     rows = result["mpjpe"]
-    assert set(rows) == {"input", "smoothnet"} and tuple(rows["input"]) == COLUMNS
+    assert list(rows) == ["input", *METHODS, "smoothnet"] and tuple(rows["input"]) == COLUMNS
+    assert all(0 < rows[name]["Accel"] < rows["input"]["Accel"] and name in ended.out for name in METHODS)
     assert rows["smoothnet"]["MPJPE"] == pytest.approx(validated, rel=1e-5)
     joints = result["joints"]["input"]["MPJPE"]
     assert np.mean(list(joints.values())) == pytest.approx(rows["input"]["MPJPE"], rel=1e-9)
@@ -75,6 +77,7 @@ def test_trained_evaluated_and_scored_again(tmp_path):
     for flag, culprit in (
         ("--config.dataset.joints=17", "config.dataset.joints=17"),
         ("--config.model.hidden=24", "config.model.hidden is 24, its own 16"),
+        ("--body_model=x", "--body_model=x is for rotations"),
         ("--predictions=x", "--predictions is not for what is measured here: MPJPE"),
     ):
         refused = run("evaluate", f"--workdir={tmp_path}", flag)

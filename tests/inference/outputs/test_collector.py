@@ -20,6 +20,7 @@ def test_frames_with_and_without_people():
             track_ids=np.arange(count) + 3,
             box_scores=rng.random(count),
             track_scores=rng.random(count),
+            estimated=frame != 2,
         )
         collector.add(poses, Fraction(frame, 8))
     found = collector.predictions("v", [{"id": 70 + i, "file_name": str(i)} for i in range(3)])

@@ -29,7 +29,7 @@ def test_filters_leave_lines_alone():
 
 
 def test_rows_of_filters_and_their_table(tmp_path):
-    result = refinement.measure("", tmp_path, 1, (), [])
+    result = refinement.measure(refinement.Data(), tmp_path, 1, (), [])
     rows = result["rows"]
     assert rows["Gaussian"]["mean"]["Accel"] < rows["input"]["mean"]["Accel"] / 2
     assert rows["Gaussian"]["mean"]["MPJPE"] < rows["input"]["mean"]["MPJPE"]
@@ -37,16 +37,18 @@ def test_rows_of_filters_and_their_table(tmp_path):
     assert json.dumps(result) and refinement.table(result).count("\n") == 5
     # The same file with networks in it keeps them, and one of another noise is refused.
     old = result | {"rows": {"input": {}, "Gaussian": {"strength": "sigma 99"}, "HANet": {"mean": {"MPJPE": 1.0}}}}
-    new = refinement.with_filters(old, {name: result[name] for name in ("noise", "sequences", "rows")})
+    new = refinement.with_filters(old, {name: result[name] for name in ("data", "noise", "sequences", "rows")})
     assert new["rows"] == rows | {"HANet": {"mean": {"MPJPE": 1.0}}} and list(new["rows"])[-1] == "HANet"
-    with pytest.raises(InputError, match="its noise is None"):
+    with pytest.raises(InputError, match="its data is None"):
         refinement.with_filters({"rows": {}}, result)
 
 
 @pytest.mark.slow
 def test_a_network_s_row(tmp_path):
     told = []
-    result = refinement.measure("", tmp_path, 2, (0, 1), ["SmoothNet"], lambda found: told.append(json.dumps(found)))
+    result = refinement.measure(
+        refinement.Data(), tmp_path, 2, (0, 1), ["SmoothNet"], lambda found: told.append(json.dumps(found))
+    )
     row = result["rows"]["SmoothNet"]
     assert set(row["seeds"]) == {"0", "1"} and row["spread"]["MPJPE"] >= 0 and len(told) == 2
     assert row["mean"]["MPJPE"] == pytest.approx(np.mean([run["MPJPE"] for run in row["seeds"].values()]))

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import machine
+from benchmarks.measure import machine, publish
 from configs import hanet
 from data_pipeline.sequences.loader import Split
 from data_pipeline.sequences.motions import FPS
@@ -170,13 +170,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
-    parser.add_argument("--output", required=True)
+    parser.add_argument("--output", type=pathlib.Path, required=True)
+    parser.add_argument(
+        "--page", type=pathlib.Path, help="file whose table of the variant, between markers, is replaced"
+    )
     given = parser.parse_args()
     data = Data(given.variant, given.root, given.estimates)
     if given.filters_only:
-        kept = with_filters(json.loads(pathlib.Path(given.output).read_text()), filters_alone(data))
-        write_json(given.output, kept)
-        print(table(kept))
+        kept = with_filters(json.loads(given.output.read_text()), filters_alone(data))
+        publish(given.variant, kept, table(kept), given.output, given.page)
         return
     if not given.workdir:
         parser.error("--workdir is needed for trainings; give it, or --filters_only")
@@ -187,8 +189,7 @@ def main() -> None:
 
     workdir = pathlib.Path(given.workdir)
     result = measure(data, workdir, given.steps, tuple(given.seeds), given.networks, tell)
-    tell(result)
-    print(table(result))
+    publish(given.variant, about | result, table(result), given.output, given.page)
 
 
 if __name__ == "__main__":

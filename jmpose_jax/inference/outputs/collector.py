@@ -36,7 +36,7 @@ class Collector:
 
         Args:
           poses: its N people: `boxes` [N, 4], `keypoints` [N, K, 2], `scores` [N, K], `track_ids` [N], `box_scores`
-            [N] and `track_scores` [N], as `pipeline.FramePoses` has them.
+            [N] and `track_scores` [N], as `FramePoses` has them.
           time: seconds since the first frame.
         """
         for name in COLUMNS:

@@ -169,7 +169,9 @@ def _define() -> _Flags:
         ["auto", "video", "single"],
         "Whether several pictures are frames of one video; auto: if all are of one size and their names count up.",
     )
-    max_frames = flags.DEFINE_integer("max_frames", None, "Stop after so many frames.", lower_bound=1)
+    max_frames = flags.DEFINE_integer(
+        "max_frames", None, "Stop after so many frames that were read, wherever --start is.", lower_bound=1
+    )
     flip_test = flags.DEFINE_bool(
         "flip_test", None, "Average with the mirrored clip; the checkpoint's config decides by default."
     )

@@ -21,8 +21,8 @@ from jmpose_jax.inference.frame_poses import FramePoses
 from jmpose_jax.inference.movenet import DETECTOR, MIN_BOX_SCORE, MIN_PERSON_SCORE, MoveNetDetector, pose_predictor
 from jmpose_jax.inference.movenet import weights as movenet_weights
 from jmpose_jax.inference.outputs.collector import Collector
-from jmpose_jax.inference.pipeline import estimate_poses
 from jmpose_jax.inference.predictor import Predictor
+from jmpose_jax.inference.streamed import estimate_poses
 from jmpose_jax.inference.tracking.tracker import TrackingOptions, best_pairs
 from jmpose_jax.inference.video.reader import VideoReader
 from jmpose_jax.pose_files.predictions import tracks_of, with_tracks

@@ -36,6 +36,7 @@ from jmpose_jax.refinement.truth import Truth, match_truth, truth_errors
 DEFAULT = "gaussian"
 REPORT, CURVES, WAYS, OVERLAY = "refine.json", "curves.png", "trajectories.png", "overlay.mp4"
 SHOWN = 4  # joints in the picture of their ways
+UNIT = "unit of the file"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -212,9 +213,9 @@ def _draw(
     panels: dict[str, dict] = {}
     if truth is not None and (matched := dict(truth.tracks).get(n)) is not None:
         curves = [error_curves(track, matched, truth.joints, truth.of_truth) for track in (before, after)]
-        for key, title in (("error", "error"), ("acceleration_error", "acceleration error /frame²")):
+        for key, title in (("error", f"error\n{UNIT}"), ("acceleration_error", f"acceleration error\n{UNIT}/frame²")):
             panels[title] = {"before": curves[0][key], "after": curves[1][key]}
-    panels["acceleration /frame²"] = {"before": acceleration_curve(before), "after": acceleration_curve(after)}
+    panels[f"acceleration\n{UNIT}/frame²"] = {"before": acceleration_curve(before), "after": acceleration_curve(after)}
     draw_curves(panels, stage / CURVES, fps)
     points, first = spread(before)
     found, since = spread(after)

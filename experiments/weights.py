@@ -64,6 +64,7 @@ def main(argv: list[str] | None = None) -> None:
                 raise InputError(f"unexpected argument {names[0]!r}: list takes none")
             print(listing())
             return
+        names = [published.full_name(name) for name in names]
         for name in names:
             published.published(name)
         if action == "verify":

@@ -16,8 +16,13 @@ def define_part() -> Callable[[], Callable[[Source], Source]]:
       A function that reads them once they are parsed, and gives one that cuts a source; each raises InputError for a
       value at fault.
     """
-    start = flags.DEFINE_string("start", None, "First frame that is read: a number from 0, or seconds, as 12.5s.")
-    end = flags.DEFINE_string("end", None, "Frame behind the last that is read: a number from 0, or seconds.")
+    start = flags.DEFINE_string("start", None, "First frame that is read: its number, from 0, or seconds, as 12.5s.")
+    end = flags.DEFINE_string(
+        "end",
+        None,
+        "First frame that is no longer read: its number, from 0, or seconds; --end=100 ends with frame 99, wherever "
+        "--start is.",
+    )
     stride = flags.DEFINE_integer("stride", 1, "Read every n-th frame of that part.", lower_bound=1)
 
     def read() -> Callable[[Source], Source]:

@@ -5,7 +5,6 @@ import math
 import pathlib
 import shutil
 from collections.abc import Callable
-from typing import Any
 
 from absl import flags
 
@@ -13,7 +12,7 @@ from jmpose_jax.errors import InputError
 from jmpose_jax.inference.outputs.formats import ALL_FILES, FORMATS, check_formats, files_of, missing_extra
 from jmpose_jax.inference.outputs.video_page import PAGE
 from jmpose_jax.inference.overlay import DEFAULT_PARTS, DRAW_THRESHOLD, PARTS, check_parts
-from jmpose_jax.inference.pipeline import OVERLAY
+from jmpose_jax.inference.results import OVERLAY, Results
 from jmpose_jax.inference.sources.pictures import OVERLAY_FOLDER, OVERLAY_PICTURE
 from jmpose_jax.inference.sources.source import Source
 
@@ -26,19 +25,19 @@ class ResultFiles:
     """What the flags say, checked.
 
     Attributes:
-      options: keyword arguments of `pipeline.predict_video`.
+      wanted: for `pipeline.predict_video`.
       names: of the files that it will leave, but for the overlay.
       remark: what stands at the end of the last line, on a file that cannot be made here.
     """
 
-    options: dict[str, Any]
+    wanted: Results
     names: tuple[str, ...]
     remark: str
 
     def remove_earlier(self, folder: pathlib.Path, source: Source) -> None:
         """Take away the files of an earlier run that this one, which replaced it, has not made."""
         made = {name for name in self.names if not (source.pictures and name == PAGE)}
-        if self.options["overlay"]:
+        if self.wanted.overlay:
             of_pictures = OVERLAY_PICTURE if source.expected_frames == 1 else OVERLAY_FOLDER
             made.add(of_pictures if source.pictures else OVERLAY)
         for name in set(RESULT_FILES) - made:
@@ -75,15 +74,9 @@ def define_result_files() -> Callable[[], ResultFiles]:
             raise InputError("--overlay and --no_overlay are both given; leave one of them out")
         drawn = overlay.value and not no_overlay.value
         chosen = check_formats(formats.value)
-        options = {
-            "overlay": drawn,
-            "draw": check_parts(draw.value),
-            "draw_threshold": threshold.value,
-            "formats": chosen,
-            "page": report.value,
-        }
+        wanted = Results(drawn, check_parts(draw.value), threshold.value, chosen, report.value)
         names = (*([PAGE] if report.value else []), *files_of(chosen))
         missing = missing_extra(chosen)
-        return ResultFiles(options, names, f"; {missing}" if missing else "")
+        return ResultFiles(wanted, names, f"; {missing}" if missing else "")
 
     return read

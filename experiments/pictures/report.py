@@ -26,6 +26,7 @@ from jmpose_jax.inference.box_files import boxes_from_file
 from jmpose_jax.inference.panel import panel
 from jmpose_jax.inference.pipeline import predict_video
 from jmpose_jax.inference.predictor import from_checkpoint
+from jmpose_jax.inference.results import Results
 from jmpose_jax.inference.video.reader import VideoWriter
 from jmpose_jax.metrics.posetrack import JOINT_GROUPS
 from jmpose_jax.ops.heatmaps import decode
@@ -181,7 +182,7 @@ def demo_video(folder: pathlib.Path, seed: int) -> None:
         folder / "prediction",
         boxes.detector,
         images=boxes.images,
-        draw_threshold=0.1,  # after few steps, all scores are low
+        results=Results(draw_threshold=0.1),  # after few steps, all scores are low
         report=lambda _: bar.update(),
     )
     bar.close()

@@ -21,13 +21,12 @@ from jmpose_jax.inference.movenet import (
     pose_predictor,
     weights,
 )
-from jmpose_jax.inference.pipeline import estimate_poses
 from jmpose_jax.inference.predictor import Predictor, from_checkpoint
 from jmpose_jax.inference.sources.source import Source, open_sources
+from jmpose_jax.inference.streamed import estimate_poses
 from jmpose_jax.inference.tracking.tracker import Tracker, TrackingOptions
 from jmpose_jax.skeletons import Skeleton
-
-PREFIX = "movenet_"
+from jmpose_jax.weights.published import full_name, published
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,8 +165,8 @@ def load(
     Published weights that are not there are fetched, see `weights.published`; after that nothing needs a network.
 
     Args:
-      name_or_path: "movenet_thunder" or "movenet_lightning"; or a trained model: a workdir, one of its checkpoints, or
-        the output of `jmpose convert`.
+      name_or_path: "movenet_thunder" or "movenet_lightning", for short "thunder" or "lightning"; or a trained model: a
+        workdir, one of its checkpoints, or the output of `jmpose convert`.
       detector: what finds people where no boxes are given: "movenet", "hog", "whole" (one person fills the image), or a
         function of a frame's number and image.
       batch_size: people estimated at once.
@@ -179,9 +178,11 @@ def load(
     name = os.fspath(name_or_path)
     if batch_size < 1:
         raise InputError(f"batch_size={batch_size}: give 1 or more")
-    names = [f"{PREFIX}{variant}" for variant in ESTIMATORS]
+    names = [full_name(variant) for variant in ESTIMATORS]
+    if name in ESTIMATORS and not pathlib.Path(name).exists():
+        name = full_name(name)
     if name in names:
-        predictor = pose_predictor(name.removeprefix(PREFIX), weights([name], say)[name], batch_size)
+        predictor = pose_predictor(published(name).variant, weights([name], say)[name], batch_size)
     elif pathlib.Path(name).exists():
         predictor = from_checkpoint(name, batch_size=batch_size)
     else:

@@ -105,6 +105,11 @@ def published(name: str) -> Published:
     return PUBLISHED[name]
 
 
+def full_name(name: str) -> str:
+    """The name of weights by that of their variant, as "movenet_thunder" by "thunder"; any other as it is."""
+    return next((full for full, row in PUBLISHED.items() if row.variant == name), name)
+
+
 def path_of(name: str) -> pathlib.Path:
     """The file of some weights, there or not."""
     published(name)

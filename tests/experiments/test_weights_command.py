@@ -4,7 +4,7 @@ import pytest
 
 from experiments import weights
 from jmpose_jax.errors import InputError
-from jmpose_jax.weights.published import PUBLISHED, path_of
+from jmpose_jax.weights.published import PUBLISHED, full_name, path_of
 from tests import commands
 
 
@@ -21,6 +21,11 @@ def test_the_list_names_all_and_says_what_is_there(home):
     path_of("movenet_thunder").parent.mkdir()
     path_of("movenet_thunder").write_bytes(b"x")
     assert weights.listing().count("not there") == len(PUBLISHED) - 1
+
+
+def test_a_variant_names_its_weights():
+    names = ("thunder", "movenet_thunder", "movenet")
+    assert [full_name(name) for name in names] == ["movenet_thunder", "movenet_thunder", "movenet"]
 
 
 def test_verify_names_what_is_not_whole(home):

@@ -6,6 +6,11 @@ import av
 import numpy as np
 import pytest
 
+from jmpose_jax.inference.predictor import Predictor
+from jmpose_jax.inference.video.reader import VideoWriter
+from tests.inference.walk import SIZE as WALK_SIZE
+from tests.inference.walk import frames, middle
+
 BITS = 6
 SIZE = (96, 64)
 
@@ -76,3 +81,18 @@ def make_video(tmp_path):
 def shown():
     """Function from pictures to the numbers that they show."""
     return lambda images: [number(image) for image in images]
+
+
+@pytest.fixture
+def predictor():
+    """Finds the middle of every box; see `walk`."""
+    return Predictor(middle, {}, input_size=(64, 48), delta=2, flow_source="none", batch_size=4)
+
+
+@pytest.fixture
+def video(tmp_path):
+    """Eleven frames of the walk."""
+    with VideoWriter(tmp_path / "walk.mp4", 10, WALK_SIZE) as writer:
+        for frame in frames(11):
+            writer.write(frame)
+    return tmp_path / "walk.mp4"

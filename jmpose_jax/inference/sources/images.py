@@ -1,25 +1,20 @@
 """Pictures as a source: frames of a video, or each by itself."""
 
-import contextlib
 import itertools
-import os
 import pathlib
 import re
 import statistics
-import warnings
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.inference.sources.picture_file import PICTURES, Picture, picture_size, read_picture
 from jmpose_jax.inference.video.reader import RESULTS, Frame
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg")
 RATE = Fraction(25)  # of what is drawn where pictures have no times
-FAULTS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, UnidentifiedImageError)
 FEW = 5  # broken pictures that are named
 WIDEST = 60  # frames from one picture of a video to the next, at most
 
@@ -54,13 +49,15 @@ class Images:
         self.jumps: list[tuple[int, int]] = []
         self.announced_frames = self.expected_frames = len(files)
         self._broken: dict[int, str] = {}
+        self._transparent: set[int] = set()
         self._left: list[str] = []
-        heads = [_size(file) for file in files]
+        self.unread = ""  # what a pattern matched beside them, as a part of the remark
+        heads = [picture_size(file) for file in files]
         known = [size for size in heads if size is not None]
-        first = next((found for found in map(_read, files) if isinstance(found, np.ndarray)), None)
+        first = next((found.image for found in map(read_picture, files) if isinstance(found, Picture)), None)
         if first is None:
             raise InputError(
-                f"{files[0]}: {_read(files[0])}; give a picture that can be read"
+                f"{files[0]}: {read_picture(files[0])}; give a picture that can be read"
                 + (f" (nor can any of the other {len(files) - 1})" if len(files) > 1 else "")
             )
         self.size = (first.shape[1], first.shape[0])
@@ -75,7 +72,7 @@ class Images:
             (file,) = files
             return cls(files, file.stem, file.with_name(file.stem + RESULTS), related)
         folder = files[0].parent
-        return cls(files, _name(folder), folder.absolute() / (_name(folder) + RESULTS), related)
+        return cls(files, _name(folder), _absolute(folder) / (_name(folder) + RESULTS), related)
 
     @classmethod
     def of_folder(cls, folder: pathlib.Path, flag: str = "--video", related: bool | None = None) -> "Images":
@@ -95,15 +92,16 @@ class Images:
                 f"{flag} {folder}: this folder holds no pictures ({', '.join(PICTURES)})"
                 + (f", but {other}; give the videos in it by name" if entries else "; it is empty")
             )
-        absolute = folder.absolute()
-        found = cls(files, _name(folder), absolute.with_name(_name(folder) + RESULTS), related)
+        found = cls(files, _name(folder), _absolute(folder).parent / (_name(folder) + RESULTS), related)
         found._left = [entry.name for entry in natural_order(entries) if entry.suffix.lower() in VIDEOS]
         return found
 
     @property
     def remark(self) -> str:
-        """Which pictures could not be read, and which videos lie beside them."""
-        left = f"; videos in the folder are not read: {', '.join(self._left[:FEW])}" if self._left else ""
+        """Which pictures could not be read, what was transparent, and what lies beside them unread."""
+        left = f"; transparent, and read on white: {len(self._transparent)}" if self._transparent else ""
+        left += f"; videos in the folder are not read: {', '.join(self._left[:FEW])}" if self._left else ""
+        left += self.unread
         if not self._broken:
             return left
         named = [f"{' '.join(self.inputs[n].name.split())} ({why})" for n, why in sorted(self._broken.items())]
@@ -114,12 +112,14 @@ class Images:
         """The pictures in order; of one that cannot be read, that before it, or black."""
         image = np.zeros((self.size[1], self.size[0], 3), np.uint8)
         for number, file in enumerate(self.inputs):
-            found = _read(file)
+            found = read_picture(file)
             if isinstance(found, str):
                 self._broken[number] = found
                 yield Frame(image, number / RATE, lost=True, number=number, name=file.name)
                 continue
-            image = found
+            image = found.image
+            if found.transparent:
+                self._transparent.add(number)
             yield Frame(image, number / RATE, number=number, name=file.name)
 
 
@@ -135,6 +135,11 @@ def natural_order(files: Iterable[pathlib.Path]) -> list[pathlib.Path]:
 
 def _name(folder: pathlib.Path) -> str:
     return folder.absolute().resolve().name or "pictures"
+
+
+def _absolute(folder: pathlib.Path) -> pathlib.Path:
+    """With a name of its own at the end, which ".." is not."""
+    return folder.resolve() if ".." in folder.parts else folder.absolute()
 
 
 def _numbered(files: list[pathlib.Path]) -> bool:
@@ -154,46 +159,3 @@ def _numbered(files: list[pathlib.Path]) -> bool:
     steps = [b - a for a, b in itertools.pairwise(sorted(numbers))]
     usual = statistics.mode(steps) if steps else 1
     return 0 < usual <= WIDEST and all(step % usual == 0 for step in steps) and sum(steps) <= 2 * usual * len(steps)
-
-
-def _size(file: pathlib.Path) -> tuple[int, int] | None:
-    """(width, height) of the upright picture, by its head; None where that cannot be read."""
-    try:
-        with _quiet(), Image.open(file) as image:
-            width, height = image.size
-            # Of TIFF, Pillow turns the size by itself.
-            turned = image.format != "TIFF" and image.getexif().get(0x0112, 1) >= 5
-            return (height, width) if turned else (width, height)
-    except FAULTS:
-        return None
-
-
-def _eight_bits(gray: np.ndarray) -> np.ndarray:
-    """Grey levels as bytes: of 0..1, of 0..255 or of 16 bits, by the largest of them."""
-    largest = np.nanmax(gray, initial=0)
-    scale = 255 if largest <= 1 else 1 if largest <= 255 else 1 / 257
-    return np.nan_to_num(gray * scale).clip(0, 255).round().astype(np.uint8)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """What Pillow warns of (large pictures, odd palettes) is no matter of the user's."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _read(file: pathlib.Path) -> np.ndarray | str:
-    """The picture as uint8 RGB, upright; or why it cannot be read."""
-    try:
-        if not os.path.getsize(file):
-            return "it is empty"
-        with _quiet(), Image.open(file) as image:
-            image.load()
-            image = ImageOps.exif_transpose(image)
-            if image.mode in ("F", "I") or image.mode.startswith("I;16"):  # more than 8 bits a pixel
-                image = Image.fromarray(_eight_bits(np.asarray(image, np.float64)))
-            return np.ascontiguousarray(image.convert("RGB"))
-    except FAULTS as error:
-        said = " ".join(str(error).replace(str(file), "").split())[:80].strip(" :'\"")
-        return said or type(error).__name__

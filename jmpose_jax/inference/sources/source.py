@@ -9,8 +9,10 @@ from fractions import Fraction
 from typing import Protocol
 
 from jmpose_jax.errors import InputError
+from jmpose_jax.inference.results import OVERLAY
 from jmpose_jax.inference.sources.images import PICTURES, Images, natural_order
 from jmpose_jax.inference.sources.live import Camera, Stream
+from jmpose_jax.inference.sources.pictures import OVERLAY_FOLDER, OVERLAY_PICTURE
 from jmpose_jax.inference.video.reader import Frame, VideoReader
 
 
@@ -112,8 +114,27 @@ def _matching(pattern: str, flag: str, related: bool | None) -> list[Source]:
     files = natural_order(file for file in files if file.is_file())
     if not files:
         raise InputError(f"{flag} {pattern}: no file matches this pattern")
+    # A second run with '**/*.jpg' means the pictures again; who asks for overlays alone gets them.
+    earlier = {file for file in files if _is_overlay(file)}
+    unread = ""
+    if 0 < len(earlier) < len(files):
+        files = [file for file in files if file not in earlier]
+        unread = f"; overlays of earlier results are not read: {len(earlier)}"
     found = [file for file in files if file.suffix.lower() in PICTURES]
     if found and len(found) < len(files):
         other = next(file for file in files if file not in found)
         raise InputError(f"{flag} {pattern}: matches pictures and other files ({other.name}); narrow the pattern")
-    return [Images.of_files(found, related)] if found else [VideoReader(file, flag) for file in files]
+    if not found:
+        videos = [VideoReader(file, flag) for file in files]
+        videos[0].remark = unread
+        return videos
+    images = Images.of_files(found, related)
+    images.unread = unread
+    return [images]
+
+
+def _is_overlay(file: pathlib.Path) -> bool:
+    """Whether the file is the overlay of a prediction: it is named so, and the poses lie beside it."""
+    folder = file.parent.parent if file.parent.name == OVERLAY_FOLDER else file.parent
+    named = folder != file.parent or file.name in (OVERLAY, OVERLAY_PICTURE)
+    return named and (folder / "poses.json").is_file() and (folder / "poses.csv").is_file()

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 from experiments.command.result_files import RESULT_FILES, ResultFiles
+from jmpose_jax.inference.results import Results
 from jmpose_jax.inference.sources.pictures import OVERLAY_FOLDER
 
 
@@ -22,8 +23,6 @@ def test_earlier_results_of_other_forms_go_and_nothing_else(tmp_path):
                 (tmp_path / name / "deeper").mkdir(parents=True, exist_ok=True)
             else:
                 (tmp_path / name).write_text("")
-        ResultFiles({"overlay": overlay}, names, "").remove_earlier(tmp_path, source)
+        ResultFiles(Results(overlay=overlay), names, "").remove_earlier(tmp_path, source)
         assert {path.name for path in tmp_path.iterdir()} == {*left, "notes.txt"}
-    ResultFiles({"overlay": True}, names, "").remove_earlier(
-        tmp_path / "none", of(False)
-    )  # nothing there, nothing to do
+    ResultFiles(Results(), names, "").remove_earlier(tmp_path / "none", of(False))  # nothing there, nothing to do

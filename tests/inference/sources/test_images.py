@@ -1,6 +1,9 @@
 """Pictures as sources: order, orientation, damage, and whether they follow each other."""
 
+import pathlib
+
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -105,10 +108,51 @@ def test_grey_levels_of_more_bits_fill_the_range(tmp_path, dtype, top):
     np.testing.assert_allclose(frame.image[0, :, 0], [0, 127.5, 255], atol=1)
 
 
-def test_turned_pictures_of_16_bits_and_of_tiff_stand_upright(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    for name, pixels in (("a.png", np.zeros((24, 32), np.uint16)), ("b.tif", np.zeros((24, 32, 3), np.uint8))):
-        Image.fromarray(pixels).save(tmp_path / name, exif=exif)
-        source = Images.of_files([tmp_path / name])
-        assert source.size == (24, 32) and next(source.frames()).image.shape == (32, 24, 3)
+@pytest.mark.parametrize("ending", ["png", "tif"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_turned_grey_pictures_stand_upright(tmp_path, ending, dtype):
+    pixels = np.zeros((24, 32), dtype)
+    pixels[:, :16] = np.iinfo(dtype).max  # bright at the left
+    for tag, bright in ((6, np.s_[:16]), (8, np.s_[16:]), (3, np.s_[:, 16:])):
+        exif = Image.Exif()
+        exif[0x0112] = tag
+        Image.fromarray(pixels).save(tmp_path / f"a.{ending}", exif=exif)
+        source = Images.of_files([tmp_path / f"a.{ending}"])
+        expected = np.zeros((32, 24, 3) if tag > 4 else (24, 32, 3), np.uint8)
+        expected[bright] = 255
+        assert source.size == expected.shape[1::-1]
+        np.testing.assert_array_equal(next(source.frames()).image, expected)
+
+
+def test_what_is_transparent_is_read_on_white_and_counted(tmp_path):
+    pixels = np.full((24, 32, 4), 40, np.uint8)
+    pixels[:, :16, 3], pixels[:, 16:, 3] = 0, 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    pixels[..., 3] = 255
+    Image.fromarray(pixels).save(tmp_path / "b.png")
+    source = Images.of_folder(tmp_path)
+    first, second = (frame.image for frame in source.frames())
+    assert (first[:, :16] == 255).all() and (first[:, 16:] == 40).all() and (second == 40).all()
+    assert source.remark == "; transparent, and read on white: 1"
+
+
+def test_a_damaged_tiff_has_one_line_and_it_is_ours(tmp_path, capfd):
+    path = tmp_path / "a.tif"
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(path, compression="tiff_adobe_deflate")
+    raw = bytearray(path.read_bytes())
+    raw[200:600] = bytes(400)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"a.tif: \w.*; give a picture"):
+        Images.of_files([path])
+    if list(pathlib.Path(PIL.__file__).parent.with_name("pillow.libs").glob("libtiff*.so*")):  # Linux's wheels
+        assert capfd.readouterr().err == ""
+
+
+def test_the_folder_above_has_results_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "shots" / "deep").mkdir(parents=True)
+    save(tmp_path / "shots" / "a.png")
+    monkeypatch.chdir(tmp_path / "shots" / "deep")
+    assert Images.of_folder(pathlib.Path("..")).place == tmp_path / "shots_poses"
+    files = [pathlib.Path("../a.png"), save(pathlib.Path("../b.png"))]
+    assert Images.of_files(files).place == tmp_path / "shots" / "shots_poses"

@@ -34,6 +34,26 @@ def test_words_of_every_kind(folder):
     assert pattern.expected_frames == 2 and pattern.related
 
 
+def test_a_pattern_leaves_earlier_overlays_out_and_counts_them(folder):
+    for name in ("pics/pics_poses/overlay/p1.jpg", "pics/pics_poses/overlay/p2.jpg", "v1_poses/overlay.mp4"):
+        overlay = folder / name
+        overlay.parent.mkdir(parents=True, exist_ok=True)
+        overlay.write_bytes((folder / ("v1.mp4" if overlay.suffix == ".mp4" else "pics/p1.jpg")).read_bytes())
+    mine = folder / "pics" / "mine" / "overlay.jpg"  # no poses lie beside it
+    mine.parent.mkdir()
+    mine.write_bytes((folder / "pics" / "p1.jpg").read_bytes())
+    for results in ("pics/pics_poses", "v1_poses"):
+        for name in ("poses.json", "poses.csv"):
+            (folder / results / name).write_text("")
+    (pictures,) = open_sources([str(folder / "**" / "*.jpg")])
+    assert [path.name for path in pictures.inputs] == ["overlay.jpg", "p1.jpg", "p2.jpg"]
+    assert pictures.remark == "; overlays of earlier results are not read: 2"
+    videos = open_sources([str(folder / "**" / "*.mp4")])
+    assert [video.name for video in videos] == ["v1", "v2"] and videos[0].remark.endswith("not read: 1")
+    (asked,) = open_sources([str(folder / "pics/pics_poses/overlay/*.jpg")])
+    assert len(asked.inputs) == 2 and asked.remark == ""
+
+
 def test_pictures_side_by_side_are_one_source(folder):
     words = [folder / "pics" / "p2.jpg", folder / "pics" / "p1.jpg", folder / "v1.mp4"]
     pictures, video = open_sources([str(word) for word in words])

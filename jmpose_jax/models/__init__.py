@@ -3,6 +3,7 @@
 from jmpose_jax.lazy import offered
 
 _NAMES = {
+    "DCPose": "dcpose",
     "HRNet": "backbones.hrnet",
     "RAFT": "raft.network",
     "DeciWatch": "sequences.deciwatch",

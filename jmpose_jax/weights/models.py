@@ -15,7 +15,7 @@ from jmpose_jax.errors import InputError
 from jmpose_jax.models.backbones.hrnet import HRNet
 from jmpose_jax.models.backbones.simple_baseline import RESNET_LAYERS, SimpleBaseline
 from jmpose_jax.models.raft.network import RAFT
-from jmpose_jax.weights import hrnet, raft, sequences, simple_baseline
+from jmpose_jax.weights import hrnet, raft, sequences, simple_baseline, videos
 from jmpose_jax.weights.convert import Report, to_mapping, to_variables
 from jmpose_jax.weights.layers import Entry, Layer, entries, flatten
 from jmpose_jax.weights.prefixes import Found, find, flat, in_common
@@ -23,7 +23,7 @@ from jmpose_jax.weights.prefixes import Found, find, flat, in_common
 HEAD = "final_layer.weight"
 KNOWN = (
     "hrnet_w32, hrnet_w48 (any width, or with _all_scales), simple_baseline_r50, _r101, _r152, raft, raft_small, "
-    f"{', '.join(sequences.MODULES)}"
+    f"{', '.join(sequences.MODULES)}, {', '.join(videos.BACKBONES)} (or with _wN of HRNet's width)"
 )
 
 
@@ -32,7 +32,8 @@ def published_model(name: str, num_joints: int = 17) -> nn.Module:
 
     Args:
       name: hrnet_wN, hrnet_wN_all_scales (the backbone of TDMI and JM-Pose code, whose last stage feeds every branch),
-        simple_baseline_rN, raft, raft_small, or a key of `sequences.MODULES` (in its default size).
+        simple_baseline_rN, raft, raft_small, a key of `sequences.MODULES` (in its default size), or one of
+        `videos.BACKBONES`.
       num_joints: heatmaps of the pose networks.
 
     Raises:
@@ -46,6 +47,8 @@ def published_model(name: str, num_joints: int = 17) -> nn.Module:
         return RAFT(size="basic" if name == "raft" else "small")
     if name in sequences.MODULES:
         return sequences.MODULES[name]()
+    if videos.of_name(name):
+        return videos.module(name, num_joints)
     raise InputError(f"no published model is called {name!r}; known are {KNOWN}")
 
 
@@ -55,6 +58,8 @@ def name_table(module: nn.Module) -> list[Layer]:
         return hrnet.hrnet(module)
     if isinstance(module, SimpleBaseline):
         return simple_baseline.simple_baseline(module)
+    if isinstance(module, videos.VideoModule):
+        return videos.table(module)
     return raft.raft(module) if isinstance(module, RAFT) else sequences.table(module)
 
 
@@ -62,6 +67,8 @@ def initialise(module: nn.Module, key: jax.Array) -> dict[str, Any]:
     """Fresh variables of a published model's module (traceable)."""
     if isinstance(module, sequences.SequenceModule):
         return module.init(key, sequences.example(module))
+    if isinstance(module, videos.VideoModule):
+        return module.init(key, videos.example(module))
     image = jnp.zeros((1, 64, 64, 3))
     return module.init(key, image, image, iterations=1) if isinstance(module, RAFT) else module.init(key, image)
 
@@ -105,17 +112,21 @@ def looks_like(mapping: Mapping[str, Any]) -> tuple[str, int, int] | None:
     # The first convolution of the first branch tells HRNet's width.
     first = next((value for key, value in keys.items() if key.endswith("transition1.0.0.weight")), None)
     if first is not None and len(first.shape) == 4 and 0 < first.shape[0] <= 256:
-        candidates = [f"hrnet_w{first.shape[0]}", f"hrnet_w{first.shape[0]}_all_scales"]
+        width = first.shape[0]
+        candidates = [f"hrnet_w{width}", f"hrnet_w{width}_all_scales"]
+        candidates += [name if width == 48 else f"{name}_w{width}" for name in videos.BACKBONES]
+    heads = (tuple(value.shape) for key, value in keys.items() if key.endswith(HEAD))
+    joints = next((shape[0] for shape in heads if len(shape) == 4 and shape[0]), 17)
     fits = []
     for name in candidates:
-        module = published_model(name)
+        module = published_model(name, joints)
         found, torchvision = _find(module, mapping)
         known = _entries(module, torchvision)
         count = 0
         for entry in known:
             value = next((found.tensors[key] for key in (entry.key, *entry.aliases) if key in found.tensors), None)
             # The head may have any number of joints.
-            skip = 1 if entry.key.startswith("final_layer.") else 0
+            skip = 1 if "final_layer." in entry.key else 0
             count += value is not None and tuple(value.shape)[skip:] == tuple(entry.shape)[skip:]
         fits.append((count / len(known), count, len(known), name))
     share, count, needed, name = max(fits)
@@ -193,7 +204,9 @@ def _sized(model_name: str, tensors: Mapping[str, Any]) -> nn.Module:
     """The module of a published model in the size of its tensors: joints of a head, all of a sequence network's."""
     if model_name in sequences.MODULES:
         return sequences.module_of_file(model_name, tensors)
-    head = np.shape(tensors[HEAD]) if HEAD in tensors else ()
+    module = published_model(model_name)
+    key = videos.head_key(module) if isinstance(module, videos.VideoModule) else HEAD
+    head = np.shape(tensors[key]) if key in tensors else ()
     return published_model(model_name, head[0] if len(head) == 4 and head[0] else 17)
 
 
@@ -201,9 +214,9 @@ def from_state_dict(model_name: str, mapping: Mapping[str, Any]) -> dict[str, An
     """The variables of a published model.
 
     Args:
-      model_name: hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), raft, raft_small, hanet,
-        deciwatch or smoothnet. The number of joints is that of the state dict's head, and the size of the last three
-        that of its tensors.
+      model_name: hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), raft, raft_small, dcpose,
+        hanet, deciwatch or smoothnet. The number of joints is that of the state dict's head, and the size of the last
+        three that of its tensors.
       mapping: PyTorch key -> array. What trainers write around it ("state_dict", "module.", "model.", "backbone.", …,
         alone or combined) is taken off; of plain and averaged weights the plain ones are taken. RAFT takes the authors'
         and torchvision's names.
@@ -238,6 +251,8 @@ def to_state_dict(model_name: str, variables: Mapping[str, Any], *, names: str =
     head = variables.get("params", {}).get("final_layer")
     if model_name in sequences.MODULES:
         module = sequences.module_of_variables(model_name, variables)
+    elif isinstance(module, videos.VideoModule):
+        module = published_model(model_name, videos.joints_of_variables(variables) or 17)
     elif head is not None:
         module = published_model(model_name, head["kernel"].shape[-1])
     _check_shapes(model_name, abstract_variables(module), variables)

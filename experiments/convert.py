@@ -19,6 +19,7 @@ from experiments.command.outputs import define_if_exists
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_inputs_kept, check_writable, place_results, put_in_place, write_json
 from jmpose_jax.models.backbones.hrnet import HRNet
+from jmpose_jax.models.backbones.vitpose import PATCH, ViTPose
 from jmpose_jax.models.parts import option_names
 from jmpose_jax.models.raft.network import RAFT
 from jmpose_jax.progress import say
@@ -37,6 +38,7 @@ from jmpose_jax.weights import (
     sequences,
     to_state_dict,
     videos,
+    vitpose,
 )
 
 REPORT = "convert.json"
@@ -145,7 +147,7 @@ def reverse(
       checkpoint: a converted or trained checkpoint; of a model with parts the submodule "backbone" is taken, for RAFT
         "flow_network".
       output: file to write, .pth or .safetensors.
-      names: "original" or "torchvision".
+      names: "original", "torchvision" (RAFT) or "transformers" (ViTPose).
 
     Returns:
       The state dict that was written.
@@ -207,13 +209,19 @@ def _as_model(model: str, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
     if isinstance(module, videos.VideoModule):
         return videos.config(model, variables), dict(variables)
     joints = int(variables["params"]["final_layer"]["kernel"].shape[-1])
-    if isinstance(module, HRNet):
+    if isinstance(module, ViTPose):
+        sized = vitpose.sized_by_variables(module, variables)
+        options = ("width", "depth", "heads", "decoder", "position_grid")
+        backbone = {"kind": "vitpose", "num_joints": joints} | {name: getattr(sized, name) for name in options}
+    elif isinstance(module, HRNet):
         backbone = {"kind": "hrnet", "width": module.width, "num_joints": joints}
         if module.all_scales:
             backbone["all_scales"] = True
     else:
         backbone = {"kind": "simple_baseline", "depth": module.depth, "num_joints": joints}
-    config = {"model": {"name": "image", "backbone": backbone}}
+    config: dict[str, Any] = {"model": {"name": "image", "backbone": backbone}}
+    if isinstance(module, ViTPose):
+        config["dataset"] = {"input_size": tuple(PATCH * patches for patches in backbone["position_grid"])}
     return config, {name: {"backbone": tree} for name, tree in variables.items()}
 
 
@@ -239,8 +247,8 @@ def main(argv: list[str] | None = None) -> None:
     model = flags.DEFINE_string(
         "model",
         None,
-        "hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), raft, raft_small, dcpose, hanet, "
-        "deciwatch or smoothnet.",
+        "hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), vitpose_b (_s, _l, _h, "
+        "_simple), raft, raft_small, dcpose, tdmi, hanet, deciwatch or smoothnet.",
     )
     torch = flags.DEFINE_string("torch", None, "The PyTorch checkpoint, .pth or .safetensors.")
     output = flags.DEFINE_string(
@@ -259,7 +267,7 @@ def main(argv: list[str] | None = None) -> None:
     reversed_ = flags.DEFINE_bool("reverse", False, "Write a PyTorch state dict from a checkpoint of ours.")
     checkpoint = flags.DEFINE_string("checkpoint", None, "With --reverse: the checkpoint to read.")
     names = flags.DEFINE_enum(
-        "names", "original", ["original", "torchvision"], "With --reverse, for RAFT: whose names to write."
+        "names", "original", ["original", "torchvision", "transformers"], "With --reverse: whose names to write."
     )
 
     prefix = flags.DEFINE_string(

@@ -13,6 +13,8 @@ _NAMES = {
     "MoveNet": "movenet.network",
     "SimpleBaseline": "backbones.simple_baseline",
     "SmoothNet": "sequences.smoothnet",
+    "TDMI": "tdmi",
+    "ViTPose": "backbones.vitpose",
 }
 __all__ = list(_NAMES)
 __getattr__, __dir__ = offered(__name__, _NAMES)

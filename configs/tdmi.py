@@ -14,7 +14,16 @@ Variants:
 from ml_collections import ConfigDict
 
 from configs import common
-from jmpose_jax.losses.tdmi import PAIRS
+
+TERMS = (
+    "useful_noisy",
+    "motion_useful",
+    "useful_appearance",
+    "useful_fused",
+    "appearance_fused",
+    "useful_label",
+    "appearance_label",
+)
 
 
 def get_config(variant: str = "tiny") -> ConfigDict:
@@ -30,7 +39,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
     config.loss.alpha = 1.0  # of the useful motion's terms
     config.loss.beta = 1.0  # of what motion and appearance share with each other and with their fusion
     config.loss.gamma = 1.0  # of what they say of the heatmaps
-    for term in PAIRS:
+    for term in TERMS:
         config.loss.weights[term] = 1.0  # further factor of the term
     if variant == "tiny":
         common.embedded(config)

@@ -19,9 +19,11 @@ from experiments.command.outputs import define_if_exists
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import check_inputs_kept, check_writable, place_results, put_in_place, write_json
 from jmpose_jax.models.backbones.hrnet import HRNet
+from jmpose_jax.models.backbones.vitpose import PATCH, ViTPose
 from jmpose_jax.models.parts import option_names
 from jmpose_jax.models.raft.network import RAFT
 from jmpose_jax.progress import say
+from jmpose_jax.skeletons import POSETRACK15, POSETRACK17, SKELETONS
 from jmpose_jax.train import checkpoints
 from jmpose_jax.train import trained as trained_models
 from jmpose_jax.train.reading import is_step
@@ -35,6 +37,8 @@ from jmpose_jax.weights import (
     save_torch,
     sequences,
     to_state_dict,
+    videos,
+    vitpose,
 )
 
 REPORT = "convert.json"
@@ -72,6 +76,8 @@ def convert(
       InputError: the model is unknown, the place cannot be written to, or the file is unreadable, does not fit or holds
         NaN or infinity.
     """
+    if videos.of_name(model) and head != "coco17":
+        raise InputError(f"--head={head}: {model} estimates PoseTrack's joints already; leave --head out")
     published_model(model)
     folder = pathlib.Path(output)
     _check_folder(folder)
@@ -88,8 +94,10 @@ def convert(
         raise InputError(str(error) if str(torch) in str(error) else f"{torch}: {error}") from error
     if head != "coco17":
         variables = remap_head(variables, head)
-    head = _joints_of(variables, head)
+    head = _joints_of(variables, head, of_video=videos.of_name(model) is not None)
     config, variables = _as_model(model, variables)
+    if "dataset" in config and head in SKELETONS:
+        config["dataset"]["skeleton"] = head
     config["source"] = {"model": model, "file": pathlib.Path(torch).name, "head": head}
     content = {
         "model": model,
@@ -139,7 +147,7 @@ def reverse(
       checkpoint: a converted or trained checkpoint; of a model with parts the submodule "backbone" is taken, for RAFT
         "flow_network".
       output: file to write, .pth or .safetensors.
-      names: "original" or "torchvision".
+      names: "original", "torchvision" (RAFT) or "transformers" (ViTPose).
 
     Returns:
       The state dict that was written.
@@ -156,7 +164,7 @@ def reverse(
     check_inputs_kept([checkpoint], [target])
     part = "flow_network" if isinstance(published, RAFT) else "backbone"
     _, variables = trained_models.load_variables(checkpoint)
-    if part in variables.get("params", {}):
+    if not isinstance(published, videos.VideoModule) and part in variables.get("params", {}):
         variables = {name: tree.get(part, {}) for name, tree in variables.items()}
     try:
         state_dict = to_state_dict(model, variables, names=names)
@@ -166,12 +174,16 @@ def reverse(
     return state_dict
 
 
-def _joints_of(variables: Mapping[str, Any], head: str) -> str:
-    """The joints of the written network: a file whose head is not COCO's keeps its own."""
-    layer = variables["params"].get("final_layer")
+def _joints_of(variables: Mapping[str, Any], head: str, of_video: bool) -> str:
+    """The joints of the written network: a head that is not COCO's stays as it is; a video model has PoseTrack's."""
+    params = variables["params"]
+    layer = (params.get("backbone", {}) if of_video else params).get("final_layer")
     if layer is None:
         return "none"
     joints = layer["kernel"].shape[-1]
+    if of_video:
+        known = {skeleton.num_joints: skeleton.name for skeleton in (POSETRACK15, POSETRACK17)}
+        return known.get(joints, f"the file's {joints} joints")
     return f"the file's {joints} joints" if head == "coco17" and joints != 17 else head
 
 
@@ -194,14 +206,22 @@ def _as_model(model: str, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
         sized = sequences.module_of_variables(model, variables)
         options = {name: getattr(sized, name) for name in option_names(type(sized))}
         return {"model": {"name": model, **options}}, dict(variables)
+    if isinstance(module, videos.VideoModule):
+        return videos.config(model, variables), dict(variables)
     joints = int(variables["params"]["final_layer"]["kernel"].shape[-1])
-    if isinstance(module, HRNet):
+    if isinstance(module, ViTPose):
+        sized = vitpose.sized_by_variables(module, variables)
+        options = ("width", "depth", "heads", "decoder", "position_grid")
+        backbone = {"kind": "vitpose", "num_joints": joints} | {name: getattr(sized, name) for name in options}
+    elif isinstance(module, HRNet):
         backbone = {"kind": "hrnet", "width": module.width, "num_joints": joints}
         if module.all_scales:
             backbone["all_scales"] = True
     else:
         backbone = {"kind": "simple_baseline", "depth": module.depth, "num_joints": joints}
-    config = {"model": {"name": "image", "backbone": backbone}}
+    config: dict[str, Any] = {"model": {"name": "image", "backbone": backbone}}
+    if isinstance(module, ViTPose):
+        config["dataset"] = {"input_size": tuple(PATCH * patches for patches in backbone["position_grid"])}
     return config, {name: {"backbone": tree} for name, tree in variables.items()}
 
 
@@ -227,8 +247,8 @@ def main(argv: list[str] | None = None) -> None:
     model = flags.DEFINE_string(
         "model",
         None,
-        "hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), raft, raft_small, hanet, deciwatch or "
-        "smoothnet.",
+        "hrnet_w32, hrnet_w48 (_all_scales), simple_baseline_r50 (_r101, _r152), vitpose_b (_s, _l, _h, "
+        "_simple), raft, raft_small, dcpose, tdmi, hanet, deciwatch or smoothnet.",
     )
     torch = flags.DEFINE_string("torch", None, "The PyTorch checkpoint, .pth or .safetensors.")
     output = flags.DEFINE_string(
@@ -247,7 +267,7 @@ def main(argv: list[str] | None = None) -> None:
     reversed_ = flags.DEFINE_bool("reverse", False, "Write a PyTorch state dict from a checkpoint of ours.")
     checkpoint = flags.DEFINE_string("checkpoint", None, "With --reverse: the checkpoint to read.")
     names = flags.DEFINE_enum(
-        "names", "original", ["original", "torchvision"], "With --reverse, for RAFT: whose names to write."
+        "names", "original", ["original", "torchvision", "transformers"], "With --reverse: whose names to write."
     )
 
     prefix = flags.DEFINE_string(

@@ -167,6 +167,29 @@ class JMPoseOutput(PoseOutput):
 
 
 @flax.struct.dataclass
+class TDMIOutput(PoseOutput):
+    """What TDMI returns; features are float32 [B, h, w, C].
+
+    Attributes:
+      motion: m, what the temporal differences say.
+      useful: F_m, the part of it that is of use.
+      noisy: F_n, the rest.
+      appearance: F_a, of the aligned frames.
+      fused: F, what the heatmaps are made from.
+      useful_labels: heatmaps read off F_m, float32 [B, h, w, K]; no gradient passes.
+      appearance_labels: the same of F_a.
+    """
+
+    motion: jax.Array
+    useful: jax.Array
+    noisy: jax.Array
+    appearance: jax.Array
+    fused: jax.Array
+    useful_labels: jax.Array
+    appearance_labels: jax.Array
+
+
+@flax.struct.dataclass
 class FlowOutput:
     """What a flow network returns when it runs on clips.
 

@@ -40,6 +40,8 @@ class System:
 SYSTEMS = {
     "image": System("jmpose_jax.models.image_baseline:ImageBaseline", "jmpose_jax.losses.heatmap:HeatmapObjective"),
     "jmpose": System("jmpose_jax.models.jmpose.model:JMPose", "jmpose_jax.losses.jmpose:JMPoseObjective"),
+    "dcpose": System("jmpose_jax.models.dcpose:DCPose", "jmpose_jax.losses.heatmap:HeatmapObjective"),
+    "tdmi": System("jmpose_jax.models.tdmi:TDMI", "jmpose_jax.losses.tdmi:TDMIObjective"),
     "raft": System(
         "jmpose_jax.models.raft.clip_flow:ClipFlow", "jmpose_jax.losses.flow:FlowObjective", evaluation="endpoint_error"
     ),

@@ -18,6 +18,8 @@ CONFIGS = {
     "backbone": ("tiny", "w32", "w48"),
     "jmpose": ("tiny", "tiny_raft", "paper"),
     "jmpose_ablation": ("tiny", "tiny_paper"),
+    "dcpose": ("tiny", "paper"),
+    "tdmi": ("tiny", "paper"),
     "gamma_grid": ("alpha", "terms"),
     "raft_synthetic": ("small", "basic"),
     "hanet": ("embedded_3d", "embedded_2d", "posetrack", "jhmdb", "h36m", "pw3d", "aist", "smpl"),

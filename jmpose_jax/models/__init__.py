@@ -3,6 +3,7 @@
 from jmpose_jax.lazy import offered
 
 _NAMES = {
+    "DCPose": "dcpose",
     "HRNet": "backbones.hrnet",
     "RAFT": "raft.network",
     "DeciWatch": "sequences.deciwatch",
@@ -12,6 +13,8 @@ _NAMES = {
     "MoveNet": "movenet.network",
     "SimpleBaseline": "backbones.simple_baseline",
     "SmoothNet": "sequences.smoothnet",
+    "TDMI": "tdmi",
+    "ViTPose": "backbones.vitpose",
 }
 __all__ = list(_NAMES)
 __getattr__, __dir__ = offered(__name__, _NAMES)

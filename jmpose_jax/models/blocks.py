@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jmpose_jax.errors import InputError
 from jmpose_jax.models import remat
 from jmpose_jax.ops.convolution import conv_general_dilated
 
@@ -21,10 +22,22 @@ Initializer = Callable[..., jax.Array]
 # small network that starts from nothing learns far sooner from kernels scaled by their fan-in: these are the default.
 LINEAGE_INIT = nn.initializers.normal(1e-3)
 DEFAULT_INIT = nn.initializers.lecun_normal()
+INITIALIZERS = {"fan_in": DEFAULT_INIT, "lineage": LINEAGE_INIT}  # a model's option "kernel_init"
 
 # PyTorch's momentum of 0.1 is the weight of the new value; Flax states that of the old one.
 BATCH_NORM_MOMENTUM = 0.9
 BATCH_NORM_EPSILON = 1e-5
+
+
+def initializer(name: str) -> Initializer:
+    """The initialiser of kernels that a model's option "kernel_init" names.
+
+    Raises:
+      InputError: there is none of that name.
+    """
+    if name not in INITIALIZERS:
+        raise InputError(f"kernel_init={name!r}: choose one of {', '.join(INITIALIZERS)}")
+    return INITIALIZERS[name]
 
 
 def same_padding(kernel_size: int, dilation: int = 1) -> tuple[tuple[int, int], tuple[int, int]]:

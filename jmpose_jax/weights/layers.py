@@ -22,9 +22,14 @@ ENTRIES = {
     "tap": (("weight", "params", "kernel"), ("bias", "params", "bias")),  # a convolution of one tap: a linear layer
     "scale": (("weight", "params", "weight"), ("bias", "params", "bias")),  # one of one tap and a group a channel
     "layer_norm": (("weight", "params", "scale"), ("bias", "params", "bias")),
+    # Queries, keys and values in one tensor, or one of the three; with us they lie on an axis of their own.
+    "thirds": (("weight", "params", "qkv_kernel"), ("bias", "params", "qkv_bias")),
+    "third": (("weight", "params", "qkv_kernel"), ("bias", "params", "qkv_bias")),
+    "pos_embed": (("pos_embed", "params", "position"),),
+    "position_embeddings": (("position_embeddings", "params", "position"),),
     "attention": (("in_proj_weight", "params", "in_kernel"), ("in_proj_bias", "params", "in_bias")),
 }
-MOVED = ("kernel", "in_kernel", "weight")  # leaves whose axes move
+MOVED = ("kernel", "in_kernel", "weight", "qkv_kernel", "qkv_bias")  # leaves whose axes move
 # A counter that PyTorch keeps beside the statistics and that nothing reads while the momentum is a constant.
 COUNTER = "num_batches_tracked"
 
@@ -92,8 +97,11 @@ def to_flax(kind: str, value: np.ndarray) -> np.ndarray:
     if kind == "conv_transpose":
         # PyTorch's is the gradient of a convolution; Flax's convolves the spread-out input with the kernel as it is.
         return value.transpose(2, 3, 0, 1)[::-1, ::-1]
-    if kind in ("linear", "attention"):
+    if kind in ("linear", "attention", "third"):
         return value.T
+    if kind == "thirds":
+        parts = value.reshape(3, -1, *value.shape[1:])
+        return parts.swapaxes(1, 2) if parts.ndim == 3 else parts
     if kind == "conv1d":
         return value.transpose(2, 1, 0)
     if kind == "tap":
@@ -107,8 +115,10 @@ def to_torch(kind: str, value: np.ndarray) -> np.ndarray:
         value = value.transpose(3, 2, 0, 1)
     elif kind == "conv_transpose":
         value = value[::-1, ::-1].transpose(2, 3, 0, 1)
-    elif kind in ("linear", "attention"):
+    elif kind in ("linear", "attention", "third"):
         value = value.T
+    elif kind == "thirds":
+        value = value.swapaxes(1, 2).reshape(-1, value.shape[1]) if value.ndim == 3 else value.reshape(-1)
     elif kind == "conv1d":
         value = value.transpose(2, 1, 0)
     elif kind == "tap":
@@ -124,7 +134,9 @@ def torch_shape(kind: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(shape[i] for i in (3, 2, 0, 1))
     if kind == "conv_transpose":
         return tuple(shape[i] for i in (2, 3, 0, 1))
-    if kind in ("linear", "attention", "conv1d", "tap"):
+    if kind == "thirds":
+        return (3 * shape[-1], *shape[1:-1])
+    if kind in ("linear", "attention", "third", "conv1d", "tap"):
         return (*shape[::-1], 1) if kind == "tap" else shape[::-1]
     return (*shape, 1, 1) if kind == "scale" else shape
 

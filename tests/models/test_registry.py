@@ -39,6 +39,6 @@ def test_kinds_and_the_options_of_parts_are_looked_at():
 
 def test_the_names():
     modules = [row.module.__name__ for row in SYSTEMS.values()]
-    assert modules == ["ImageBaseline", "JMPose", "ClipFlow", "HANet", "DeciWatch", "SmoothNet"]
-    with pytest.raises(InputError, match="model.name='jmposes' is unknown; use one of image, jmpose, raft"):
+    assert modules == ["ImageBaseline", "JMPose", "DCPose", "TDMI", "ClipFlow", "HANet", "DeciWatch", "SmoothNet"]
+    with pytest.raises(InputError, match="model.name='jmposes' is unknown; use one of image, jmpose, dcpose, tdmi"):
         create_model({"name": "jmposes"})

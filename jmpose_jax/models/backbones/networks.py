@@ -9,12 +9,13 @@ import jax
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.backbones.hrnet import HRNet
 from jmpose_jax.models.backbones.simple_baseline import SimpleBaseline
+from jmpose_jax.models.backbones.vitpose import ViTPose
 from jmpose_jax.models.parts import Part
 from jmpose_jax.ops.images import normalize
 from jmpose_jax.records import ClipBatch
 
 # Each reads normalised images and returns heatmaps; `finest` picks features of the heatmaps' size, earliest first.
-BACKBONE = Part({"hrnet": HRNet, "simple_baseline": SimpleBaseline})
+BACKBONE = Part({"hrnet": HRNet, "simple_baseline": SimpleBaseline, "vitpose": ViTPose})
 
 
 def create_backbone(options: Mapping[str, Any], batch: ClipBatch) -> nn.Module:

@@ -9,7 +9,7 @@ from flax.core import FrozenDict
 from jmpose_jax.errors import InputError
 from jmpose_jax.information.predictors import InformationPredictors
 from jmpose_jax.models.backbones.networks import BACKBONE, create_backbone, see_every_frame
-from jmpose_jax.models.blocks import DEFAULT_INIT, LINEAGE_INIT
+from jmpose_jax.models.blocks import initializer
 from jmpose_jax.models.flow import FLOW_NETWORK, read_flow
 from jmpose_jax.models.jmpose.context_aware_joint_learner import JOINT_LEARNER
 from jmpose_jax.models.jmpose.head import FUSION, HEAD
@@ -19,7 +19,6 @@ from jmpose_jax.models.jmpose.mutual_learning import MUTUAL_LEARNING
 from jmpose_jax.models.parts import Part
 from jmpose_jax.records import ClipBatch, JMPoseOutput
 
-INITIALIZERS = {"fan_in": DEFAULT_INIT, "lineage": LINEAGE_INIT}
 DEFAULTS: Mapping[str, Any] = FrozenDict()
 
 
@@ -115,12 +114,11 @@ class JMPose(nn.Module):
 
     def _part(self, name: str, **given: Any) -> nn.Module:
         """The submodule that a part's options describe."""
-        widths = dict(features=self.channels, kernel_init=INITIALIZERS[self.kernel_init])
+        widths = dict(features=self.channels, kernel_init=initializer(self.kernel_init))
         return self.PARTS[name].create(getattr(self, name), name=name, **widths | given)
 
     def _check(self, batch: ClipBatch) -> None:
-        if self.kernel_init not in INITIALIZERS:
-            raise InputError(f"kernel_init={self.kernel_init!r}: choose one of {', '.join(INITIALIZERS)}")
+        initializer(self.kernel_init)
         length = batch.frames.shape[1]
         if length < 3 or length % 2 == 0:
             raise InputError(f"JM-Pose reads clips of 2 delta + 1 frames, delta at least 1; the batch has {length}")

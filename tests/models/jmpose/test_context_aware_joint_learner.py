@@ -2,7 +2,7 @@ import jax
 import numpy as np
 
 from jmpose_jax.models.blocks import LINEAGE_INIT
-from jmpose_jax.models.jmpose.context_aware_joint_learner import DeformableSampling
+from jmpose_jax.models.deformable_sampling import DeformableSampling
 
 
 def test_the_lineages_initialisation_passes_over_the_deformable_convolution():

@@ -9,11 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.convert import convert
 from jmpose_jax.errors import InputError
 from jmpose_jax.models.backbones.vitpose import DECODERS, ViTPose, patch_positions
 from jmpose_jax.models.image_baseline import ImageBaseline
 from jmpose_jax.records import ClipBatch
-from jmpose_jax.weights import WeightsError, convert_state_dict, from_state_dict, published_model, to_state_dict
+from jmpose_jax.train.trained import load_model
+from jmpose_jax.weights import (
+    WeightsError,
+    convert_state_dict,
+    from_state_dict,
+    published_model,
+    save_torch,
+    to_state_dict,
+)
 from jmpose_jax.weights.convert import to_mapping, to_variables
 from jmpose_jax.weights.layers import entries, flatten
 from jmpose_jax.weights.vitpose import sized, table, transformers_table
@@ -135,7 +144,7 @@ def test_what_does_not_fit_is_said(made):
 
 
 @pytest.mark.slow  # two state dicts of 24 million values
-def test_published_checkpoints_of_both_kinds_and_of_another_size():
+def test_published_checkpoints_of_both_kinds_and_of_another_size(tmp_path):
     model = published_model("vitpose_s_simple", 15)
     rng = np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape).astype(np.float32), abstract(model))
@@ -146,6 +155,13 @@ def test_published_checkpoints_of_both_kinds_and_of_another_size():
         assert all(np.array_equal(leaf, back[path]) for path, leaf in flatten(variables))
         with pytest.raises(WeightsError, match="it looks like vitpose_s_simple"):
             convert_state_dict("vitpose_b_simple", state)
+    save_torch(tmp_path / "vitpose.safetensors", state)
+    report = convert("vitpose_s_simple", tmp_path / "vitpose.safetensors", tmp_path / "converted")
+    assert not report.unmatched and not report.initial
+    config, network, loaded = load_model(tmp_path / "converted")
+    assert tuple(config["dataset"]["input_size"]) == (256, 192) and network.backbone["heads"] == 12
+    expected = dict(flatten(variables["params"]))
+    assert all(np.array_equal(leaf, expected[path]) for path, leaf in flatten(loaded["params"]["backbone"]))
     with pytest.raises(InputError, match="vitpose_s has original and transformers names"):
         to_state_dict("vitpose_s", variables, names="torchvision")
 

@@ -150,24 +150,28 @@ def test_the_residual_head_starts_at_the_aggregated_heatmaps(tiny):
 
 VARIANTS = {
     "paper head, rsb": {"head": {"residual": False}, "heatmap_aggregation": {"method": "rsb", "alignment": "none"}},
-    "conv aggregation, conv gate": {
+    "conv aggregation, conv gate, wide sampling": {
         "heatmap_aggregation": {"method": "conv"},
+        "context_aware_joint_learner": {"dilation": 3},
         "mutual_learning": {"gate": "conv", "qkv_kernel": 3},
     },
-    "fixed aggregation, literal gate": {
+    "fixed aggregation, literal gate, raw masks": {
         "heatmap_aggregation": {"method": "fixed"},
+        "context_aware_joint_learner": {"mask_activation": "none"},
         "mutual_learning": {"gate": "literal"},
     },
-    "spatial attention, heads": {"mutual_learning": {"attention": "spatial", "heads": 2}},
-    "full attention": {"mutual_learning": {"attention": "spatial_full"}},
-    "raw masks": {"context_aware_joint_learner": {"mask_activation": "none"}},
-    "1x1 aggregation": {"heatmap_aggregation": {"method": "conv1x1"}},
-    "inverse distances": {"heatmap_aggregation": {"method": "inverse_distance", "alignment": "none"}},
+    "1x1 aggregation, spatial attention, heads": {
+        "heatmap_aggregation": {"method": "conv1x1"},
+        "mutual_learning": {"attention": "spatial", "heads": 2},
+    },
+    "inverse distances, full attention": {
+        "heatmap_aggregation": {"method": "inverse_distance", "alignment": "none"},
+        "mutual_learning": {"attention": "spatial_full"},
+    },
     "shared queries, more blocks": {
         "mutual_learning": {"qkv": "shared", "blocks": 2},
         "context_aware_joint_learner": {"context_blocks": 2, "offset_blocks": 0},
     },
-    "wide sampling": {"context_aware_joint_learner": {"dilation": 3}},
     "no flow": {"motion_encoder": {"kind": "zero_flow"}, "heatmap_aggregation": {"alignment": "joint_trajectory"}},
     "without CJL": {"context_aware_joint_learner": {"kind": "projection"}},
     "without JMML": {"mutual_learning": {"kind": "none"}},

@@ -1,5 +1,8 @@
 """A prepared data set and configs small enough that a whole run takes seconds."""
 
+import pathlib
+import shutil
+
 import pytest
 from ml_collections import ConfigDict
 
@@ -22,6 +25,22 @@ def shrink():
 @pytest.fixture
 def small_backbone(prepared) -> ConfigDict:
     return small_run.shrink(backbone.get_config("tiny"), prepared)
+
+
+@pytest.fixture(scope="session")
+def finished_run(prepared, tmp_path_factory) -> pathlib.Path:
+    """The workdir of `small_backbone`, trained; not to be written into."""
+    from experiments.train import train
+
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    train(small_run.config(prepared), folder, quiet=True)
+    return folder
+
+
+@pytest.fixture
+def trained(finished_run, tmp_path) -> pathlib.Path:
+    """A copy of `finished_run`, to be written into."""
+    return shutil.copytree(finished_run, tmp_path / "run")
 
 
 @pytest.fixture

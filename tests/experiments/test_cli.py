@@ -28,6 +28,7 @@ from jmpose_jax.errors import (
     RunStopped,
     Terminated,
 )
+from tests.commands import run
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("help",)])
@@ -142,14 +143,9 @@ def test_flags_of_several_values_may_be_given_again(call):
 
 
 def test_all_missing_flags_are_named_at_once():
-    run = subprocess.run(
-        [sys.executable, "-m", "experiments.cli", "train"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"},
-    )
-    assert run.returncode == 2 and run.stderr.count("\n") == 1
-    assert "--config and --workdir are missing" in run.stderr
+    ended = run("train")
+    assert ended.status == 2 and ended.err.count("\n") == 1
+    assert "--config and --workdir are missing" in ended.err
 
 
 def test_a_file_that_cannot_be_used_is_no_riddle(call, tmp_path):

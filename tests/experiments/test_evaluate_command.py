@@ -10,7 +10,6 @@ import pytest
 from data_pipeline.clips.table import ClipTable
 from experiments.evaluation import comparison, poses
 from experiments.run.building import plain
-from experiments.train import train
 from jmpose_jax.errors import InputError
 from jmpose_jax.skeletons import POSETRACK17_TO_15
 from jmpose_jax.train import checkpoints
@@ -29,13 +28,6 @@ def command():
         return ended.status, ended.out, ended.err
 
     return call
-
-
-@pytest.fixture
-def trained(small_backbone, tmp_path):
-    """A workdir of `jmpose train`."""
-    train(small_backbone, tmp_path / "run", quiet=True)
-    return tmp_path / "run"
 
 
 def read(path):

@@ -6,14 +6,11 @@ import sys
 
 import pytest
 
+from tests.commands import run
+
 
 def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.cli", "prepare", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return run("prepare", *arguments)
 
 
 @pytest.fixture
@@ -39,7 +36,8 @@ def source(tmp_path):
 
 def test_summary_and_status(source, tmp_path):
     (source / "images" / "val" / "000001_mpii_test" / "000002.jpg").write_bytes(b"\xff\xd8cut")
-    result = command("--dataset=posetrack18", f"--source={source}", f"--output={tmp_path}/out", "--shards=2")
+    command = [sys.executable, "-m", "experiments.cli", "prepare", "--dataset=posetrack18", f"--source={source}"]
+    result = subprocess.run([*command, f"--output={tmp_path}/out", "--shards=2"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "val: 1 videos, 3 frames listed" in result.stdout and "1 clips" in result.stdout
     assert "skipped 1 × frame truncated (no end marker), e.g. " in result.stdout
@@ -69,9 +67,9 @@ def short_keypoints(source):
 def test_faults_of_the_source(source, tmp_path, damage):
     culprit = damage(source)
     result = command("--dataset=posetrack18", f"--source={source}", f"--output={tmp_path}/out")
-    assert result.returncode == 2 and result.stdout == ""
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith("jmpose prepare: ") and str(culprit) in last and "Traceback" not in result.stderr
+    assert result.status == 2 and result.out == ""
+    last = result.err.splitlines()[-1]
+    assert last.startswith("jmpose prepare: ") and str(culprit) in last and "Traceback" not in result.err
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
 
 
@@ -93,41 +91,41 @@ def test_faults_of_the_source(source, tmp_path, damage):
 )
 def test_faults_of_the_flags(source, tmp_path, arguments, message):
     result = command(*(a.format(tmp_path) for a in arguments))
-    assert result.returncode == 2
-    assert len(result.stderr.splitlines()) == 1 and message in result.stderr
+    assert result.status == 2
+    assert len(result.err.splitlines()) == 1 and message in result.err
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
 
 
 def test_check_explains_and_writes_nothing(source, tmp_path):
     result = command("--dataset=posetrack18", f"--source={source}", "--check")
-    assert result.returncode == 0, result.stderr
-    assert "val: 1 × person without a head box: trained on; PoseTrack AP needs the head box" in result.stdout
+    assert result.status == 0, result.err
+    assert "val: 1 × person without a head box: trained on; PoseTrack AP needs the head box" in result.out
     absent_image(source)
     result = command("--dataset=posetrack18", f"--source={source}", "--check")
-    assert result.returncode == 2 and "frame with annotated people missing on disk: preparation stops" in result.stdout
-    assert result.stderr.splitlines()[-1].startswith("jmpose prepare: ") and "Traceback" not in result.stderr
+    assert result.status == 2 and "frame with annotated people missing on disk: preparation stops" in result.out
+    assert result.err.splitlines()[-1].startswith("jmpose prepare: ") and "Traceback" not in result.err
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
 
 
 def test_an_earlier_prepared_folder_is_kept_unless_it_is_asked_for(source, tmp_path):
     out, arguments = tmp_path / "out", ("--dataset=posetrack18", f"--source={source}", f"--output={tmp_path}/out")
-    assert command(*arguments, "--shards=1").returncode == 0
+    assert command(*arguments, "--shards=1").status == 0
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     result = command(*arguments, "--shards=2")
-    assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
-    assert str(out) in result.stderr and "--if_exists=" in result.stderr
+    assert result.status == 2 and len(result.err.splitlines()) == 1
+    assert str(out) in result.err and "--if_exists=" in result.err
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     result = command(*arguments, "--shards=2", "--if_exists=number")
-    assert result.returncode == 0 and f"wrote {out}-2" in result.stdout
+    assert result.status == 0 and f"wrote {out}-2" in result.out
     assert len(list((tmp_path / "out-2").glob("*.tfrecord-*-of-00002"))) == 2
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
-    assert command(*arguments, "--shards=2", "--if_exists=replace").returncode == 0
+    assert command(*arguments, "--shards=2", "--if_exists=replace").status == 0
     assert len(list(out.glob("*.tfrecord-*-of-00002"))) == 2 and not list(out.glob("*-of-00001"))
 
 
 def test_all_missing_flags_are_named_at_once():
     result = command("--dataset=posetrack18")
-    assert result.returncode == 2 and "--source and --output are missing" in result.stderr
+    assert result.status == 2 and "--source and --output are missing" in result.err
 
 
 def test_size_and_orientation_are_flags(source, tmp_path):
@@ -138,10 +136,10 @@ def test_size_and_orientation_are_flags(source, tmp_path):
     path.write_text(json.dumps(content))
     arguments = ("--dataset=posetrack18", f"--source={source}", f"--output={tmp_path}/out")
     result = command(*arguments)
-    last = result.stderr.splitlines()[-1]
-    assert result.returncode == 2 and "120 × 80" in last and "60 × 40" in last and str(path) in last
+    last = result.err.splitlines()[-1]
+    assert result.status == 2 and "120 × 80" in last and "60 × 40" in last and str(path) in last
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
     checked = command(*arguments[:2], "--check")
-    assert checked.returncode == 2 and "annotated 120 × 80, the file has 60 × 40" in checked.stdout
+    assert checked.status == 2 and "annotated 120 × 80, the file has 60 × 40" in checked.out
     result = command(*arguments, "--size_mismatch=scale", "--orientation=stored")
-    assert result.returncode == 0 and "noted 3 × size: annotations scaled" in result.stdout
+    assert result.status == 0 and "noted 3 × size: annotations scaled" in result.out

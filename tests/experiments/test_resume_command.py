@@ -2,7 +2,6 @@
 
 import pytest
 
-from experiments.train import train
 from jmpose_jax.train import trained as trained_models
 from tests.commands import run
 
@@ -18,22 +17,21 @@ def command():
     return call
 
 
-def test_a_run_goes_on_without_a_config(small_backbone, command, tmp_path):
-    train(small_backbone, tmp_path, quiet=True)
-    before = (tmp_path / "config.json").read_text()
-    status, out, _ = command(f"--workdir={tmp_path}")
-    assert status == 0 and f"{tmp_path}: already at step 6 of 6; more with --config.train.steps=N\n" == out
-    assert (tmp_path / "config.json").read_text() == before
-    status, out, err = command(f"--workdir={tmp_path}", "--config.train.steps=8", "--allow_config_change")
+def test_a_run_goes_on_without_a_config(trained, command):
+    before = (trained / "config.json").read_text()
+    status, out, _ = command(f"--workdir={trained}")
+    assert status == 0 and f"{trained}: already at step 6 of 6; more with --config.train.steps=N\n" == out
+    assert (trained / "config.json").read_text() == before
+    status, out, err = command(f"--workdir={trained}", "--config.train.steps=8", "--allow_config_change")
     assert (
         status == 0
-        and out == f"trained: {tmp_path}\n"
+        and out == f"trained: {trained}\n"
         and "8 of 8, 2 of them now" in err
-        and trained_models.find_checkpoint(tmp_path).name == "8"
+        and trained_models.find_checkpoint(trained).name == "8"
     )
-    status, _, err = command(f"--workdir={tmp_path}", "--config.optimizer.learning_rate=1")
+    status, _, err = command(f"--workdir={trained}", "--config.optimizer.learning_rate=1")
     assert status == 2 and "config.optimizer.learning_rate: 0.003 -> 1.0" in err
-    status, out, _ = command(f"--workdir={tmp_path}", "--summary")
+    status, out, _ = command(f"--workdir={trained}", "--summary")
     assert status == 0 and "total: " in out
 
 

@@ -124,17 +124,15 @@ def test_the_clips_of_a_batch_whose_loss_is_not_finite_are_named(small_backbone,
     assert not any(path.name.isdigit() for path in (tmp_path / "checkpoints").iterdir())
 
 
-def test_input_at_fault_is_named(small_backbone, small_jmpose, prepared, tmp_path):
-    train(small_backbone, tmp_path / "backbone", quiet=True)
-
+def test_input_at_fault_is_named(small_backbone, small_jmpose, trained, prepared, tmp_path):
     small_backbone.model.backbone.width = 6
     with pytest.raises(InputError, match="config.model.backbone.width: 4 -> 6; .* --allow_config_change"):
-        train(small_backbone, tmp_path / "backbone", quiet=True)
+        train(small_backbone, trained, quiet=True)
     with pytest.raises(InputError, match="checkpoint .* is of another model"):
-        train(small_backbone, tmp_path / "backbone", quiet=True, allow_config_change=True)
+        train(small_backbone, trained, quiet=True, allow_config_change=True)
 
     small_jmpose.model.backbone.width = 6
-    small_jmpose.init.backbone = str(tmp_path / "backbone")
+    small_jmpose.init.backbone = str(trained)
     with pytest.raises(InputError, match="config.init.backbone=.* does not fit config.model"):
         train(small_jmpose, tmp_path / "jmpose", quiet=True)
     assert not (tmp_path / "jmpose").exists()

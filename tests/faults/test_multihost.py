@@ -1,5 +1,6 @@
 """Two processes as one run: equal losses, a common stop at SIGTERM, a lost host, going on with other numbers."""
 
+import functools
 import json
 import os
 import pathlib
@@ -56,6 +57,20 @@ def finish(started):
     return {int(k): v for k, v in json.loads(results[0][0].splitlines()[-1]).items()}
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Function of a network's width: the losses of six steps by one process of four devices."""
+    return functools.cache(
+        lambda width: finish(start(tmp_path_factory.mktemp("alone") / "run", 1, 4, steps=6, width=width))
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The losses of sixteen steps by two processes."""
+    return finish(start(tmp_path_factory.mktemp("undisturbed") / "run", 2, 1, steps=16))
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -65,8 +80,8 @@ def finish(started):
     ],
     ids=["replicated", "fsdp", "model"],
 )
-def test_two_processes_of_two_devices_give_the_losses_of_one_process_of_four(tmp_path, settings):
-    one = finish(start(tmp_path / "one", 1, 4, steps=6, width=settings.get("width", 4)))
+def test_two_processes_of_two_devices_give_the_losses_of_one_process_of_four(alone, tmp_path, settings):
+    one = alone(settings.get("width", 4))
     two = finish(start(tmp_path / "two", 2, 2, steps=6, **settings))
     assert sorted(one) == sorted(two) == [1, 2, 3, 4, 5, 6]
     np.testing.assert_allclose([two[i] for i in one], list(one.values()), rtol=1e-6)
@@ -109,7 +124,9 @@ def line_of(errors, words):
 
 @pytest.mark.parametrize("victim", [0, 1])
 @pytest.mark.parametrize("fault, seconds", [(signal.SIGKILL, 10), (signal.SIGSTOP, 45)])
-def test_a_host_that_dies_or_falls_silent_ends_the_other_and_the_pair_goes_on(tmp_path, victim, fault, seconds):
+def test_a_host_that_dies_or_falls_silent_ends_the_other_and_the_pair_goes_on(
+    undisturbed, tmp_path, victim, fault, seconds
+):
     pair = start(tmp_path, 2, 1, steps=10_000, pause=0.05, save_every=5, heartbeat=10)
     wait_for_step(pair[1], 12)
     pair[victim].send_signal(fault)
@@ -123,9 +140,8 @@ def test_a_host_that_dies_or_falls_silent_ends_the_other_and_the_pair_goes_on(tm
     pair[victim].kill()
     pair[victim].communicate()
     resumed = finish(start(tmp_path, 2, 1, steps=16))
-    whole = finish(start(tmp_path.with_name("whole"), 2, 1, steps=16))
     assert sorted(resumed) == list(range(1, 17))
-    assert resumed == whole
+    assert resumed == undisturbed
 
 
 def test_other_numbers_of_devices_go_on_within_a_tolerance(tmp_path):

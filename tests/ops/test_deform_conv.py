@@ -240,9 +240,10 @@ def _drawn(examples):
 
 
 @pytest.mark.parametrize("implementation", RUN_HERE[1:])
-@_drawn(2)
+@_drawn(1)
 @hypothesis.given(call=calls())
 def test_drawn_shapes_agree_with_the_reference(implementation, call):
+    hypothesis.assume(call[0]["weight"].size > 1)  # the first that is drawn has one of everything
     _agrees_with_the_reference(implementation, call)
 
 

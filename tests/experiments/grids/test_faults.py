@@ -16,7 +16,7 @@ BASE = {"seed": 0, "loss": {"alpha": 1.0}, "model": {"name": "jmpose"}}
 
 # Every command line is run in a child of one process that has loaded the program; cells fail as the file says.
 FORKED = """
-import json, os, sys
+import json, os, pathlib, sys
 from configs import gamma_grid
 from experiments import grid
 from experiments.grids import report as grid_report
@@ -30,6 +30,10 @@ def process(command):
     return subprocess.CompletedProcess(command, 0 if status == "done" else 2, "", "said by the cell"), False
 engines._process = process
 grid.check_evaluable = lambda config: None
+# What a report imports is imported here, once.
+os.mkdir(os.path.join(sys.argv[1], "first"))
+BASE = {"seed": 0, "loss": {"alpha": 1.0}, "model": {"name": "jmpose"}}
+grid_report.write_report(pathlib.Path(sys.argv[1], "first"), grid.grid_cells.expand(BASE, {"loss.alpha": (0.0, 1.0)}))
 for line in sys.stdin:
     argv, OUTCOMES = json.loads(line)
     out, err = os.path.join(sys.argv[1], "out"), os.path.join(sys.argv[1], "err")
@@ -145,13 +149,15 @@ def test_a_get_grid_at_fault_is_one_line(call, config, tmp_path, body, culprit):
     assert not (tmp_path / "w").exists()
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["[]", "{", '"text"', "{}", '{"config": {}, "axes": {}, "cells": []}', b"\xff\xfe", "null",
-     '{"config": {}, "axes": {"a": ["1"]}, "cells": [{"id": "../../x", "index": 0, "labels": {"a": "1"}}]}',
-     '{"config": {}, "axes": {"a": ["1"]}, "cells": [5]}', '{"config": [], "axes": [], "cells": {}}', None],
-)  # fmt: skip
-@pytest.mark.parametrize("flag", ["--config", "--index", None])
+FOREIGN = [
+    "[]", "{", '"text"', "{}", '{"config": {}, "axes": {}, "cells": []}', b"\xff\xfe", "null",
+    '{"config": {}, "axes": {"a": ["1"]}, "cells": [{"id": "../../x", "index": 0, "labels": {"a": "1"}}]}',
+    '{"config": {}, "axes": {"a": ["1"]}, "cells": [5]}', '{"config": [], "axes": [], "cells": {}}', None,
+]  # fmt: skip
+BY_INDEX_OR_ALONE = [("{", "--index"), ("null", "--index"), ("[]", None), (None, None)]
+
+
+@pytest.mark.parametrize(("content", "flag"), [*((content, "--config") for content in FOREIGN), *BY_INDEX_OR_ALONE])
 def test_a_foreign_grid_json_is_one_line(call, config, tmp_path, content, flag):
     (tmp_path / "w").mkdir()
     path = tmp_path / "w" / "grid.json"

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from experiments.grids import engines
 from experiments.grids import report as grid_report
 from experiments.run.building import plain
 from jmpose_jax.errors import InputError, Interrupted, Preempted
+from tests.commands import run
 
 BASE = {
     "seed": 0,
@@ -277,19 +277,14 @@ def test_submitits_local_executor_runs_the_cells(tmp_path):
     assert (again.function.workdir, again.function.index) == ("w", 3)
 
 
-def test_the_command(prepared, tmp_path):
+def test_the_command(tmp_path):
     """The whole command on a grid at fault, on an empty one, and with printed commands."""
     file = tmp_path / "faulty.py"
     file.write_text("from configs.gamma_grid import get_config\ndef get_grid():\n    return {'loss.alhpa': (1.0,)}\n")
 
     def call(*arguments):
-        run = subprocess.run(
-            [sys.executable, "-m", "experiments.cli", "grid", f"--workdir={tmp_path / 'w'}", *arguments],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "JAX_PLATFORMS": "cpu"},
-        )
-        return run.returncode, run.stdout, run.stderr
+        ended = run("grid", f"--workdir={tmp_path / 'w'}", *arguments)
+        return ended.status, ended.out, ended.err
 
     status, _, err = call(f"--config={file}")
     assert status == 2 and err.count("\n") == 1 and "did you mean 'loss.alpha'" in err

@@ -12,6 +12,7 @@ from experiments.run.workdir import check_workdir
 from experiments.train import train
 from jmpose_jax.errors import InputError
 from jmpose_jax.train.writers import UNREADABLE, read_metrics
+from tests.commands import run
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 OWNER = """
@@ -48,15 +49,9 @@ def test_a_second_training_is_refused_until_the_first_is_dead(owner, small_backb
 @pytest.mark.parametrize("command", [["grid"], ["quickstart", "--scale=smoke"]])
 def test_grid_and_quickstart_take_the_folder_too(owner, tmp_path, command):
     grid = [f"--config={REPOSITORY / 'configs' / 'gamma_grid.py'}:alpha"] if command == ["grid"] else []
-    run = subprocess.run(
-        [sys.executable, "-m", "experiments.cli", *command, f"--workdir={tmp_path / 'run'}", *grid],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(REPOSITORY)},
-        timeout=120,
-    )
-    assert run.returncode == 2, run.stderr
-    assert run.stderr.count("\n") == 1 and f"process {owner.pid} on" in run.stderr
+    ended = run(*command, f"--workdir={tmp_path / 'run'}", *grid)
+    assert ended.status == 2, ended.err
+    assert ended.err.count("\n") == 1 and f"process {owner.pid} on" in ended.err
 
 
 def test_input_at_fault_leaves_no_folder_behind(small_backbone, tmp_path):

@@ -115,15 +115,6 @@ def test_parameters_of_the_papers_sizes():
     assert _count(params) - counts["backbone"] - predictors == 1_154_166
 
 
-def test_parameters_of_the_defaults():
-    """3x3 queries, keys and values, the convolutional gate, and RAFT inside."""
-    _, params = _paper()
-    assert _count(params["flow_network"]) == 5_257_536
-    assert _count(params["mutual_learning"]) == 851_328 + 4 * 404_640
-    trainable = {name: tree for name, tree in params.items() if name not in ("backbone", "flow_network")}
-    assert _count(trainable) == 3_226_794
-
-
 # A third of the compile time of the default, for numbers that are looked at once or twice.
 QUICK = {"xla_backend_optimization_level": 0}
 
@@ -159,24 +150,28 @@ def test_the_residual_head_starts_at_the_aggregated_heatmaps(tiny):
 
 VARIANTS = {
     "paper head, rsb": {"head": {"residual": False}, "heatmap_aggregation": {"method": "rsb", "alignment": "none"}},
-    "conv aggregation, conv gate": {
+    "conv aggregation, conv gate, wide sampling": {
         "heatmap_aggregation": {"method": "conv"},
+        "context_aware_joint_learner": {"dilation": 3},
         "mutual_learning": {"gate": "conv", "qkv_kernel": 3},
     },
-    "fixed aggregation, literal gate": {
+    "fixed aggregation, literal gate, raw masks": {
         "heatmap_aggregation": {"method": "fixed"},
+        "context_aware_joint_learner": {"mask_activation": "none"},
         "mutual_learning": {"gate": "literal"},
     },
-    "spatial attention, heads": {"mutual_learning": {"attention": "spatial", "heads": 2}},
-    "full attention": {"mutual_learning": {"attention": "spatial_full"}},
-    "raw masks": {"context_aware_joint_learner": {"mask_activation": "none"}},
-    "1x1 aggregation": {"heatmap_aggregation": {"method": "conv1x1"}},
-    "inverse distances": {"heatmap_aggregation": {"method": "inverse_distance", "alignment": "none"}},
+    "1x1 aggregation, spatial attention, heads": {
+        "heatmap_aggregation": {"method": "conv1x1"},
+        "mutual_learning": {"attention": "spatial", "heads": 2},
+    },
+    "inverse distances, full attention": {
+        "heatmap_aggregation": {"method": "inverse_distance", "alignment": "none"},
+        "mutual_learning": {"attention": "spatial_full"},
+    },
     "shared queries, more blocks": {
         "mutual_learning": {"qkv": "shared", "blocks": 2},
         "context_aware_joint_learner": {"context_blocks": 2, "offset_blocks": 0},
     },
-    "wide sampling": {"context_aware_joint_learner": {"dilation": 3}},
     "no flow": {"motion_encoder": {"kind": "zero_flow"}, "heatmap_aggregation": {"alignment": "joint_trajectory"}},
     "without CJL": {"context_aware_joint_learner": {"kind": "projection"}},
     "without JMML": {"mutual_learning": {"kind": "none"}},
@@ -226,8 +221,7 @@ def test_every_variant_builds_what_it_says(name):
 
 
 def test_the_defaults_are_the_papers_and_its_lineages():
-    """The choices for what the paper leaves open."""
-    model, batch = JMPose(backbone={"width": 48}), _batch((64, 64), 5, 15, 1).replace(flow_pairs="consecutive")
+    """The choices for what the paper leaves open: 3x3 queries, keys and values, the convolutional gate, RAFT inside."""
     made = {}
 
     def note(call, args, kwargs, context):
@@ -235,7 +229,11 @@ def test_the_defaults_are_the_papers_and_its_lineages():
         return call(*args, **kwargs)
 
     with nn.intercept_methods(note):
-        jax.eval_shape(model.init, jax.random.key(0), batch)
+        _, params = _paper()
+    assert _count(params["flow_network"]) == 5_257_536
+    assert _count(params["mutual_learning"]) == 851_328 + 4 * 404_640
+    trainable = {name: tree for name, tree in params.items() if name not in ("backbone", "flow_network")}
+    assert _count(trainable) == 3_226_794
     expected = {
         "JMPose": dict(channels=48, backbone_trainable=False, kernel_init="lineage"),
         "RAFT": dict(size="basic", iterations=20),

@@ -5,7 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jmpose_jax.models.movenet.decoding import decode_one, decode_several
+from jmpose_jax.models.movenet import decoding
+
+decode_one = jax.jit(decoding.decode_one)
+decode_several = jax.jit(decoding.decode_several, static_argnums=1, static_argnames="shared_scores")
 
 HEIGHT, WIDTH, JOINTS = 24, 32, 17
 FAR = -12.0  # a logit that is nothing
@@ -40,7 +43,7 @@ def test_two_people_are_found_where_they_are(seed):
     cells = ((8, 7), (14, 24))
     joints = [joints_around(rng, cell) for cell in cells]
     heads = heads_of([(cells[0], joints[0], 3.0, 6), (cells[1], joints[1], 2.0, 6)])
-    people = jax.jit(lambda h: decode_several(h, 4))(heads)
+    people = decode_several(heads, 4)
     np.testing.assert_allclose(people.centers[0, :2], jax.nn.sigmoid(jnp.array([3.0, 2.0])), rtol=1e-6)
     assert (people.centers[0, 2:] < 1e-4).all()
     for person in (0, 1):
@@ -59,7 +62,7 @@ def test_a_joint_outside_a_persons_box_is_another_persons():
     cell, joints = (12, 16), joints_around(np.random.default_rng(1), (12, 16), 3)
     heads = heads_of([(cell, joints, 3.0, 4)])
     heads["kpt_heatmap"][0, 2, 2] = 8.0  # surer, but far away
-    people = decode_several(heads, 1)
+    people = decode_several(heads, 4)
     np.testing.assert_allclose(people.keypoints[0, 0], 4 * (joints[:, ::-1] + 0.25), atol=1e-4)
 
 
@@ -68,7 +71,7 @@ def test_a_score_is_the_persons_own_unless_it_is_asked_for_as_published():
     joints = np.tile([[12, 16]], (JOINTS, 1))
     heads = heads_of([((12, 16), joints, 3.0, 10), ((12, 22), joints, 2.0, 10)])
     heads["kpt_regress"][0, 12, 22] = 0  # expects its joints at its centre
-    own, shared = (decode_several(heads, 2, shared_scores=s) for s in (False, True))
+    own, shared = (decode_several(heads, 4, **published) for published in ({}, {"shared_scores": True}))
     np.testing.assert_allclose(own.scores[0, 0], shared.scores[0, 0], atol=1e-6)
     falls = np.exp(-(6.0**2) / (0.3 * HEIGHT))
     np.testing.assert_allclose(own.scores[0, 1], falls * own.scores[0, 0], rtol=1e-5)
@@ -80,14 +83,14 @@ def test_neighbours_within_a_window_are_one_person():
     for away, people in ((2, 1), (3, 2)):
         heads = heads_of([((12, 16), joints, 3.0, 6)])
         heads["center"][0, 12, 16 + away] = 2.9
-        assert int((decode_several(heads, 3).centers[0] > 0.9).sum()) == people
+        assert int((decode_several(heads, 4).centers[0] > 0.9).sum()) == people
 
 
 def test_one_person_is_the_one_nearest_to_the_middle():
     rng = np.random.default_rng(0)
     near, far = joints_around(rng, (13, 15), 3), joints_around(rng, (4, 4), 3)
     heads = heads_of([((13, 15), near, 2.0, 6), ((4, 4), far, 3.0, 6)])
-    keypoints, scores = jax.jit(decode_one)(heads)
+    keypoints, scores = decode_one(heads)
     np.testing.assert_allclose(keypoints[0], 4 * (near[:, ::-1] + 0.25), atol=1e-4)
     np.testing.assert_allclose(scores[0], jax.nn.sigmoid(2.0), atol=1e-6)
 
@@ -96,7 +99,7 @@ def test_images_of_a_batch_are_decoded_alone():
     rng = np.random.default_rng(0)
     single = [heads_of([((10, 10 + i), joints_around(rng, (10, 10 + i)), 2.0 + i, 6)]) for i in range(3)]
     together = {name: np.concatenate([heads[name] for heads in single]) for name in single[0]}
-    for decode in (decode_one, lambda h: decode_several(h, 2)):
+    for decode in (decode_one, lambda h: decode_several(h, 4)):
         every = decode(together)
         for i, heads in enumerate(single):
             one = decode(heads)

@@ -48,8 +48,7 @@ def test_equals_official(official, size):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", ["basic", "small"])
-@pytest.mark.parametrize("lookup", ["gather", "hat"])
+@pytest.mark.parametrize(("size", "lookup"), [("basic", "gather"), ("small", "hat")])
 def test_equals_official_after_twelve_iterations(official, size, lookup):
     case = official(f"raft_{size}")
     variables = from_state_dict(NAMES[size], case.state_dict)
@@ -148,17 +147,10 @@ def gradient(small, remat):
 
 
 @pytest.mark.slow
-def test_every_kernel_learns(small):
-    assert all(jnp.any(g != 0) for g in jax.tree.leaves(gradient(small, remat=True)) if g.ndim == 4)
-
-
-@pytest.mark.slow
-def test_remat_changes_nothing(small):
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-3),
-        gradient(small, True),
-        gradient(small, False),
-    )
+def test_every_kernel_learns_and_remat_changes_nothing(small):
+    found, plain = (gradient(small, remat) for remat in (True, False))
+    assert all(jnp.any(g != 0) for g in jax.tree.leaves(found) if g.ndim == 4)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-3), found, plain)
 
 
 def test_training_mode_updates_the_context_statistics_of_the_basic_size():

@@ -40,6 +40,7 @@ class System:
 SYSTEMS = {
     "image": System("jmpose_jax.models.image_baseline:ImageBaseline", "jmpose_jax.losses.heatmap:HeatmapObjective"),
     "jmpose": System("jmpose_jax.models.jmpose.model:JMPose", "jmpose_jax.losses.jmpose:JMPoseObjective"),
+    "tipsd": System("jmpose_jax.models.tipsd.model:TIPSD", "jmpose_jax.losses.tipsd:TIPSDObjective"),
     "raft": System(
         "jmpose_jax.models.raft.clip_flow:ClipFlow", "jmpose_jax.losses.flow:FlowObjective", evaluation="endpoint_error"
     ),

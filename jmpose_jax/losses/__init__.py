@@ -5,6 +5,7 @@ from jmpose_jax.losses.heatmap import HeatmapObjective, heatmap_loss
 from jmpose_jax.losses.jmpose import JMPoseObjective
 from jmpose_jax.losses.objective import Objective, create_objective
 from jmpose_jax.losses.sequences import DeciWatchObjective, HANetObjective, SmoothNetObjective
+from jmpose_jax.losses.tipsd import TIPSDObjective
 
 __all__ = [
     "DeciWatchObjective",
@@ -14,6 +15,7 @@ __all__ = [
     "JMPoseObjective",
     "Objective",
     "SmoothNetObjective",
+    "TIPSDObjective",
     "create_objective",
     "heatmap_loss",
 ]

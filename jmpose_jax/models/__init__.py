@@ -12,6 +12,7 @@ _NAMES = {
     "MoveNet": "movenet.network",
     "SimpleBaseline": "backbones.simple_baseline",
     "SmoothNet": "sequences.smoothnet",
+    "TIPSD": "tipsd.model",
 }
 __all__ = list(_NAMES)
 __getattr__, __dir__ = offered(__name__, _NAMES)

@@ -8,6 +8,7 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jmpose_jax.errors import InputError
 from jmpose_jax.information.estimators import ESTIMATORS
@@ -93,7 +94,7 @@ def part_terms(
 
     com = red = fit = jnp.zeros(())
     for g, (group, start) in enumerate(zip(predictions.groups, _starts(predictions.groups))):
-        mine, joints = slice(start, start + len(group)), jnp.array(group)
+        mine, joints = slice(start, start + len(group)), np.array(group)
         each = (weights[:, joints] * valid[:, None]).reshape(-1)
         labels = y[..., joints]
         group_logits = predictions.terms.group[..., mine]

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.core import FrozenDict
 
 from jmpose_jax.errors import InputError
@@ -129,7 +130,7 @@ class TIPSD(nn.Module):
         first, second = ([pair[side] for pair in pairs] for side in (0, 1))
 
         def chosen(x: jax.Array, places: list[int]) -> jax.Array:
-            return x[:, jnp.array(places)].reshape(-1, *x.shape[2:])
+            return x[:, np.array(places)].reshape(-1, *x.shape[2:])
 
         synthesizer = self._part("synthesizer", features=features.shape[-1])
         ends = chosen(heatmaps, first), chosen(heatmaps, second)

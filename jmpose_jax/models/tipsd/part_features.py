@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jmpose_jax.models.blocks import DEFAULT_INIT, ChainOfBasicBlocks, Initializer
 from jmpose_jax.models.parts import Part
@@ -11,7 +12,7 @@ from jmpose_jax.models.tipsd.part_groups import PartGroups
 
 def group_maps(heatmaps: jax.Array, groups: PartGroups) -> jax.Array:
     """A_g, the highest of a group's heatmaps at every pixel: float32 [B, T, h, w, K] to [G, B, T, h, w]."""
-    return jnp.stack([jnp.max(heatmaps[..., jnp.array(group)], -1) for group in groups])
+    return jnp.stack([jnp.max(heatmaps[..., np.array(group)], -1) for group in groups])
 
 
 class PartFeatures(nn.Module):

@@ -44,7 +44,8 @@ def get_config(variant: str = "tiny") -> ConfigDict:
         }
     )
     config.optimizer.frozen = ("backbone/",)
-    config.loss.temperature = 0.1  # of the softmax over pixels in the information terms
+    config.loss.temperature = 0.1  # of the softmax over pixels of heatmaps in the information terms
+    config.loss.feature_temperature = 1.0  # of features, in L_var and L_red
     config.loss.normalization = "heatmap_loss"  # all gamma at 1 start near L_H; or pixels, nats over pixels
     config.loss.teacher = "labels"  # L_com: labels teach the groups; or output teaches them, or groups the output
     config.loss.gamma = ConfigDict()  # the best of the supplement's tables I and II

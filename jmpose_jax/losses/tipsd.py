@@ -36,6 +36,7 @@ class TIPSDObjective(HeatmapObjective):
     Attributes:
       sigma, target: as in HeatmapObjective.
       temperature: of the softmax over pixels of heatmaps and predictions in the information terms.
+      feature_temperature: of the softmax over pixels of features in L_var and L_red.
       normalization: unit of the information terms: "heatmap_loss" (all γ at 1 start near L_H) or "pixels" (nats over
         pixels, as public code of the lineage has it).
       teacher: who teaches whom in L_com, see `part_terms`: "labels", "output" or "groups".
@@ -45,6 +46,7 @@ class TIPSDObjective(HeatmapObjective):
     """
 
     temperature: float = 0.1
+    feature_temperature: float = 1.0
     normalization: str = "heatmap_loss"
     teacher: str = "labels"
     gamma: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(BEST))
@@ -123,6 +125,7 @@ class TIPSDObjective(HeatmapObjective):
             valid,
             teacher=self.teacher,
             temperature=self.temperature,
+            feature_temperature=self.feature_temperature,
         )
         scales = part_term_scales(
             self.normalization,

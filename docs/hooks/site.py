@@ -19,6 +19,8 @@ CONFIGS = {
     "jmpose": ("tiny", "tiny_raft", "paper"),
     "jmpose_ablation": ("tiny", "tiny_paper"),
     "gamma_grid": ("alpha", "terms"),
+    "tipsd": ("tiny", "paper"),
+    "tipsd_grid": ("table1", "table2"),
     "raft_synthetic": ("small", "basic"),
     "hanet": ("embedded_3d", "embedded_2d", "posetrack", "jhmdb", "h36m", "pw3d", "aist", "smpl"),
 }

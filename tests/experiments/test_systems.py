@@ -6,7 +6,7 @@ import inspect
 import jax
 import pytest
 
-from configs import backbone, hanet, jmpose, raft_synthetic
+from configs import backbone, hanet, jmpose, raft_synthetic, tipsd
 from experiments.run import clips
 from experiments.systems import DATA_KINDS, EVALUATIONS, data_of, evaluation_of, model_of, objective_of
 from jmpose_jax import losses
@@ -16,6 +16,7 @@ from jmpose_jax.systems import SYSTEMS, system
 CONFIGS = {
     "image": backbone.get_config,
     "jmpose": jmpose.get_config,
+    "tipsd": tipsd.get_config,
     "raft": raft_synthetic.get_config,
     **{name: functools.partial(hanet.get_config, f"embedded_3d,{name}") for name in hanet.NETWORKS},
 }

@@ -34,6 +34,7 @@ from jmpose_jax.train.trained import load_model
 METHODS = ("synthesized", "straight", "spline", "true, straight")
 REGIMES = ("slow", "fast")
 BOX_MARGIN = 1.3
+PICTURES = 8  # of a run
 FIRST_SEED = 70_000  # of the rendered videos, far from those of any data set
 
 
@@ -170,7 +171,9 @@ def estimator(run: pathlib.Path) -> tuple[Mapping[str, Any], Callable[[ClipBatch
     return config, estimate
 
 
-def measure(run: pathlib.Path, seed: int, videos: int, scene: SyntheticConfig) -> dict[str, Any]:
+def measure(
+    run: pathlib.Path, seed: int, videos: int, scene: SyntheticConfig, pictures: pathlib.Path | None = None
+) -> dict[str, Any]:
     """A run's figures by regime: the mean over videos, and of the difference from the straight line its standard error.
 
     Args:
@@ -178,6 +181,7 @@ def measure(run: pathlib.Path, seed: int, videos: int, scene: SyntheticConfig) -
       seed: of the rendered videos.
       videos: of each regime.
       scene: what they look like.
+      pictures: folder that gets a picture of each of the first fast videos.
     """
     config, estimate = estimator(run)
     result = {}
@@ -186,12 +190,58 @@ def measure(run: pathlib.Path, seed: int, videos: int, scene: SyntheticConfig) -
         rows = []
         for index in range(videos):
             clips = clips_of(render_video(video_rng(seed, "test", index), one), one, config["dataset"])
-            if clips is not None and clips.counted.any():
-                rows.append(score(*estimate(clips.batch), clips))
+            if clips is None or not clips.counted.any():
+                continue
+            detected, synthesized = estimate(clips.batch)
+            rows.append(score(detected, synthesized, clips))
+            if pictures is not None and regime == "fast" and len(rows) <= PICTURES:
+                draw(pictures / f"{seed}_{index:03d}.png", detected, synthesized, clips)
         if not rows:
             raise InputError(f"seed {seed}: no {regime} video of {videos} shows a joint; render more")
         result[regime] = summary(rows)
     return result
+
+
+def most_bent(clips: Clips) -> tuple[int, int, int]:
+    """Clip, side (0 before t, 1 after) and joint whose true place is farthest from the straight line."""
+    away = np.linalg.norm(straight(clips.frames) - clips.between, axis=-1)
+    return tuple(int(i) for i in np.unravel_index(np.argmax(np.where(clips.counted, away, -1.0)), away.shape))
+
+
+def draw(path: pathlib.Path, detected: np.ndarray, synthesized: np.ndarray, clips: Clips) -> None:
+    """The joint whose path bends most, in the frames before and after it, as the supplement's Fig. 1 shows parts.
+
+    Args:
+      path: PNG to write.
+      detected, synthesized, clips: as `score` takes them.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    clip, side, joint = most_bent(clips)
+    frames = np.asarray(clips.batch.frames)[clip, side : side + 2].astype(np.float32)
+    first, second = detected[clip, side, joint], detected[clip, side + 1, joint]
+    figure, axis = plt.subplots(figsize=(5, 5.6), constrained_layout=True)
+    axis.imshow(frames.mean(0) / 255)
+    axis.annotate("", second, first, arrowprops={"arrowstyle": "->", "color": "blue"})
+    for place, look, label in (
+        (first, {"marker": "o", "c": "lime"}, "detected before"),
+        (second, {"marker": "o", "c": "cyan"}, "detected after"),
+        (synthesized[clip, side, joint], {"marker": "*", "c": "blue"}, "synthesized"),
+        (clips.between[clip, side, joint], {"marker": "x", "c": "red"}, "true"),
+    ):
+        axis.scatter(*place, s=70, label=label, zorder=3, **look)
+    around = np.stack([first, second, synthesized[clip, side, joint], clips.between[clip, side, joint]])
+    middle, reach = around.mean(0), max(16.0, 0.8 * np.ptp(around, 0).max())
+    axis.set_xlim(middle[0] - reach, middle[0] + reach)
+    axis.set_ylim(middle[1] + reach, middle[1] - reach)
+    axis.set_title(POSETRACK15.joints[joint], fontsize=9)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=2, fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
 
 
 def summary(rows: list[dict[str, float]]) -> dict[str, float]:
@@ -226,11 +276,12 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", required=True, type=pathlib.Path, help="workdirs of trainings, one a seed")
     parser.add_argument("--videos", type=int, default=40, help="of each regime and run")
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
+    parser.add_argument("--pictures", type=pathlib.Path, help="folder for pictures of fast videos")
     parser.add_argument("--page", type=pathlib.Path, help="Markdown file with the markers to put the table between")
     given = parser.parse_args()
     runs = []
     for number, run in enumerate(given.runs):
-        figures = measure(run, FIRST_SEED + number, given.videos, SyntheticConfig())
+        figures = measure(run, FIRST_SEED + number, given.videos, SyntheticConfig(), given.pictures)
         runs.append({"seed": number, "run": run.name, "figures": figures})
         print(f"{run}: {figures}", flush=True)
     result = {"runs": runs, "machine": machine("flax")}

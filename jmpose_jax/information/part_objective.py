@@ -83,8 +83,9 @@ def part_terms(
         """[B, h, w, n] to [B * n, pixels]."""
         return jnp.moveaxis(maps, -1, 1).reshape(-1, pixels)
 
-    def divergence(name: str, x: jax.Array, z: jax.Array, w: jax.Array, heat: float) -> jax.Array:
-        return ESTIMATORS[name].function(rows(x), rows(z), weights=w, temperature=heat).bound
+    def divergence(name: str, x: jax.Array, z: jax.Array, w: jax.Array, heat: float, freeze: bool = True) -> jax.Array:
+        options = {"freeze": freeze} if name == "vsd" else {}  # the others let the gradient through to both
+        return ESTIMATORS[name].function(rows(x), rows(z), weights=w, temperature=heat, **options).bound
 
     def overlap(x: jax.Array, z: jax.Array, name: str) -> jax.Array:
         """What two features have in common, channel by channel: nats below the largest divergence."""
@@ -100,10 +101,8 @@ def part_terms(
         group_logits = predictions.terms.group[..., mine]
         if conditional:
             both, alone = predictions.terms.both[..., mine], predictions.terms.key[..., mine]
-            gained = ESTIMATORS["vml_js" if chosen["com"] == "vml_js" else "vsd"]
-            options = {} if chosen["com"] == "vml_js" else {"freeze": False}
-            value = gained.function(rows(both), rows(alone), weights=each, temperature=temperature, **options).bound
-            com += jnp.maximum(reference_nats(chosen["com"], pixels, 1) - value, 0.0)
+            gained = divergence(chosen["com"], both, alone, each, temperature, freeze=False)
+            com += jnp.maximum(reference_nats(chosen["com"], pixels, 1) - gained, 0.0)
         elif teacher == "groups":
             com += divergence(chosen["com"], stop(group_logits), output[..., joints], each, temperature)
         else:

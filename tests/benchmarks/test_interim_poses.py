@@ -4,10 +4,21 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.interpolate import CubicSpline
 
 from benchmarks import interim_poses
-from benchmarks.interim_poses import Clips, clips_of, score, spline, straight, summary, true_places
+from benchmarks.interim_poses import (
+    Clips,
+    clips_of,
+    draw,
+    most_bent,
+    score,
+    spline,
+    straight,
+    summary,
+    true_places,
+)
 from configs import tipsd
 from data_pipeline.synthetic.config import SyntheticConfig
 from data_pipeline.synthetic.render import render_video, video_rng
@@ -22,7 +33,7 @@ def test_interpolations():
     np.testing.assert_allclose(spline(line), straight(line))
 
 
-def test_truth_and_crops_of_a_rendered_video():
+def test_truth_and_crops_of_a_rendered_video(tmp_path):
     scene = dataclasses.replace(SyntheticConfig(), num_frames=5, fast_fraction=1.0, width=160, height=120)
     video = render_video(video_rng(3, "test", 0), scene)
     moments = frame_moments(scene)
@@ -39,6 +50,11 @@ def test_truth_and_crops_of_a_rendered_video():
     perfect = score(clips.frames, clips.between, clips)
     assert perfect["synthesized"] == 0 and perfect["straight"] == perfect["true, straight"] > 0
     assert perfect["joints"] == clips.counted.sum()
+    clip, side, joint = most_bent(clips)
+    away = np.linalg.norm(straight(clips.frames) - clips.between, axis=-1)
+    assert clips.counted[clip, side, joint] and away[clip, side, joint] == away[clips.counted].max()
+    draw(tmp_path / "pictures" / "one.png", clips.frames, clips.between, clips)
+    assert Image.open(tmp_path / "pictures" / "one.png").size[0] > 300
 
 
 def test_figures_are_paired_by_video():

@@ -54,8 +54,12 @@ def get_config(variant: str = "tiny") -> ConfigDict:
     config.loss.gamma.com = 1.0  # of L_com within L_info
     config.loss.gamma.var = 1.0  # of L_var within L_info
     config.loss.gamma.red = 1.0  # of L_red within L_info
-    for term in ("com", "var", "red", "predictor_fit", "synthesis", "consistency"):
-        config.loss.weights[term] = 1.0  # beside gamma
+    config.loss.weights.com = 1.0  # beside gamma, as those of var and red
+    config.loss.weights.var = 1.0  # beside gamma
+    config.loss.weights.red = 1.0  # beside gamma
+    config.loss.weights.synthesis = 1.0  # of the skipped key frame in L_s
+    config.loss.weights.consistency = 1.0  # of the frames in reverse order in L_s
+    config.loss.weights.predictor_fit = 1.0  # of the fit of what the information terms read with
     if variant == "tiny":
         common.embedded(config)
         config.loss.weights.predictor_fit = config.loss.weights.heatmap

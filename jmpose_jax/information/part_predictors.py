@@ -87,8 +87,9 @@ class PartPredictors(nn.Module):
 
     Attributes:
       groups: the joints of each group.
-      estimators: term -> estimator, of `CHOICES`.
-      complementary: "sufficient" or "conditional".
+      estimators: term -> estimator. com: vsd, vml_js, vml_kl; var: vml_js, vml_kl, hinge; red: vml_js, vml_kl, or on
+        samples club, vclub_s, l1out (upper bounds), infonce, mine, nwj (lower bounds).
+      complementary: "sufficient", L_com raises I(y; f), or "conditional", I(y; f | F).
       kernel_init: of the linear maps, "zeros" or "fan_in".
       features: "standardized" (each channel of each clip with mean 0 and variance 1) or "raw".
     """

@@ -24,7 +24,7 @@ from jmpose_jax.records import ClipBatch, TIPSDOutput
 INITIALIZERS = {"fan_in": DEFAULT_INIT, "lineage": LINEAGE_INIT}
 DEFAULTS: Mapping[str, Any] = FrozenDict()
 INTERIM = ("synthesized", "blend", "none")
-AT_TEST = ("as_trained", "blend")
+TEST_INTERIM = ("as_trained", "blend")
 
 
 class TIPSD(nn.Module):
@@ -71,6 +71,8 @@ class TIPSD(nn.Module):
         "head": HEAD,
         "predictors": Part({"": PartPredictors}, given=("groups",)),
     }
+
+    AT_TEST: ClassVar[tuple[str, ...]] = ("interim_at_test",)  # an evaluation may choose it for a trained model
 
     @nn.compact
     def __call__(self, batch: ClipBatch, train: bool = False) -> TIPSDOutput:
@@ -146,7 +148,7 @@ class TIPSD(nn.Module):
         return self.PARTS[name].create(getattr(self, name), name=name, **widths | given)
 
     def _check(self, batch: ClipBatch) -> None:
-        choices = {"kernel_init": INITIALIZERS, "interim": INTERIM, "interim_at_test": AT_TEST}
+        choices = {"kernel_init": INITIALIZERS, "interim": INTERIM, "interim_at_test": TEST_INTERIM}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(f"model.{name}={getattr(self, name)!r}: choose one of {', '.join(known)}")

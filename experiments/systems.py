@@ -56,10 +56,13 @@ def objective_of(config: ConfigDict) -> Objective:
     """The objective of a config.
 
     Raises:
-      InputError: an unknown system, key or choice.
+      InputError: an unknown system, key or choice, or the data set lacks what a term reads.
     """
     with as_in_config("config", "loss"):
-        return create_objective(system(config.model.name).objective, config.loss.to_dict())
+        objective = create_objective(system(config.model.name).objective, config.loss.to_dict())
+        if hasattr(objective, "check_dataset"):
+            objective.check_dataset(config.dataset)
+        return objective
 
 
 def evaluation_of(config: Mapping[str, Any]) -> Any:

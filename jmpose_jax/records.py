@@ -189,6 +189,26 @@ class TDMIOutput(PoseOutput):
     appearance_labels: jax.Array
 
 
+class TIPSDOutput(PoseOutput):
+    """What TIPSD (a reconstruction) returns; T = 3 frames t - 1, t, t + 1.
+
+    Attributes:
+      interim: maps at t - ½ and t + ½, float32 [B, 2, h, w, K]; None for a model without them.
+      skipped: the key frame's maps synthesized from its neighbours alone, float32 [B, h, w, K]; None out of training.
+      backward: `interim` from the frames in reverse order; None out of training, or where it is not trained for.
+      parts: f_g, the features of G part groups, float32 [G, B, h, w, C].
+      key: F_t, float32 [B, h, w, C].
+      predictions: what the information terms read, `information.part_predictors.PartPredictions`, or None.
+    """
+
+    interim: jax.Array | None
+    skipped: jax.Array | None
+    backward: jax.Array | None
+    parts: jax.Array
+    key: jax.Array
+    predictions: Any = None
+
+
 @flax.struct.dataclass
 class FlowOutput:
     """What a flow network returns when it runs on clips.

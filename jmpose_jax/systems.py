@@ -42,6 +42,7 @@ SYSTEMS = {
     "jmpose": System("jmpose_jax.models.jmpose.model:JMPose", "jmpose_jax.losses.jmpose:JMPoseObjective"),
     "dcpose": System("jmpose_jax.models.dcpose:DCPose", "jmpose_jax.losses.heatmap:HeatmapObjective"),
     "tdmi": System("jmpose_jax.models.tdmi:TDMI", "jmpose_jax.losses.tdmi:TDMIObjective"),
+    "tipsd": System("jmpose_jax.models.tipsd.model:TIPSD", "jmpose_jax.losses.tipsd:TIPSDObjective"),
     "raft": System(
         "jmpose_jax.models.raft.clip_flow:ClipFlow", "jmpose_jax.losses.flow:FlowObjective", evaluation="endpoint_error"
     ),

@@ -21,6 +21,8 @@ CONFIGS = {
     "dcpose": ("tiny", "paper"),
     "tdmi": ("tiny", "paper"),
     "gamma_grid": ("alpha", "terms"),
+    "tipsd": ("tiny", "paper"),
+    "tipsd_grid": ("table1", "table2"),
     "raft_synthetic": ("small", "basic"),
     "hanet": ("embedded_3d", "embedded_2d", "posetrack", "jhmdb", "h36m", "pw3d", "aist", "smpl"),
 }

@@ -37,7 +37,13 @@ LEAST_SIZES = {
     "dataset.dimensions": 2,
     "eval.blur_kernel": 1,
 }
-ABOVE_0 = ("dataset.box_enlarge", "loss.sigma", "loss.temperature", "model.motion_encoder.flow_scale")
+ABOVE_0 = (
+    "dataset.box_enlarge",
+    "loss.sigma",
+    "loss.temperature",
+    "loss.feature_temperature",
+    "model.motion_encoder.flow_scale",
+)
 # Of a model's numbers.
 MAY_BE_0 = (
     "model.motion_encoder.num_blocks",

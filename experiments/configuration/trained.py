@@ -63,6 +63,8 @@ def check_trained(config: Mapping[str, Any], saved: Mapping[str, Any], checkpoin
     differ = [key for key in {**then, **now} if now.get(key, ABSENT) != then.get(key, ABSENT)]
     # Of a data set, and of what the loss alone reads, a key that one of them does not name says nothing.
     silent = ("dataset.", LOSS_ONLY)
+    free = {f"model.{name}" for name in at_test(config["model"])}
+    differ = [key for key in differ if key not in free]
     differ = [key for key in differ if not key.startswith(silent) or (key in now and key in then)]
     computed = any(each["model"].get("flow_network") is not None for each in (config, saved))
     if now.get("dataset.flow_source") == then.get("dataset.flow_source") == "none" and not computed:
@@ -77,6 +79,12 @@ def check_trained(config: Mapping[str, Any], saved: Mapping[str, Any], checkpoin
         f"checkpoint {checkpoint} was trained with another config: {shown}{more}; a model runs as it was trained: "
         "leave these as they were, or train another with them"
     )
+
+
+def at_test(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a model's config, the options that an evaluation may choose for a trained model: its class's `AT_TEST`."""
+    made_of = SYSTEMS[model["name"]].module if model["name"] in SYSTEMS else None
+    return {name: model[name] for name in getattr(made_of, "AT_TEST", ()) if name in model}
 
 
 def _described(config: Mapping[str, Any]) -> dict[str, Any]:

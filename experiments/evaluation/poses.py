@@ -14,7 +14,7 @@ import numpy as np
 from data_pipeline.clips.table import ClipTable
 from experiments.command.earlier_results import check_place, publish, staging
 from experiments.command.reported import reported
-from experiments.configuration.trained import check_eval, check_trained
+from experiments.configuration.trained import at_test, check_eval, check_trained
 from experiments.evaluation import scores
 from experiments.evaluation.estimates import (
     Scorer,
@@ -210,6 +210,7 @@ def _estimate(config, checkpoint: pathlib.Path, quiet: bool) -> tuple:
     check_eval(config)
     saved, model, variables = load_model(checkpoint, ema=config.eval.ema)
     check_trained(config, saved, checkpoint)
+    model = model.clone(**at_test(config["model"]))
     run = split_over_devices(configured_estimator(config, model, f"checkpoint {checkpoint}"))
     variables = jax.device_put(variables, replicated(local_mesh()))
     loader = clips.evaluate(config)

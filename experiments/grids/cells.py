@@ -10,16 +10,19 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from experiments.configuration.changes import flatten
 from experiments.configuration.files import did_you_mean
+from experiments.grids.claims import check_claim
 from jmpose_jax import checks
 from jmpose_jax.errors import InputError
 from jmpose_jax.files import write_json
 
 SEED = "seed"
 RESERVED = ("name", "paper")  # of an axis value that is a mapping: its label, and the paper's figure to stand beside
+PAPER, CLAIMS = "paper", "claims"  # of a grid: the figures of its table, cell by cell, and what the paper says of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +52,13 @@ class Grid:
       base: the config as plain data.
       axes: axis -> labels in order.
       cells: all of them, the last axis running fastest.
+      claims: what the paper says of its table, see `experiments.grids.claims`.
     """
 
     base: dict[str, Any]
     axes: dict[str, list[str]]
     cells: list[Cell]
+    claims: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     def config(self, cell: Cell) -> ConfigDict:
         """The config of one cell."""
@@ -67,6 +72,8 @@ def expand(config: Mapping[str, Any], grid: Mapping[str, Any]) -> Grid:
       config: plain data, as `experiments.train.plain` makes it.
       grid: axis -> values. An axis is a flat config key and its values what the key takes; or any name, and its values
         are mappings of flat keys to values with a "name" for the tables and, where there is one, the "paper"'s figure.
+        Two names are no axes: "paper" holds the figures of a whole table, nested as the axes are (the seed apart), and
+        "claims" what the paper says of them.
 
     Returns:
       The grid, cells in the order of `itertools.product`.
@@ -80,7 +87,7 @@ def expand(config: Mapping[str, Any], grid: Mapping[str, Any]) -> Grid:
     if not grid:
         raise InputError("the grid is empty: get_grid() gives no axis; give {config key: values}")
     axes: dict[str, list[tuple[str, dict[str, Any], float | None]]] = {}
-    for axis, values in grid.items():
+    for axis, values in ((axis, values) for axis, values in grid.items() if axis not in (PAPER, CLAIMS)):
         if not isinstance(axis, str):
             raise InputError(f"the grid's axis {axis!r} is no name; give a config key or any other text")
         if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
@@ -92,6 +99,10 @@ def expand(config: Mapping[str, Any], grid: Mapping[str, Any]) -> Grid:
         labels = [label for label, _, _ in axes[axis]]
         if len(set(labels)) < len(labels):
             raise InputError(f"the grid's axis {axis!r} has a value twice: {', '.join(labels)}")
+    table = _table(grid.get(PAPER), {axis: values for axis, values in axes.items() if axis != SEED})
+    claims = [dict(claim) for claim in grid.get(CLAIMS, ())]
+    for claim in claims:
+        check_claim(claim, {axis: [value[0] for value in values] for axis, values in axes.items() if axis != SEED})
     known = {key for key, _ in flatten(config)}
     owner: dict[str, str] = {}
     for axis, key in ((axis, key) for axis, values in axes.items() for _, part, _ in values for key in part):
@@ -105,8 +116,25 @@ def expand(config: Mapping[str, Any], grid: Mapping[str, Any]) -> Grid:
         digest = _digest(config, overrides)
         labels = dict(zip(axes, (label for label, _, _ in values)))
         papers = [paper for _, _, paper in values if paper is not None]
-        cells.append(Cell(index, digest, overrides, labels, papers[0] if papers else None))
-    return Grid(dict(config), {axis: [v[0] for v in values] for axis, values in axes.items()}, cells)
+        place = tuple(label for axis, label in labels.items() if axis != SEED)
+        cells.append(Cell(index, digest, overrides, labels, papers[0] if papers else table.get(place)))
+    return Grid(dict(config), {axis: [v[0] for v in values] for axis, values in axes.items()}, cells, claims)
+
+
+def _table(figures: Any, axes: Mapping[str, list[tuple]]) -> dict[tuple[str, ...], float]:
+    """The paper's figure of every place, from a table nested as the axes are.
+
+    Raises:
+      InputError: it has another form.
+    """
+    if figures is None:
+        return {}
+    sizes = [len(values) for values in axes.values()]
+    table = np.asarray(figures, dtype=object)
+    if list(table.shape) != sizes:
+        raise InputError(f"the grid's 'paper' has the form {list(table.shape)}, its axes {sizes}: give a figure a cell")
+    places = itertools.product(*([value[0] for value in values] for values in axes.values()))
+    return {place: checks.typed(v, float, "the grid's 'paper'") for place, v in zip(places, table.ravel().tolist())}
 
 
 def _digest(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> str:
@@ -160,7 +188,8 @@ def claim(workdir: pathlib.Path, grid: Grid) -> None:
       InputError: it holds another grid, or a `grid.json` that is none.
     """
     path = workdir / "grid.json"
-    mine = {"config": grid.base, "axes": grid.axes, "cells": [dataclasses.asdict(cell) for cell in grid.cells]}
+    described = [dataclasses.asdict(cell) for cell in grid.cells]
+    mine = {"config": grid.base, "axes": grid.axes, "cells": described, "claims": grid.claims}
     mine = json.loads(json.dumps(mine))
     if os.path.lexists(path):
         theirs = _read(path)
@@ -195,7 +224,11 @@ def _read(path: pathlib.Path) -> Grid:
         }
         cells = checks.field(content, "cells", list, str(path))
         base = checks.field(content, "config", dict, str(path))
-        grid = Grid(base, axes, [_cell(cell, axes, f"{path}: cells[{i}]") for i, cell in enumerate(cells)])
+        claims = checks.field(content, "claims", list, str(path), [])
+        for said in claims:
+            check_claim(checks.typed(said, dict, f"{path}: claims"), {a: v for a, v in axes.items() if a != SEED})
+        cells = [_cell(cell, axes, f"{path}: cells[{i}]") for i, cell in enumerate(cells)]
+        grid = Grid(base, axes, cells, claims)
         if not axes or [cell.index for cell in grid.cells] != list(range(len(grid.cells))) or not grid.cells:
             raise InputError(f"{path}: its cells are not those of its axes")
     except InputError as fault:

@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 from experiments.evaluation.measure import Measure
 from experiments.evaluation.validation import check_average
 from experiments.grids.cells import Grid
-from experiments.systems import evaluation_of
+from experiments.systems import evaluation_of, objective_of
 from jmpose_jax.errors import InputError
 
 
@@ -27,6 +27,7 @@ def measure_of(grid: Grid) -> Measure:
 
 
 def check_evaluable(config: ConfigDict) -> None:
-    """Raises InputError where a cell could not be evaluated once it is trained."""
+    """Raises InputError where a cell's loss is none, or it could not be evaluated once it is trained."""
+    objective_of(config)
     evaluation_of(config).check(config)
     check_average(config)

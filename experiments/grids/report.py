@@ -13,6 +13,7 @@ import numpy as np
 
 from experiments.evaluation.measure import Measure
 from experiments.grids.cells import SEED, Cell, Grid
+from experiments.grids.claims import beside_paper
 from experiments.grids.engines import cell_folder, describe, read_status
 from experiments.grids.measure import measure_of
 from experiments.grids.picture import heat_map
@@ -146,7 +147,9 @@ def _markdown(
     if len(axes) == 1:
         lines += _row_table(grid, rows, verdict, measure, text)
     else:
-        lines += _cross_table(axes, measure, text)
+        papers = {_key(grid, cell): cell.paper for cell in grid.cells if cell.paper is not None}
+        lines += _cross_table(axes, measure, text, papers)
+        lines += beside_paper(grid.claims, axes, verdict, papers, measure)
     bad = [(c, r) for c, r in zip(grid.cells, rows) if r["status"] in ("nan", "failed")]
     if bad:
         lines += ["", "Cells without a result:", ""]
@@ -154,17 +157,23 @@ def _markdown(
     return "\n".join(lines) + "\n\n![heat map](grid.png)\n"
 
 
-def _cross_table(axes: Mapping[str, list[str]], measure: Measure, text: Callable[[Key], str]) -> list[str]:
-    """Rows, columns and, for further axes, blocks of them one below the other."""
+def _cross_table(
+    axes: Mapping[str, list[str]], measure: Measure, text: Callable[[Key], str], papers: Mapping[Key, float]
+) -> list[str]:
+    """Rows, columns and, for further axes, blocks of them one below the other; the paper's figures to the right."""
     *blocks, row_axis, column_axis = axes
     columns = axes[column_axis]
-    head = f"| {measure.name}: {row_axis} \\ {column_axis} | "
-    lines = [head + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    head = [f"{measure.name}: {row_axis} \\ {column_axis}", *columns]
+    head += [f"paper: {c}" for c in columns] if papers else []
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for block in itertools.product(*(axes[b] for b in blocks)):
         if block:
             title = ", ".join(f"{axis} = {label}" for axis, label in zip(blocks, block))
-            lines.append(f"| *{title}* |" + " |" * len(columns))
-        lines += [f"| {r} | " + " | ".join(text((*block, r, c)) for c in columns) + " |" for r in axes[row_axis]]
+            lines.append(f"| *{title}* |" + " |" * (len(head) - 1))
+        for r in axes[row_axis]:
+            keys = [(*block, r, c) for c in columns]
+            theirs = [measure.shown(papers.get(key, math.nan)) for key in keys] if papers else []
+            lines.append(f"| {r} | " + " | ".join([*map(text, keys), *theirs]) + " |")
     return lines
 
 

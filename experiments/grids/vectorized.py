@@ -38,11 +38,11 @@ from jmpose_jax.train.state import TrainState
 from jmpose_jax.train.writers import MetricsWriter
 
 # Arrays of the step: what cells of one program may differ in.
-FREE = ("loss.alpha", "loss.weights.")
+FREE = ("loss.alpha", "loss.gamma.", "loss.weights.")
 
 
 def groups(grid: Grid, cells: Sequence[Cell]) -> list[list[Cell]]:
-    """The cells that can be trained together: equal but for loss weights and alpha."""
+    """The cells that can be trained together: equal but for loss weights, alpha and gammas."""
     found: dict[str, list[Cell]] = {}
     for cell in cells:
         fixed = {k: v for k, v in cell.overrides.items() if not k.startswith(FREE)}

@@ -6,6 +6,7 @@ from jmpose_jax.losses.jmpose import JMPoseObjective
 from jmpose_jax.losses.objective import Objective, create_objective
 from jmpose_jax.losses.sequences import DeciWatchObjective, HANetObjective, SmoothNetObjective
 from jmpose_jax.losses.tdmi import TDMIObjective
+from jmpose_jax.losses.tipsd import TIPSDObjective
 
 __all__ = [
     "DeciWatchObjective",
@@ -16,6 +17,7 @@ __all__ = [
     "Objective",
     "SmoothNetObjective",
     "TDMIObjective",
+    "TIPSDObjective",
     "create_objective",
     "heatmap_loss",
 ]

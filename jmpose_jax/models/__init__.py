@@ -15,6 +15,7 @@ _NAMES = {
     "SmoothNet": "sequences.smoothnet",
     "TDMI": "tdmi",
     "ViTPose": "backbones.vitpose",
+    "TIPSD": "tipsd.model",
 }
 __all__ = list(_NAMES)
 __getattr__, __dir__ = offered(__name__, _NAMES)

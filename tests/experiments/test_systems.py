@@ -6,7 +6,7 @@ import inspect
 import jax
 import pytest
 
-from configs import backbone, dcpose, hanet, jmpose, raft_synthetic, tdmi
+from configs import backbone, dcpose, hanet, jmpose, raft_synthetic, tdmi, tipsd
 from experiments.run import clips
 from experiments.systems import DATA_KINDS, EVALUATIONS, data_of, evaluation_of, model_of, objective_of
 from jmpose_jax import losses
@@ -18,6 +18,7 @@ CONFIGS = {
     "jmpose": jmpose.get_config,
     "dcpose": dcpose.get_config,
     "tdmi": tdmi.get_config,
+    "tipsd": tipsd.get_config,
     "raft": raft_synthetic.get_config,
     **{name: functools.partial(hanet.get_config, f"embedded_3d,{name}") for name in hanet.NETWORKS},
 }

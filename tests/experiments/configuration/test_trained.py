@@ -5,7 +5,7 @@ import copy
 import pytest
 from ml_collections import ConfigDict
 
-from configs import backbone, gamma_grid, jmpose, raft_synthetic
+from configs import backbone, gamma_grid, jmpose, raft_synthetic, tipsd
 from experiments.configuration.trained import check_eval, check_kind, check_trained
 from experiments.run.building import plain
 from jmpose_jax.errors import InputError
@@ -111,6 +111,12 @@ def test_what_has_no_part_in_the_model_may_differ():
     check_trained(other, saved_of(config), "c")
     still = with_values(backbone.get_config("tiny"), {"dataset.flow_pairs": "key_to_support"})  # it reads no flow
     check_trained(still, saved_of(backbone.get_config("tiny")), "c")
+
+
+def test_what_an_evaluation_may_choose_is_no_difference():
+    saved = saved_of(tipsd.get_config())
+    check_trained(with_values(tipsd.get_config(), {"model.interim_at_test": "blend"}), saved, "c")
+    assert "model.interim" in refused(with_values(tipsd.get_config(), {"model.interim": "blend"}), saved)
 
 
 def test_what_an_old_checkpoint_lacks_had_its_default():

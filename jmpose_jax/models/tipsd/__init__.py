@@ -1,0 +1,1 @@
+"""TIPSD (Zhang et al., TNNLS 2025): a reconstruction from its supplement."""

@@ -189,6 +189,7 @@ class TDMIOutput(PoseOutput):
     appearance_labels: jax.Array
 
 
+@flax.struct.dataclass
 class TIPSDOutput(PoseOutput):
     """What TIPSD (a reconstruction) returns; T = 3 frames t - 1, t, t + 1.
 

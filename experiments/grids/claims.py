@@ -8,7 +8,8 @@ A claim is a mapping: "says", the sentence in our words; "kind", what to look fo
   needed: "axis", "label": elsewhere the others make more difference than where the axis has this label.
 
 The answers are "seen", "not seen", "within noise" (our figures differ too little to tell) and, where cells have no
-result, "not known".
+result, "not known". Noise is that of the difference of two cells, also where means over several are compared, so that
+"seen" is said too seldom rather than too often.
 """
 
 import itertools

@@ -84,7 +84,7 @@ def expand(config: Mapping[str, Any], grid: Mapping[str, Any]) -> Grid:
     """
     if grid is not None and not isinstance(grid, Mapping):
         raise InputError(f"get_grid() gives a {type(grid).__name__}; it must give a dict {{config key: values}}")
-    if not grid:
+    if not grid or grid.keys() <= {PAPER, CLAIMS}:
         raise InputError("the grid is empty: get_grid() gives no axis; give {config key: values}")
     axes: dict[str, list[tuple[str, dict[str, Any], float | None]]] = {}
     for axis, values in ((axis, values) for axis, values in grid.items() if axis not in (PAPER, CLAIMS)):
@@ -100,7 +100,10 @@ def expand(config: Mapping[str, Any], grid: Mapping[str, Any]) -> Grid:
         if len(set(labels)) < len(labels):
             raise InputError(f"the grid's axis {axis!r} has a value twice: {', '.join(labels)}")
     table = _table(grid.get(PAPER), {axis: values for axis, values in axes.items() if axis != SEED})
-    claims = [dict(claim) for claim in grid.get(CLAIMS, ())]
+    claims = grid.get(CLAIMS, ())
+    if not isinstance(claims, list | tuple) or not all(isinstance(claim, Mapping) for claim in claims):
+        raise InputError(f"the grid's 'claims' are {claims!r}; give a list of mappings, each with 'says' and 'kind'")
+    claims = [dict(claim) for claim in claims]
     for claim in claims:
         check_claim(claim, {axis: [value[0] for value in values] for axis, values in axes.items() if axis != SEED})
     known = {key for key, _ in flatten(config)}

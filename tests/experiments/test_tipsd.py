@@ -1,5 +1,6 @@
 """TIPSD from its config: what is refused before a training begins, and four cells trained as one program."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from benchmarks import small_run
 from configs import tipsd
+from data_pipeline.clips.table import ClipTable
 from experiments import grid
 from experiments.grids import engines
 from experiments.grids.vectorized import run_vectorized
@@ -38,6 +40,25 @@ def test_synthesis_without_neighbours_is_refused_before_training(config, tmp_pat
     config.loss.gamma.s = 0.1
     with pytest.raises(InputError, match="complete_windows=True"):
         train(config, tmp_path / "run", quiet=True)
+
+
+def test_labels_every_fourth_frame_serve_where_the_frames_between_are_there(config, prepared, tmp_path):
+    """L_s skips the key frame, which is labelled: it needs its neighbours' pictures, not their labels."""
+    table = ClipTable.load(prepared, "train")
+    fourth = table.frames["frame_number"] % 4 == 0
+    sparse = table.select(np.flatnonzero(fourth[table.clips["key_record"]]))
+    (tmp_path / "features.json").write_bytes((prepared / "features.json").read_bytes())
+    config.dataset.root = str(tmp_path)
+    kept = {name: column[fourth] for name, column in table.frames.items()}
+    place = np.cumsum(fourth) - 1
+    clips = sparse.clips | {"key_record": place[sparse.clips["key_record"]]}
+    dataclasses.replace(sparse, frames=kept, clips=clips).save(tmp_path, "train")
+    with pytest.raises(InputError, match="complete_windows=True leaves out all .*delta=1 on each side"):
+        train(config, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+    # Of 5 frames those with the numbers 0 and 4 are at the ends; with other numbers a labelled one lies inside.
+    inner = table.select(np.flatnonzero(table.frames["frame_number"][table.clips["key_record"]] == 2))
+    assert len(inner) and (inner.windows(1)[1] == [-1, 0, 1]).all()
 
 
 @pytest.mark.slow

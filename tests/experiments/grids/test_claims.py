@@ -60,6 +60,7 @@ def test_ranks():
     ("axes", "message"),
     [
         ({"paper": (1.0, 2.0)}, r"'paper' has the form \[2\], its axes \[4, 4\]"),
+        ({"claims": "x"}, "give a list of mappings"),
         ({"claims": [{"says": "x", "kind": "odd"}]}, "'kind', one of best, rises_then_falls, flat, needed"),
         ({"claims": [{"says": "x", "kind": "flat", "axis": "loss.gamma.s", "label": "2"}]}, "which is no place"),
         ({"claims": [{"says": "x", "kind": "best", "place": {"loss.gamma.s": "1"}}]}, "which is no place"),

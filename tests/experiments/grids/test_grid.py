@@ -51,6 +51,7 @@ def test_values_may_be_named_bundles():
     ("axes", "message"),
     [
         ({}, "the grid is empty"),
+        ({"paper": (1.0,)}, "the grid is empty"),
         ({"loss.alpha": ()}, "its axis 'loss.alpha' has no values"),
         ({"loss.alhpa": (1.0,)}, "'loss.alhpa', the config does not; did you mean 'loss.alpha'"),
         ({"loss": (1.0,)}, "the grid has the key 'loss'"),

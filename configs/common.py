@@ -150,6 +150,15 @@ def embedded(config: ConfigDict) -> ConfigDict:
     return config
 
 
+def short_stage_two(config: ConfigDict) -> None:
+    """A temporal model on a trained tiny backbone: minutes on two CPU cores."""
+    config.train.batch_size = 8
+    config.train.steps = 680
+    config.train.save_every = 200
+    config.optimizer.schedule = "cosine"
+    config.optimizer.warmup_steps = 80
+
+
 def tiny_hrnet() -> ConfigDict:
     """A three-branch HRNet of 0.2 M parameters that two CPU cores train in minutes."""
     return ConfigDict(

@@ -29,11 +29,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
         config.model.backbone = common.tiny_hrnet()
         config.model.correction.update({"dilations": (1, 3), "mask_activation": "sigmoid"})
         config.model.update({"difference_channels": 15, "combined_channels": 16, "kernel_init": "fan_in"})
-        config.train.batch_size = 8
-        config.train.steps = 680
-        config.optimizer.schedule = "cosine"
-        config.optimizer.warmup_steps = 80
-        config.train.save_every = 200
+        common.short_stage_two(config)
     elif variant == "paper":
         config.dataset.skeleton = "posetrack17"
         config.model.backbone = ConfigDict({"width": 48})

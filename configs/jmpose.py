@@ -63,11 +63,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
                 "kernel_init": "fan_in",
             }
         )
-        config.train.batch_size = 8
-        config.train.steps = 680
-        config.optimizer.warmup_steps = 80
-        config.optimizer.schedule = "cosine"
-        config.train.save_every = 200
+        common.short_stage_two(config)
         if variant == "tiny_raft":
             _flow_by_raft(config, size="small", iterations=6)
         else:

@@ -53,11 +53,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
         config.loss.estimator = "vml_js"
         config.loss.temperature = 0.1
         config.loss.feature_temperature = 1.0
-        config.train.batch_size = 8
-        config.train.steps = 680
-        config.optimizer.schedule = "cosine"
-        config.optimizer.warmup_steps = 80
-        config.train.save_every = 200
+        common.short_stage_two(config)
     elif variant == "paper":
         config.dataset.skeleton = "posetrack17"
         config.model.backbone = ConfigDict({"width": 48})

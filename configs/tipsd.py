@@ -72,11 +72,7 @@ def get_config(variant: str = "tiny") -> ConfigDict:
         config.model.synthesizer.num_blocks = 1
         config.model.part_features.num_blocks = 1
         config.model.head.residual = True
-        config.train.batch_size = 8
-        config.train.steps = 680
-        config.train.save_every = 200
-        config.optimizer.warmup_steps = 80
-        config.optimizer.schedule = "cosine"
+        common.short_stage_two(config)
     elif variant == "paper":
         config.model.backbone = ConfigDict({"width": 48})
         config.train.batch_size = 16

@@ -37,8 +37,11 @@ def test_kinds_and_the_options_of_parts_are_looked_at():
     create_model(config | {"motion_encoder": {"kind": "feature_difference", "num_blocks": 1}})  # of another kind
 
 
+OTHERS = ("ClipFlow", "HANet", "DeciWatch", "SmoothNet")
+
+
 def test_the_names():
     modules = [row.module.__name__ for row in SYSTEMS.values()]
-    assert modules == ["ImageBaseline", "JMPose", "DCPose", "TDMI", "ClipFlow", "HANet", "DeciWatch", "SmoothNet"]
+    assert modules == ["ImageBaseline", "JMPose", "DCPose", "TDMI", "TIPSD", *OTHERS]
     with pytest.raises(InputError, match="model.name='jmposes' is unknown; use one of image, jmpose, dcpose, tdmi"):
         create_model({"name": "jmposes"})

@@ -71,18 +71,7 @@ class SimpleBaseline(nn.Module):
             strides = 1 if i == 1 else 2
             x = ResidualLayer(Bottleneck, width, blocks, strides=strides, name=f"layer{i}", **options)(x, train)
             features[f"layer{i}"] = x
-        for i in range(3):
-            x = nn.ConvTranspose(
-                DECONV_FEATURES,
-                (4, 4),
-                strides=(2, 2),
-                padding=DECONV_PADDING,
-                use_bias=False,
-                kernel_init=LINEAGE_INIT,
-                dtype=self.dtype,
-                name=f"deconv{i}",
-            )(x)
-            x = nn.relu(BatchNorm(dtype=self.dtype, name=f"deconv{i}_bn")(x, train))
+        x = deconvolutions(x, 3, train, self.dtype)
         features["deconv_layers"] = x
         head = nn.Conv(self.num_joints, (1, 1), kernel_init=LINEAGE_INIT, dtype=self.dtype, name="final_layer")
         heatmaps = head(x).astype(jnp.float32)
@@ -99,3 +88,30 @@ class SimpleBaseline(nn.Module):
                 f"SimpleBaseline reads images whose height and width are multiples of 32, not {height} x {width}: "
                 "resize or pad them"
             )
+
+
+def deconvolutions(x: jax.Array, count: int, train: bool, dtype: Any) -> jax.Array:
+    """Transposed convolutions, each of which doubles the sides: submodules deconv0, … of the caller.
+
+    Args:
+      x: [B, h, w, C].
+      count: n.
+      train: normalise with the batch's statistics.
+      dtype: of the computation.
+
+    Returns:
+      [B, 2^n h, 2^n w, DECONV_FEATURES].
+    """
+    for i in range(count):
+        x = nn.ConvTranspose(
+            DECONV_FEATURES,
+            (4, 4),
+            strides=(2, 2),
+            padding=DECONV_PADDING,
+            use_bias=False,
+            kernel_init=LINEAGE_INIT,
+            dtype=dtype,
+            name=f"deconv{i}",
+        )(x)
+        x = nn.relu(BatchNorm(dtype=dtype, name=f"deconv{i}_bn")(x, train))
+    return x

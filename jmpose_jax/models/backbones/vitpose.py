@@ -9,15 +9,14 @@ import jax
 import jax.numpy as jnp
 
 from jmpose_jax.errors import InputError
-from jmpose_jax.models.blocks import LINEAGE_INIT, BatchNorm, Dtype, Initializer, repeat_blocks
+from jmpose_jax.models.backbones.simple_baseline import deconvolutions
+from jmpose_jax.models.blocks import LINEAGE_INIT, Dtype, Initializer, repeat_blocks
 
 logger = logging.getLogger(__name__)
 PATCH = 16
 # The patches overlap the border: a convolution of kernel 16 and stride 16, two pixels of padding on every side.
 PATCH_PADDING = ((2, 2), (2, 2))
 DECODERS = ("classic", "simple")
-DECONV_FEATURES = 256
-DECONV_PADDING = ((2, 2), (2, 2))  # as in simple_baseline.py
 VIT_INIT = nn.initializers.truncated_normal(0.02)
 SIZES = {  # width, depth, heads
     "s": (384, 12, 12),
@@ -162,19 +161,7 @@ class ViTPose(nn.Module):
         if self.decoder == "simple":
             x = jax.image.resize(nn.relu(tokens), (size, 4 * rows, 4 * columns, self.width), "bilinear")
         else:
-            x = tokens
-            for i in range(2):
-                x = nn.ConvTranspose(
-                    DECONV_FEATURES,
-                    (4, 4),
-                    strides=(2, 2),
-                    padding=DECONV_PADDING,
-                    use_bias=False,
-                    kernel_init=LINEAGE_INIT,
-                    dtype=self.dtype,
-                    name=f"deconv{i}",
-                )(x)
-                x = nn.relu(BatchNorm(dtype=self.dtype, name=f"deconv{i}_bn")(x, train))
+            x = deconvolutions(tokens, 2, train, self.dtype)
         pad = (kernel // 2, kernel // 2)
         head = nn.Conv(
             self.num_joints,

@@ -1,7 +1,7 @@
 """DCPose: heatmaps of three frames, merged and corrected, on the frozen backbone of stage 1.
 
 Variants:
-  tiny (default): on the embedded data set; about a minute on two CPU cores. Give --config.init.backbone=runs/backbone.
+  tiny (default): on the embedded data set. Give --config.init.backbone=runs/backbone.
   paper: HRNet-W48, 384x288, PoseTrack's 17 slots, 20 epochs of Adam with batches of 64. The decays (after 4, 8, 12 and
     16 epochs) and the rate are those of the public configurations, which leave the rate at 1e-3 (PoseTrack2017) or set
     1e-4 (2018, taken here). Their DISTANCE 2 is delta 1: the range that neighbours are drawn from ends before it.

@@ -1,8 +1,8 @@
 """TDMI: temporal differences of features, disentangled into motion of use and noise, on the backbone of stage 1.
 
 Variants:
-  tiny (default): on the embedded data set, frozen backbone, the information terms in their sign-correct form; two
-    minutes or so on two CPU cores. Give --config.init.backbone=runs/backbone.
+  tiny (default): on the embedded data set, frozen backbone, the information terms in their sign-correct form.
+    Give --config.init.backbone=runs/backbone.
   paper: HRNet-W48, 384x288, delta 2, PoseTrack's 17 slots, the backbone trained too, 20 epochs of Adam at 1e-3 with
     batches of 24, decays after 6, 12 and 18 epochs, flip test and DARK, and the terms as the public code computes them.
     Give --config.init.backbone.

@@ -63,6 +63,7 @@ def test_conversion_there_and_back(small, tmp_path):
     assert back.keys() == state_dict.keys() and all(np.array_equal(back[key], state_dict[key]) for key in back)
 
 
+@pytest.mark.parametrize("small", ["dcpose_w4"], indirect=True)
 def test_what_does_not_fit_is_refused(small, tmp_path):
     name, _, state_dict = small
     wider = name.replace("_w4", "_w8")

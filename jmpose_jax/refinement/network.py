@@ -97,14 +97,14 @@ def from_checkpoint(path: str | os.PathLike, joints: int, dimensions: int) -> Ne
     if channels is not None and channels != joints * dimensions:
         raise InputError(
             f"{path}: its {name} has {channels} coordinates a pose, these poses {joints} joints in {dimensions} "
-            f"dimensions ({joints * dimensions}); train one for them, or give --method"
+            f"dimensions ({joints * dimensions}); train one for them, or take a filter"
         )
     dataset = config.get("dataset") if isinstance(config.get("dataset"), Mapping) else {}
     trained = dataset.get("joints", joints), dataset.get("dimensions", dimensions)
     if trained != (joints, dimensions):  # SmoothNet would run: each coordinate alone, of another scale and other roots
         raise InputError(
             f"{path}: its {name} was trained for {trained[0]} joints in {trained[1]} dimensions, these poses have "
-            f"{joints} in {dimensions}; train one for them, or give --method"
+            f"{joints} in {dimensions}; train one for them, or take a filter"
         )
     interval = getattr(model, "interval", 1)
     window = getattr(model, "window", None) or dataset.get("window") or 2 * interval + 1
